@@ -1,0 +1,58 @@
+/**
+ * Every error the broker hands to a caller has one of these codes.
+ * `http/error-handler.ts` holds the one table that turns a code into an HTTP status.
+ */
+export const ERROR_CODES = [
+  'INVALID_REQUEST',
+  'INVALID_CURSOR',
+  'UNAUTHORIZED',
+  'FORBIDDEN',
+  'NOT_SANDBOX_OWNER',
+  'NOT_FOUND',
+  'SANDBOX_NOT_FOUND',
+  'METHOD_NOT_ALLOWED',
+  'NO_SANDBOXES_AVAILABLE',
+  'INVALID_STATE',
+  'ALREADY_RUNNING',
+  'PAYLOAD_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'IDEMPOTENCY_KEY_REUSED',
+  'RATE_LIMITED',
+  'HEADERS_TOO_LARGE',
+  'REQUEST_TIMEOUT',
+  'INTERNAL',
+  'PROVIDER_UNAVAILABLE',
+  'BUSY',
+  'STORE_UNAVAILABLE',
+  'SHUTTING_DOWN',
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface BrokerErrorOptions {
+  cause?: unknown;
+  /** Seconds after which a retry makes sense; becomes `Retry-After`. */
+  retryAfterSeconds?: number;
+  /** Data for the caller, such as the names of the bad fields. Never secrets, never another holder's name. */
+  details?: unknown;
+}
+
+/** An expected refusal, with a stable `code` and a message that is safe to show to the caller. */
+export class BrokerError extends Error {
+  readonly code: ErrorCode;
+  readonly retryAfterSeconds: number | undefined;
+  readonly details: unknown;
+
+  constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
+    super(message, { cause: options.cause });
+    this.name = 'BrokerError';
+    this.code = code;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.details = options.details;
+  }
+}
+
+/** Marks a branch that the types say cannot be reached. */
+export function assertNever(value: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(value)}`);
+}

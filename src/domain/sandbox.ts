@@ -1,0 +1,95 @@
+import type { Lease } from './lease.ts';
+
+export const SANDBOX_STATUSES = [
+  'available',
+  'allocated',
+  'pending_deletion',
+  'deletion_failed',
+  'stale',
+  'deleted',
+] as const;
+export type SandboxStatus = (typeof SANDBOX_STATUSES)[number];
+
+/** The statuses that count as part of the pool: everything but the tombstone. */
+export const POOL_STATUSES = ['available', 'allocated', 'pending_deletion', 'deletion_failed', 'stale'] as const;
+export type PoolStatus = (typeof POOL_STATUSES)[number];
+
+/** What the provider says about a sandbox; a sync may change it at any time, whatever the status. */
+export interface Description {
+  name: string;
+  externalId: string;
+  /** The provider's other attributes, such as `sfdc_account_id`. */
+  metadata: Record<string, string>;
+}
+
+interface Base extends Description {
+  id: string;
+  /**
+   * Bumped by every write to the record and part of every condition: the loser of a race sees another generation,
+   * reads again and decides again. It starts at the epoch seconds of the record's creation, so that a record that is
+   * born again after its tombstone lapsed never repeats one (its history is keyed by it).
+   */
+  generation: number;
+  /** Epoch milliseconds. */
+  createdAtMs: number;
+  /** Epoch milliseconds of the last write. */
+  updatedAtMs: number;
+}
+
+/** The state of getting rid of a used sandbox. Times are epoch milliseconds. */
+export interface Cleanup {
+  /** Epoch seconds of the mark or the expiry. */
+  requestedAt: number;
+  /** How often a cleaner has set out to delete it, crashes included. */
+  attempts: number;
+  /** How often the provider refused. */
+  retries: number;
+  /** When a cleaner may take it; absent once the retries are used up (parked: it waits for an operator). */
+  dueMs?: number | undefined;
+  /** A cleaner at work. `dueMs` is the end of its claim; after that another may take over. */
+  claimId?: string | undefined;
+  /** Why the last attempt failed: a provider error's kind, never its text. */
+  lastError?: string | undefined;
+}
+
+export interface AvailableSandbox extends Base {
+  status: 'available';
+}
+export interface AllocatedSandbox extends Base {
+  status: 'allocated';
+  lease: Lease;
+}
+export interface PendingSandbox extends Base {
+  status: 'pending_deletion';
+  lease: Lease;
+  cleanup: Cleanup;
+}
+export interface FailedSandbox extends Base {
+  status: 'deletion_failed';
+  lease: Lease;
+  cleanup: Cleanup;
+}
+export interface StaleSandbox extends Base {
+  status: 'stale';
+  /** Epoch milliseconds. */
+  staleSinceMs: number;
+}
+/** A tombstone: the record of something that is gone. Never leased, dropped by TTL. */
+export interface DeletedSandbox extends Base {
+  status: 'deleted';
+  /** Epoch milliseconds of the end of the deletion. */
+  deletedAtMs: number;
+  /** How it went: `purged` means that only the record was removed, by an operator or the stale purge. */
+  reason: 'destroyed' | 'already_gone' | 'purged';
+  /** The last lease, where there was one: its holder may ask again and is told that it is done. */
+  lease?: Lease | undefined;
+  cleanup?: Cleanup | undefined;
+}
+
+export type Sandbox =
+  | AvailableSandbox
+  | AllocatedSandbox
+  | PendingSandbox
+  | FailedSandbox
+  | StaleSandbox
+  | DeletedSandbox;

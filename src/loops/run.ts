@@ -1,0 +1,22 @@
+import type { CallContext } from '../usecases/context.ts';
+
+/** What a run did, as flat counts: they go into the log line, the metrics and the admin answer alike. */
+export type RunCounts = Record<string, number>;
+
+/**
+ * Runs a loop's work now, through the same path as the loop itself. Throws `ALREADY_RUNNING` (with `retryAfterSeconds`)
+ * while a run is under way on any replica, `PROVIDER_UNAVAILABLE`, `STORE_UNAVAILABLE`.
+ */
+export type RunNow<Options> = (
+  options: Options,
+  context: CallContext,
+) => Promise<{ counts: RunCounts; durationMs: number }>;
+
+export interface SyncOptions {
+  /** Mark as many stale as are missing, past `SYNC_MAX_STALE_RATIO`. */
+  force: boolean;
+}
+export interface PurgeOptions {
+  /** How long a sandbox must have been stale, hours, >= 0. */
+  gracePeriodHours: number;
+}

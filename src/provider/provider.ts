@@ -1,0 +1,59 @@
+import type { InventoryItem } from '../domain/inventory.ts';
+
+/** What is needed to delete a sandbox at the provider. */
+export interface ProviderSandbox {
+  sandboxId: string;
+  /** The provider's own id for it (CSP: `id`, whose last `/`-separated part is the account's uuid). */
+  externalId: string;
+  name: string;
+}
+
+/**
+ * How a delete ended: `destroyed` it is gone, `recycled` the provider cleaned it and it can be leased again,
+ * `already_gone` the provider did not know it any more.
+ */
+export type DeleteOutcome = 'destroyed' | 'recycled' | 'already_gone';
+
+/** A complete inventory. Entries that cannot be a sandbox (no id) are counted, not hidden. */
+export interface Inventory {
+  items: InventoryItem[];
+  /** Entries of the right kind that had no usable id. */
+  invalid: number;
+}
+
+/** The far inventory of sandboxes. All calls throw {@link ProviderError} and nothing else, `signal` aborts included. */
+export interface Provider {
+  readonly name: 'csp' | 'simulated';
+  /** The complete inventory, or an error; never half of it. */
+  listSandboxes(signal: AbortSignal): Promise<Inventory>;
+  deleteSandbox(sandbox: ProviderSandbox, signal: AbortSignal): Promise<DeleteOutcome>;
+  close(): Promise<void>;
+}
+
+export const PROVIDER_ERROR_KINDS = ['timeout', 'network', 'rate_limited', 'rejected', 'server_error', 'bad_response', 'aborted'] as const;
+
+/** `rejected` is a 4xx other than 404-on-delete and 429; `bad_response` is an answer that is not what it should be. */
+export type ProviderErrorKind = (typeof PROVIDER_ERROR_KINDS)[number];
+
+/** A provider call that did not work. The message never contains a token or a response body. */
+export class ProviderError extends Error {
+  readonly kind: ProviderErrorKind;
+  readonly status: number | undefined;
+  /** From `Retry-After`, where the provider sent one. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    kind: ProviderErrorKind,
+    message: string,
+    options: { status?: number; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.name = 'ProviderError';
+    this.kind = kind;
+    this.status = options.status;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** Told about every provider call, for metrics. `outcome` is `success` or the error's kind. */
+export type ProviderObserver = (operation: 'list' | 'delete', outcome: 'success' | ProviderErrorKind, seconds: number) => void;
