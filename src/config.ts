@@ -133,17 +133,19 @@ export function configSecrets(config: Config): string[] {
 /** The configuration without its secrets, for the start-up log. */
 export function describeConfig(config: Config): Record<string, unknown> {
   const { trackTokens, adminTokens, store, provider, ...rest } = config;
-  const shownStore =
-    store.kind === 'endpoint' ? { ...store, credentials: store.credentials ? 'static' : 'default' } : store;
-  const { token: _, ...shownProvider } =
-    provider.kind === 'csp' ? provider : { ...provider, token: undefined };
   return {
     ...rest,
     trackTokenCount: trackTokens.length,
     adminTokenCount: adminTokens.length,
-    store: shownStore,
-    provider: shownProvider,
+    store: describeStore(store),
+    provider: provider.kind === 'csp' ? { ...provider, token: undefined } : provider,
   };
+}
+
+function describeStore(store: StoreConfig): Record<string, unknown> {
+  if (store.kind !== 'endpoint') return store;
+  const { credentials, ...rest } = store;
+  return { ...rest, signedWith: credentials ? 'keys of the URL' : 'default chain' };
 }
 
 const toMs = (seconds: number): number => Math.round(seconds * 1000);

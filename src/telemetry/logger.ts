@@ -1,0 +1,109 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
+import { currentCorrelation } from './correlation.ts';
+import { MASK, toLoggable } from './loggable.ts';
+
+export type { Logger } from 'pino';
+
+export interface LoggerOptions {
+  /** One of pino's level names. */
+  level: string;
+  /** Readable lines instead of JSON: for a terminal. */
+  pretty: boolean;
+  /** Where the lines go; standard output by default. */
+  destination?: DestinationStream;
+  /** Values that are masked wherever they turn up in a line. */
+  secrets?: readonly string[];
+}
+
+type Fields = Record<string, unknown>;
+/** Bindings are kept as an object and merged with each line's fields: pino's text of them could not be overridden. */
+const BINDINGS = Symbol('bindings');
+type Bound = Logger & { [BINDINGS]?: Fields | undefined };
+
+/** Masking shorter values would tear up words and numbers that have nothing to do with them. */
+const SHORTEST_SECRET = 6;
+
+/**
+ * A logger of one JSON object per line: `level`, `time` (ISO 8601), the caller's fields, `request_id` and
+ * `correlation_id` of the request or run at work, `msg`; no key twice. Secrets are masked by name and by value.
+ */
+export function createLogger(options: LoggerOptions): Logger {
+  const { pretty, destination } = options;
+  // Written at once either way; but with a `minLength` of 0 the stream's `flush` would not wait for what is on its way.
+  const out = destination ?? pino.destination({ fd: 1, sync: pretty, minLength: 1 });
+  const format = prettyFactory({ colorize: destination === undefined });
+  const stream = pretty ? { write: (line: string) => void out.write(format(line)) } : out;
+  const secrets = (options.secrets ?? [])
+    .filter((secret) => secret.length >= SHORTEST_SECRET)
+    .map((secret) => JSON.stringify(secret).slice(1, -1));
+
+  const logger: Bound = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      // Errors are described where fields are merged; pino's own serializer would copy a driver's junk along.
+      serializers: { err: (described: unknown) => described },
+      mixin: (_fields, _level, from: Bound) => from[BINDINGS] ?? {},
+      mixinMergeStrategy: (fields, bindings) => mergeFields(bindings as Fields, fields as Fields),
+      hooks: {
+        logMethod(args, method) {
+          method.apply(this, withoutSecondMessage(args));
+        },
+        streamWrite: (line) => secrets.reduce((masked, secret) => masked.replaceAll(secret, MASK), line),
+      },
+    },
+    stream,
+  );
+  return keepBindingsApart(logger);
+}
+
+/**
+ * Resolves when every line written so far has left the process. What cannot be written cannot be reported either, and
+ * a pipe refuses the sync to disk that ends a flush: so an error is no reason to hold up the shutdown.
+ */
+export function flushLogs(logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    logger.flush(() => resolve());
+  });
+}
+
+/** `time` and `level` are pino's to write, and the ids are those of the request at work, whatever a caller says. */
+function mergeFields(bindings: Fields, fields: Fields): Fields {
+  const { msg: _, ...bound } = bindings;
+  const { time: _time, level: _level, ...rest } = { ...bound, ...fields };
+  const ids = currentCorrelation();
+  return {
+    ...(toLoggable(rest) as Fields),
+    ...(ids && { request_id: ids.requestId, correlation_id: ids.correlationId }),
+  };
+}
+
+type LogArguments = Parameters<Logger['info']>;
+
+/** A line has one message: the one that was passed as such. */
+function withoutSecondMessage(args: LogArguments): LogArguments {
+  const [fields, message, ...rest] = args as unknown[];
+  const isObject = typeof fields === 'object' && fields !== null && !(fields instanceof Error);
+  if (message === undefined || !isObject || !('msg' in fields)) return args;
+  return [{ ...fields, msg: undefined }, message, ...rest] as unknown as LogArguments;
+}
+
+function keepBindingsApart(logger: Bound): Logger {
+  const createChild = logger.child;
+  const child = function (this: Bound, bindings: Fields, options?: object) {
+    const made = createChild.call(this, {}, options);
+    return Object.assign(made, { [BINDINGS]: { ...this[BINDINGS], ...bindings } });
+  };
+  return Object.assign(logger, {
+    child,
+    bindings(this: Bound) {
+      return { ...this[BINDINGS] };
+    },
+    setBindings(this: Bound, bindings: Fields) {
+      this[BINDINGS] = { ...this[BINDINGS], ...bindings };
+    },
+  });
+}
