@@ -27,7 +27,10 @@ export interface LeaseTerms {
  *     allocatedAt ──── leaseSeconds ────▶ expiresAt ── bufferSeconds ──▶ reclaimAt
  *     holder works; replays answer 200     holder may still give back    expired, key free again
  */
-export function leaseTimes(nowMs: number, terms: LeaseTerms): Pick<Lease, 'allocatedAt' | 'expiresAt' | 'reclaimAt'> {
+export function leaseTimes(
+  nowMs: number,
+  terms: LeaseTerms,
+): Pick<Lease, 'allocatedAt' | 'expiresAt' | 'reclaimAt'> {
   const allocatedAt = Math.floor(nowMs / 1000);
   const expiresAt = allocatedAt + terms.leaseSeconds;
   return { allocatedAt, expiresAt, reclaimAt: expiresAt + terms.bufferSeconds };

@@ -11,7 +11,13 @@ export const SANDBOX_STATUSES = [
 export type SandboxStatus = (typeof SANDBOX_STATUSES)[number];
 
 /** The statuses that count as part of the pool: everything but the tombstone. */
-export const POOL_STATUSES = ['available', 'allocated', 'pending_deletion', 'deletion_failed', 'stale'] as const;
+export const POOL_STATUSES = [
+  'available',
+  'allocated',
+  'pending_deletion',
+  'deletion_failed',
+  'stale',
+] as const;
 export type PoolStatus = (typeof POOL_STATUSES)[number];
 
 /** What the provider says about a sandbox; a sync may change it at any time, whatever the status. */

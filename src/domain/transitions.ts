@@ -1,0 +1,170 @@
+import type { Lease } from './lease.ts';
+import type {
+  AllocatedSandbox,
+  AvailableSandbox,
+  Cleanup,
+  DeletedSandbox,
+  Description,
+  FailedSandbox,
+  PendingSandbox,
+  Sandbox,
+  StaleSandbox,
+} from './sandbox.ts';
+
+/*
+ * The lifecycle, as pure functions: each takes a record and returns the next one, with its generation bumped.
+ *
+ *   (listed) ──▶ available ──allocate──▶ allocated ──mark / expire / release──▶ pending_deletion
+ *                 ▲  ▲  │                                                        │         │
+ *         back    │  │  └─missing─▶ stale ──purge──▶ deleted ◀──cleanup done─────┘   cleanup failed
+ *         again ──┘  └────────── recycled ◀──────────────────────────────────────┐         ▼
+ *                                                                                └── deletion_failed
+ */
+
+const next = <T extends Sandbox>(seen: Sandbox, nowMs: number, fields: Omit<T, keyof Common>): T =>
+  ({
+    id: seen.id,
+    name: seen.name,
+    externalId: seen.externalId,
+    metadata: seen.metadata,
+    createdAtMs: seen.createdAtMs,
+    updatedAtMs: nowMs,
+    generation: seen.generation + 1,
+    ...fields,
+  }) as T;
+
+type Common = Omit<AvailableSandbox, 'status'>;
+
+/** A record for something the provider lists and the table does not know. */
+export function create(id: string, description: Description, nowMs: number): AvailableSandbox {
+  return {
+    id,
+    ...description,
+    status: 'available',
+    generation: Math.floor(nowMs / 1000),
+    createdAtMs: nowMs,
+    updatedAtMs: nowMs,
+  };
+}
+
+export const allocate = (seen: AvailableSandbox, lease: Lease, nowMs: number): AllocatedSandbox =>
+  next<AllocatedSandbox>(seen, nowMs, { status: 'allocated', lease });
+
+/** The holder gives it back, the lease ran out, or an operator takes it: due for deletion at once. */
+export const requestDeletion = (seen: AllocatedSandbox, nowMs: number): PendingSandbox =>
+  next<PendingSandbox>(seen, nowMs, {
+    status: 'pending_deletion',
+    lease: seen.lease,
+    cleanup: { requestedAt: Math.floor(nowMs / 1000), attempts: 0, retries: 0, dueMs: nowMs },
+  });
+
+/** A cleaner sets out. Until `claimEndMs` no other may take it. */
+export const claim = <T extends PendingSandbox | FailedSandbox>(
+  seen: T,
+  claimId: string,
+  claimEndMs: number,
+  nowMs: number,
+): T =>
+  ({
+    ...seen,
+    generation: seen.generation + 1,
+    updatedAtMs: nowMs,
+    cleanup: { ...seen.cleanup, attempts: seen.cleanup.attempts + 1, claimId, dueMs: claimEndMs },
+  }) as T;
+
+/** The cleaner gives its claim back without having tried: due again at `dueMs`, no retry used up. */
+export const unclaim = <T extends PendingSandbox | FailedSandbox>(seen: T, dueMs: number, nowMs: number): T =>
+  ({
+    ...seen,
+    generation: seen.generation + 1,
+    updatedAtMs: nowMs,
+    cleanup: { ...seen.cleanup, attempts: seen.cleanup.attempts - 1, claimId: undefined, dueMs },
+  }) as T;
+
+/** The provider cleaned it: free again, the lease forgotten. */
+export const recycle = (seen: PendingSandbox | FailedSandbox, nowMs: number): AvailableSandbox =>
+  next<AvailableSandbox>(seen, nowMs, { status: 'available' });
+
+/** It is gone at the provider. */
+export const bury = (
+  seen: PendingSandbox | FailedSandbox,
+  reason: 'destroyed' | 'already_gone',
+  nowMs: number,
+): DeletedSandbox =>
+  next<DeletedSandbox>(seen, nowMs, {
+    status: 'deleted',
+    deletedAtMs: nowMs,
+    reason,
+    lease: seen.lease,
+    cleanup: settled(seen.cleanup),
+  });
+
+/** The provider refused. `dueMs` is the next try; without it the sandbox is parked for an operator. */
+export const failDeletion = (
+  seen: PendingSandbox | FailedSandbox,
+  error: string,
+  dueMs: number | undefined,
+  nowMs: number,
+): FailedSandbox =>
+  next<FailedSandbox>(seen, nowMs, {
+    status: 'deletion_failed',
+    lease: seen.lease,
+    cleanup: { ...settled(seen.cleanup), retries: seen.cleanup.retries + 1, dueMs, lastError: error },
+  });
+
+/** An operator gives a failed deletion a fresh set of attempts, due at once. */
+export const retryDeletion = (seen: FailedSandbox, nowMs: number): PendingSandbox =>
+  next<PendingSandbox>(seen, nowMs, {
+    status: 'pending_deletion',
+    lease: seen.lease,
+    cleanup: { requestedAt: seen.cleanup.requestedAt, attempts: 0, retries: 0, dueMs: nowMs },
+  });
+
+export const markStale = (seen: AvailableSandbox, nowMs: number): StaleSandbox =>
+  next<StaleSandbox>(seen, nowMs, { status: 'stale', staleSinceMs: nowMs });
+
+/** A stale one is listed again. */
+export const restore = (seen: StaleSandbox, listed: Description, nowMs: number): AvailableSandbox =>
+  withDescription(next<AvailableSandbox>(seen, nowMs, { status: 'available' }), listed);
+
+/** Removes the record only; what the provider has is not touched. */
+export const purge = (seen: StaleSandbox | FailedSandbox, nowMs: number): DeletedSandbox =>
+  next<DeletedSandbox>(seen, nowMs, {
+    status: 'deleted',
+    deletedAtMs: nowMs,
+    reason: 'purged',
+    ...(seen.status === 'deletion_failed' && { lease: seen.lease, cleanup: settled(seen.cleanup) }),
+  });
+
+/**
+ * The provider lists something that has a tombstone. What was destroyed, or was clean when its record was purged, is a
+ * fresh sandbox. What was used and never deleted is not: it comes back as a failed deletion, for an operator.
+ */
+export const revive = (
+  seen: DeletedSandbox,
+  listed: Description,
+  nowMs: number,
+): AvailableSandbox | FailedSandbox =>
+  withDescription(
+    seen.reason === 'purged' && seen.lease && seen.cleanup
+      ? next<FailedSandbox>(seen, nowMs, {
+          status: 'deletion_failed',
+          lease: seen.lease,
+          cleanup: seen.cleanup,
+        })
+      : next<AvailableSandbox>(seen, nowMs, { status: 'available' }),
+    listed,
+  );
+
+/** The provider describes it differently now; status and lease stay as they are. */
+export const describe = <T extends Sandbox>(seen: T, listed: Description, nowMs: number): T =>
+  withDescription({ ...seen, generation: seen.generation + 1, updatedAtMs: nowMs }, listed);
+
+const withDescription = <T extends Sandbox>(sandbox: T, { name, externalId, metadata }: Description): T => ({
+  ...sandbox,
+  name,
+  externalId,
+  metadata,
+});
+
+const settled = ({ claimId: _claimId, dueMs: _dueMs, ...rest }: Cleanup): Cleanup => rest;
