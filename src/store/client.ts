@@ -1,0 +1,188 @@
+import http from 'node:http';
+import https from 'node:https';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import {
+  DeleteCommand,
+  type DeleteCommandInput,
+  DynamoDBDocumentClient,
+  GetCommand,
+  type NativeAttributeValue,
+  PutCommand,
+  type PutCommandInput,
+  QueryCommand,
+  type QueryCommandInput,
+  TransactWriteCommand,
+  type TransactWriteCommandInput,
+  UpdateCommand,
+  type UpdateCommandInput,
+} from '@aws-sdk/lib-dynamodb';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import pLimit from 'p-limit';
+import { limitTime, untilAborted } from '../time-limit.ts';
+import { retryUnavailable, translate } from './faults.ts';
+
+export type Item = Record<string, NativeAttributeValue>;
+export type Key = { pk: string; sk: string };
+export type TransactItems = NonNullable<TransactWriteCommandInput['TransactItems']>;
+
+export interface StoreClientOptions {
+  /** `undefined`: AWS, found by region. */
+  endpoint?: string | undefined;
+  region: string;
+  /** `undefined`: the default credential chain. */
+  credentials?: { accessKeyId: string; secretAccessKey: string } | undefined;
+  table: string;
+  /** Calls under way at once; more wait their turn. Also the number of sockets. */
+  maxConcurrentCalls?: number;
+  /** Limit for one call from being sent to being answered, milliseconds. */
+  callTimeoutMs?: number;
+  /** Limit for a call with its waiting and its retries, milliseconds. */
+  totalTimeoutMs?: number;
+  /** Told about every call that was sent, retries included. `outcome` is `success` or an error's name. */
+  observe?: (operation: string, outcome: string, seconds: number) => void;
+}
+
+/** The table as the store's modules see it: typed calls, translated errors, bounded time. */
+export interface StoreClient {
+  readonly table: string;
+  /** For table administration only. */
+  readonly raw: DynamoDBClient;
+  get(key: Key, signal?: AbortSignal): Promise<Item | undefined>;
+  query(
+    input: Omit<QueryCommandInput, 'TableName'>,
+    signal?: AbortSignal,
+  ): Promise<{ items: Item[]; count: number; lastKey?: Item | undefined }>;
+  put(input: Omit<PutCommandInput, 'TableName'>, signal?: AbortSignal): Promise<void>;
+  update(input: Omit<UpdateCommandInput, 'TableName'>, signal?: AbortSignal): Promise<Item | undefined>;
+  delete(input: Omit<DeleteCommandInput, 'TableName'>, signal?: AbortSignal): Promise<void>;
+  transact(items: TransactItems, signal?: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+const DEFAULT_MAX_CONCURRENT_CALLS = 64;
+const DEFAULT_CALL_TIMEOUT_MS = 3_000;
+const DEFAULT_TOTAL_TIMEOUT_MS = 10_000;
+
+/**
+ * A client for one table.
+ *
+ * Every call throws {@link StoreUnavailableError} when the store cannot be reached, throttles, or takes too long, after
+ * a few bounded retries; `ConditionFailedError` and `TransactionCancelledError` for conditions; anything else as it
+ * came. A write that was retried may have been applied by the attempt whose answer was lost: writers recognise their
+ * own write (`write_id`, `attempt`) in the item that a failed condition returns.
+ */
+export function createStoreClient(options: StoreClientOptions): StoreClient {
+  const maxConcurrentCalls = options.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS;
+  const callTimeoutMs = options.callTimeoutMs ?? DEFAULT_CALL_TIMEOUT_MS;
+  const totalTimeoutMs = options.totalTimeoutMs ?? DEFAULT_TOTAL_TIMEOUT_MS;
+  const agent = { keepAlive: true, maxSockets: maxConcurrentCalls };
+  const raw = new DynamoDBClient({
+    region: options.region,
+    ...(options.endpoint && { endpoint: options.endpoint }),
+    ...(options.credentials && { credentials: options.credentials }),
+    // Retries are ours: the SDK knows neither our deadlines nor conflicts and cancellations.
+    maxAttempts: 1,
+    requestHandler: new NodeHttpHandler({
+      httpAgent: new http.Agent(agent),
+      httpsAgent: new https.Agent(agent),
+      connectionTimeout: 1_000,
+    }),
+  });
+  // The key's `attempt` makes a transaction idempotent already, and the embedded engine scans its cache of tokens.
+  raw.middlewareStack.add(
+    (next) => (args) => {
+      if ('ClientRequestToken' in args.input) Reflect.deleteProperty(args.input, 'ClientRequestToken');
+      return next(args);
+    },
+    { step: 'initialize', priority: 'low', name: 'stripClientRequestToken' },
+  );
+  const documents = DynamoDBDocumentClient.from(raw, {
+    marshallOptions: { removeUndefinedValues: true },
+  });
+  const limit = pLimit(maxConcurrentCalls);
+
+  /** One attempt, in its place among the concurrent ones. */
+  const attempt = async <T>(
+    operation: string,
+    send: (signal: AbortSignal) => Promise<T>,
+    overall: AbortSignal,
+  ) => {
+    overall.throwIfAborted();
+    const timer = limitTime(callTimeoutMs, overall);
+    const startedMs = performance.now();
+    let outcome = 'success';
+    try {
+      return await send(timer.signal);
+    } catch (error) {
+      outcome = error instanceof Error ? error.name : 'unknown';
+      throw error;
+    } finally {
+      timer.clear();
+      options.observe?.(operation, outcome, (performance.now() - startedMs) / 1000);
+    }
+  };
+
+  const call = async <T>(
+    operation: string,
+    send: (signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> => {
+    const overall = limitTime(totalTimeoutMs, signal);
+    try {
+      return await retryUnavailable(
+        () => untilAborted(limit(attempt<T>, operation, send, overall.signal), overall.signal),
+        overall.signal,
+      );
+    } catch (error) {
+      throw translate(error, overall.signal);
+    } finally {
+      overall.clear();
+    }
+  };
+
+  const table = options.table;
+  return {
+    table,
+    raw,
+    async get(key, signal) {
+      const send = (abortSignal: AbortSignal) =>
+        documents.send(new GetCommand({ TableName: table, Key: key, ConsistentRead: true }), { abortSignal });
+      return (await call('GetItem', send, signal)).Item;
+    },
+    async query(input, signal) {
+      const send = (abortSignal: AbortSignal) =>
+        documents.send(new QueryCommand({ TableName: table, ConsistentRead: true, ...input }), {
+          abortSignal,
+        });
+      const output = await call('Query', send, signal);
+      return { items: output.Items ?? [], count: output.Count ?? 0, lastKey: output.LastEvaluatedKey };
+    },
+    async put(input, signal) {
+      await call(
+        'PutItem',
+        (abortSignal) => documents.send(new PutCommand({ TableName: table, ...input }), { abortSignal }),
+        signal,
+      );
+    },
+    async update(input, signal) {
+      const send = (abortSignal: AbortSignal) =>
+        documents.send(new UpdateCommand({ TableName: table, ...input }), { abortSignal });
+      return (await call('UpdateItem', send, signal)).Attributes;
+    },
+    async delete(input, signal) {
+      await call(
+        'DeleteItem',
+        (abortSignal) => documents.send(new DeleteCommand({ TableName: table, ...input }), { abortSignal }),
+        signal,
+      );
+    },
+    async transact(items, signal) {
+      await call(
+        'TransactWriteItems',
+        (abortSignal) => documents.send(new TransactWriteCommand({ TransactItems: items }), { abortSignal }),
+        signal,
+      );
+    },
+    close: () => raw.destroy(),
+  };
+}

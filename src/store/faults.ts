@@ -1,0 +1,95 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  ConditionalCheckFailedException,
+  type CancellationReason as DriverReason,
+  TransactionCanceledException,
+  TransactionConflictException,
+} from '@aws-sdk/client-dynamodb';
+import { unmarshall } from '@aws-sdk/util-dynamodb';
+import { ConditionFailedError, StoreUnavailableError, TransactionCancelledError } from './errors.ts';
+
+/** Retries after the first attempt, and the first delay; each further one is twice as long, times [0.5, 1.5). */
+const RETRIES = 3;
+const BASE_DELAY_MS = 50;
+
+const THROTTLES = new Set([
+  'ThrottlingException',
+  'ThrottlingError',
+  'ThrottledException',
+  'ProvisionedThroughputExceededException',
+  'ProvisionedThroughputExceeded',
+  'RequestLimitExceeded',
+  'LimitExceededException',
+  'TransactionInProgressException',
+]);
+
+/** Errors of a connection that was refused, cut or too slow, as Node and the SDK's handler name them. */
+const NETWORK = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_SOCKET',
+]);
+
+/**
+ * Runs `attempt` and runs it again, a bounded number of times, while the store is throttling or out of reach.
+ * Stops early when `signal` fires. Anything else is thrown at once, as it is.
+ */
+export async function retryUnavailable<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  for (let retry = 0; ; retry++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (retry === RETRIES || signal?.aborted || !isUnavailable(error)) throw error;
+    }
+    await delay(BASE_DELAY_MS * 2 ** retry * (0.5 + Math.random()), undefined, signal ? { signal } : {});
+  }
+}
+
+/** The driver's error in the store's words; what is not expected comes back as it is. */
+export function translate(error: unknown, signal?: AbortSignal): unknown {
+  if (error instanceof ConditionalCheckFailedException) {
+    return new ConditionFailedError(error.Item && unmarshall(error.Item), error);
+  }
+  if (error instanceof TransactionConflictException) {
+    return new TransactionCancelledError([{ code: 'TransactionConflict' }], error);
+  }
+  if (error instanceof TransactionCanceledException && !isUnavailable(error)) {
+    const reasons = error.CancellationReasons ?? [];
+    return new TransactionCancelledError(
+      reasons.map((reason) => ({
+        code: reason.Code ?? 'None',
+        item: reason.Item && unmarshall(reason.Item),
+      })),
+      error,
+    );
+  }
+  return signal?.aborted || isUnavailable(error) ? new StoreUnavailableError(error) : error;
+}
+
+function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof TransactionCanceledException) return isThrottled(error.CancellationReasons ?? []);
+  if (error.name === 'AbortError' || error.name === 'TimeoutError' || THROTTLES.has(error.name)) return true;
+  if ('code' in error && typeof error.code === 'string' && NETWORK.has(error.code)) return true;
+  const status = httpStatus(error);
+  // A dying endpoint may send half an answer: the SDK fails to parse it and says so with the status it got.
+  return status !== undefined && status >= 500;
+}
+
+/** A failed condition outweighs a throttle in the same transaction: it is an answer, the throttle is none. */
+const isThrottled = (reasons: DriverReason[]): boolean =>
+  reasons.some((reason) => reason.Code !== undefined && THROTTLES.has(reason.Code)) &&
+  !reasons.some((reason) => reason.Code === 'ConditionalCheckFailed');
+
+function httpStatus(error: Error): number | undefined {
+  if (!('$metadata' in error)) return undefined;
+  const metadata = error.$metadata;
+  if (typeof metadata !== 'object' || metadata === null || !('httpStatusCode' in metadata)) return undefined;
+  return typeof metadata.httpStatusCode === 'number' ? metadata.httpStatusCode : undefined;
+}

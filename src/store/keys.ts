@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import type { SandboxStatus } from '../domain/sandbox.ts';
+import type { Key } from './client.ts';
+
+/** The one pool there is. It is part of every index key, so that more can be added without a new table. */
+export const POOL = 'default';
+
+export const BY_STATUS = 'by_status';
+export const BY_DUE = 'by_due';
+
+/** Index sort keys may have 1,024 bytes; a name is cut in the index (not in the record) to leave room for the rest. */
+const MAX_INDEXED_NAME_BYTES = 900;
+
+const DUE_DIGITS = 13;
+const GENERATION_DIGITS = 12;
+
+/** Where a sandbox lives follows from its id alone. `buckets` is a power of two. */
+export function bucketOf(sandboxId: string, buckets: number): number {
+  return createHash('sha256').update(sandboxId).digest().readUInt32BE(0) & (buckets - 1);
+}
+
+export const bucketPk = (bucket: number): string => `B#${bucket.toString(16).padStart(2, '0')}`;
+
+export const sandboxKey = (sandboxId: string, buckets: number): Key => ({
+  pk: bucketPk(bucketOf(sandboxId, buckets)),
+  sk: `S#${sandboxId}`,
+});
+
+/** Scoped to principal and holder, so that nobody can replay another's lease by naming its key. */
+export const idempotencyPk = (principal: string, holder: string, key: string): string =>
+  `I#${createHash('sha256')
+    .update(JSON.stringify([principal, holder, key]))
+    .digest('hex')}`;
+
+export const idempotencyKey = (pk: string): Key => ({ pk, sk: 'I' });
+
+export const historyPk = (sandboxId: string): string => `H#${sandboxId}`;
+
+export const eventKey = (sandboxId: string, generation: number): Key => ({
+  pk: historyPk(sandboxId),
+  sk: generation.toString().padStart(GENERATION_DIGITS, '0'),
+});
+
+export const LAYOUT_KEY: Key = { pk: 'CFG', sk: 'layout' };
+export const COUNTS_KEY: Key = { pk: 'STAT', sk: POOL };
+export const REPLICAS_PK = 'REPLICAS';
+export const replicaKey = (replicaId: string): Key => ({ pk: REPLICAS_PK, sk: replicaId });
+export const turnKey = (loop: string): Key => ({ pk: `TURN#${loop}`, sk: 'T' });
+
+/** The beginning of `by_status` sort keys for a status, and for names that begin with `namePrefix`. */
+export const statusPrefix = (status: SandboxStatus, namePrefix = ''): string =>
+  `${POOL}#${status}#${cut(namePrefix)}`;
+
+export const statusSortKey = (status: SandboxStatus, name: string): string => statusPrefix(status, name);
+
+export const dueSortKey = (dueMs: number, sandboxId: string): string => `${dueDigits(dueMs)}#${sandboxId}`;
+
+/** Sorts after everything due at or before `nowMs` and before everything due later. */
+export const dueUpTo = (nowMs: number): string => dueDigits(nowMs + 1);
+
+const dueDigits = (ms: number): string => Math.ceil(ms).toString().padStart(DUE_DIGITS, '0');
+
+/** Cuts on a whole character, so that the key stays valid UTF-8 and prefixes of it stay prefixes. */
+function cut(name: string): string {
+  if (Buffer.byteLength(name) <= MAX_INDEXED_NAME_BYTES) return name;
+  let bytes = 0;
+  let end = 0;
+  for (const character of name) {
+    bytes += Buffer.byteLength(character);
+    if (bytes > MAX_INDEXED_NAME_BYTES) break;
+    end += character.length;
+  }
+  return name.slice(0, end);
+}

@@ -1,0 +1,241 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AvailableSandbox } from '../domain/sandbox.ts';
+import type { Item } from './client.ts';
+import type { SandboxReads } from './reads.ts';
+import type { Rank } from './replicas.ts';
+
+/** What a sweep proved. */
+export interface Sweep {
+  /** On the monotonic clock (`performance.now()`). */
+  startedAtMs: number;
+  /** True when every bucket was read and none had a free sandbox (with the prefix): proof for whoever came before. */
+  exhausted: boolean;
+}
+
+/**
+ * Free sandboxes to try, per replica. They are hints, never reservations: a stale one costs a wasted transaction, never
+ * a wrong answer. Replica i of R reads the buckets b with b mod R = i first and steals from the others only what its
+ * callers need, which keeps replicas out of each other's way.
+ */
+export interface ReadyList {
+  /** Takes a hint out; the caller must `settle` or `giveBack` it. */
+  take(namePrefix?: string): AvailableSandbox | undefined;
+  /** The hint was not used and is as good as before. */
+  giveBack(hint: AvailableSandbox): void;
+  /** The hint was used. `spent`: its generation is known to be over, so an older read must not bring it back. */
+  settle(hint: AvailableSandbox, spent: boolean): void;
+  /**
+   * Reads the table, strongly consistent, for a caller that found no hint; callers share one sweep. The one that is
+   * returned may have started before the call: compare `startedAtMs`.
+   */
+  sweep(namePrefix?: string): Promise<Sweep>;
+  /** Re-reads the hints, for what other replicas took meanwhile. Call it now and then. */
+  refresh(): Promise<void>;
+  /** Hints at hand. */
+  readonly size: number;
+}
+
+const MIN_TARGET = 64;
+const MAX_TARGET = 2_000;
+/** How long a spent generation is remembered; longer than any read takes. */
+const SPENT_MEMORY_MS = 15_000;
+const GATE_MEMORY_MS = 1_000;
+const MIN_SWEEP_GAP_MS = 20;
+const SWEEP_GAP_PER_REPLICA_MS = 5;
+
+interface SweepGate {
+  running: Promise<Sweep> | undefined;
+  waiting: number;
+  startedAtMs: number;
+}
+
+/** `onError` is told when a refill in the background fails; the next one tries again. */
+export function createReadyList(
+  reads: SandboxReads,
+  rank: () => Rank,
+  onError: (error: unknown) => void,
+): ReadyList {
+  let hints: AvailableSandbox[] = [];
+  const inFlight = new Set<string>();
+  const spent = new Map<string, { generation: number; atMs: number }>();
+  const gates = new Map<string, SweepGate>();
+  let refilling = false;
+  /** The most hints that were out at once since the last refresh: what the next burst may want. */
+  let peak = 0;
+  /** The last reading in the background came to the end of the pool. */
+  let runsShort = false;
+
+  const target = () => Math.min(MAX_TARGET, Math.max(MIN_TARGET, 2 * peak));
+
+  const usable = (sandbox: AvailableSandbox): boolean =>
+    !inFlight.has(sandbox.id) && !((spent.get(sandbox.id)?.generation ?? -1) >= sandbox.generation);
+
+  /** Adds what is not there yet; the end of the list is taken first. */
+  function offer(found: AvailableSandbox[]): void {
+    const known = new Set(hints.map((hint) => hint.id));
+    const fresh = found.filter((sandbox) => usable(sandbox) && !known.has(sandbox.id));
+    hints = [...fresh, ...hints];
+  }
+
+  /** Own buckets first, then the others in an order of this replica's own. */
+  function bucketGroups(): [own: number[], others: number[]] {
+    const { index, replicas } = rank();
+    const all = Array.from({ length: reads.buckets }, (_, bucket) => bucket);
+    const own = all.filter((bucket) => bucket % replicas === index % reads.buckets);
+    const others = all.filter((bucket) => !own.includes(bucket));
+    return [own, shuffle(others)];
+  }
+
+  /** Reads a bucket until it has `limit` usable ones, or at least one where the first page had none, or its end. */
+  async function readBucket(bucket: number, limit: number, namePrefix?: string) {
+    const found: AvailableSandbox[] = [];
+    let seen = 0;
+    let after: Item | undefined;
+    do {
+      const page = await reads.byStatus({ status: 'available', namePrefix, bucket, limit, after });
+      for (const sandbox of page.sandboxes) {
+        if (sandbox.status !== 'available') continue;
+        seen++;
+        if (usable(sandbox)) found.push(sandbox);
+      }
+      after = page.after;
+    } while (after && found.length === 0);
+    return { found: shuffle(found), seen };
+  }
+
+  async function runSweep(gate: SweepGate, namePrefix?: string): Promise<Sweep> {
+    const { replicas } = rank();
+    const gapMs = Math.max(MIN_SWEEP_GAP_MS, replicas * SWEEP_GAP_PER_REPLICA_MS);
+    // Even without a gap to keep, callers of the same moment get the chance to share it.
+    await delay(Math.max(0, gate.startedAtMs + gapMs - performance.now()));
+    const startedAtMs = performance.now();
+    gate.startedAtMs = startedAtMs;
+    const groups = bucketGroups();
+    let seen = 0;
+    let offered = 0;
+    for (const group of groups) {
+      const wanted = gate.waiting - offered;
+      if (wanted <= 0) return { startedAtMs, exhausted: false };
+      const limit = Math.ceil((2 * wanted) / Math.max(1, group.length)) + 8;
+      const results = await Promise.all(group.map((bucket) => readBucket(bucket, limit, namePrefix)));
+      const found = results.flatMap((result) => result.found);
+      seen += results.reduce((sum, result) => sum + result.seen, 0);
+      // What is stolen beyond the need would only collide with its owner's callers.
+      const kept = group === groups[0] ? found : shuffle(found).slice(0, wanted);
+      offer(kept);
+      offered += kept.length;
+    }
+    return { startedAtMs, exhausted: seen === 0 };
+  }
+
+  /** Up to `wanted` usable ones, the own buckets' at the end, where they are taken first. */
+  async function collect(wanted: number): Promise<AvailableSandbox[]> {
+    const found: AvailableSandbox[] = [];
+    for (const bucket of bucketGroups().flatMap((group) => shuffle(group))) {
+      if (found.length >= wanted) break;
+      found.push(...(await readBucket(bucket, wanted - found.length)).found);
+    }
+    runsShort = found.length < wanted;
+    return found.reverse();
+  }
+
+  function refillInBackground(): void {
+    if (refilling) return;
+    refilling = true;
+    collect(target() - hints.length)
+      .then(offer)
+      .catch(onError)
+      .finally(() => {
+        refilling = false;
+      });
+  }
+
+  function forgetSpent(): void {
+    const before = performance.now() - SPENT_MEMORY_MS;
+    for (const [id, { atMs }] of spent) {
+      if (atMs > before) return;
+      spent.delete(id);
+    }
+  }
+
+  /** Keeps the gap between a prefix's sweeps, and no gate for ever. */
+  function forgetGateLater(name: string, gate: SweepGate): void {
+    const timer = setTimeout(() => {
+      if (gate.waiting === 0) gates.delete(name);
+    }, GATE_MEMORY_MS);
+    timer.unref();
+  }
+
+  return {
+    get size() {
+      return hints.length;
+    },
+
+    take(namePrefix) {
+      const index =
+        namePrefix === undefined
+          ? hints.length - 1
+          : hints.findLastIndex((hint) => hint.name.startsWith(namePrefix));
+      const [hint] = index < 0 ? [] : hints.splice(index, 1);
+      if (hint) {
+        inFlight.add(hint.id);
+        peak = Math.max(peak, inFlight.size);
+      }
+      // An empty list is filled by the caller's own sweep, and where there was no more there is none to refill from.
+      if (hints.length > 0 && hints.length < target() / 2 && !runsShort) refillInBackground();
+      return hint;
+    },
+
+    giveBack(hint) {
+      inFlight.delete(hint.id);
+      offer([hint]);
+    },
+
+    settle(hint, isSpent) {
+      inFlight.delete(hint.id);
+      forgetSpent();
+      if (!isSpent) return;
+      spent.delete(hint.id);
+      spent.set(hint.id, { generation: hint.generation, atMs: performance.now() });
+    },
+
+    async sweep(namePrefix) {
+      const name = namePrefix ?? '';
+      let gate = gates.get(name);
+      if (!gate) {
+        gate = { running: undefined, waiting: 0, startedAtMs: Number.NEGATIVE_INFINITY };
+        gates.set(name, gate);
+      }
+      gate.waiting++;
+      const current = gate;
+      current.running ??= runSweep(current, namePrefix).finally(() => {
+        current.running = undefined;
+      });
+      try {
+        return await current.running;
+      } finally {
+        current.waiting--;
+        if (current.waiting === 0 && namePrefix !== undefined) forgetGateLater(name, current);
+      }
+    },
+
+    async refresh() {
+      try {
+        const found = await collect(target());
+        hints = found.filter(usable);
+      } catch (error) {
+        onError(error);
+      }
+      peak = Math.max(inFlight.size, Math.floor(peak / 2));
+    },
+  };
+}
+
+/** Fisher–Yates, in place. */
+function shuffle<T>(list: T[]): T[] {
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [list[i], list[j]] = [list[j] as T, list[i] as T];
+  }
+  return list;
+}

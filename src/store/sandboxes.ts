@@ -1,0 +1,222 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NewId } from '../clock.ts';
+import { assertNever } from '../domain/errors.ts';
+import type { SandboxEvent } from '../domain/event.ts';
+import type { AllocatedSandbox, AvailableSandbox, Sandbox } from '../domain/sandbox.ts';
+import type { StoreClient, TransactItems } from './client.ts';
+import { IS_NEW, IS_STILL_AVAILABLE, IS_UNCHANGED, KEY_IS_FREE, KEY_IS_OF_LEASE } from './conditions.ts';
+import { type CancellationReason, ConditionFailedError, TransactionCancelledError } from './errors.ts';
+import { toEventItem } from './events.ts';
+import { type KeyRecord, toKeyItem, toKeyRecord } from './idempotency.ts';
+import { toSandbox, toSandboxItem } from './items.ts';
+import { idempotencyKey, sandboxKey } from './keys.ts';
+
+/** A sandbox's record as it was read (absent: it is new), as it shall be, and the event if its status changes. */
+export interface Change {
+  seen: Sandbox | undefined;
+  next: Sandbox;
+  event?: SandboxEvent | undefined;
+}
+
+export interface Grant {
+  seen: AvailableSandbox;
+  next: AllocatedSandbox;
+  event: SandboxEvent;
+  key: KeyRecord;
+  nowMs: number;
+}
+
+/**
+ * How a grant ended. `key_taken`: the key has a lease in force (which may be ours: compare `attempt`).
+ * `sandbox_lost`: somebody else was faster. `sandbox_conflict`, `key_conflict`: another transaction is at work on the
+ * sandbox or on the key at this moment; how it ends is open.
+ */
+export type GrantOutcome =
+  | { type: 'granted' }
+  | { type: 'key_taken'; record: KeyRecord }
+  | { type: 'sandbox_lost' }
+  | { type: 'sandbox_conflict' }
+  | { type: 'key_conflict' };
+
+export interface SandboxStore {
+  /** Strongly consistent. */
+  get(sandboxId: string, signal?: AbortSignal): Promise<Sandbox | undefined>;
+  /** Leases a sandbox to a key: key, sandbox and event in one transaction, one round trip. */
+  grant(grant: Grant, signal?: AbortSignal): Promise<GrantOutcome>;
+  /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends gives its key free. */
+  write(change: Change, signal?: AbortSignal): Promise<boolean>;
+  /** Writes many changes, several to a transaction; returns those that were written. */
+  writeAll(changes: Change[], signal?: AbortSignal): Promise<Change[]>;
+}
+
+/** A transaction has at most 100 items; a change has up to three. */
+const CHANGES_PER_TRANSACTION = 33;
+const CONFLICT_RETRIES = 5;
+const CONFLICT = 'TransactionConflict';
+const CONDITION_FAILED = 'ConditionalCheckFailed';
+
+/** The sandboxes of one table. `buckets` must be the number the table was laid out with. */
+export function createSandboxStore(client: StoreClient, buckets: number, newId: NewId): SandboxStore {
+  const put = (change: Change, writeId: string) => ({
+    TableName: client.table,
+    Item: toSandboxItem(change.next, buckets, writeId),
+    ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
+    ...(change.seen
+      ? {
+          ConditionExpression: IS_UNCHANGED,
+          ExpressionAttributeValues: { ':seen': change.seen.generation },
+        }
+      : { ConditionExpression: IS_NEW }),
+  });
+
+  const putEvent = (event: SandboxEvent) => ({ Put: { TableName: client.table, Item: toEventItem(event) } });
+
+  const releaseKey = ({ seen, next }: Change): TransactItems =>
+    seen?.status === 'allocated' && next.status !== 'allocated'
+      ? [
+          {
+            Delete: {
+              TableName: client.table,
+              Key: idempotencyKey(seen.lease.idempotencyPk),
+              ConditionExpression: KEY_IS_OF_LEASE,
+              ExpressionAttributeValues: { ':lease': seen.lease.leaseId },
+            },
+          },
+        ]
+      : [];
+
+  /** One attempt: `conflict` when another transaction is at work on one of the items at this moment. */
+  async function tryWrite(
+    change: Change,
+    keyItems: TransactItems,
+    writeId: string,
+    signal?: AbortSignal,
+  ): Promise<'written' | 'lost' | 'key_moved_on' | 'conflict'> {
+    try {
+      if (change.event) {
+        await client.transact([{ Put: put(change, writeId) }, putEvent(change.event), ...keyItems], signal);
+      } else {
+        await client.put(put(change, writeId), signal);
+      }
+      return 'written';
+    } catch (error) {
+      if (error instanceof ConditionFailedError) return error.item?.write_id === writeId ? 'written' : 'lost';
+      if (!(error instanceof TransactionCancelledError)) throw error;
+      const [sandbox, , key] = error.reasons;
+      if (sandbox?.code === CONDITION_FAILED) return sandbox.item?.write_id === writeId ? 'written' : 'lost';
+      if (key?.code === CONDITION_FAILED) return 'key_moved_on';
+      if (isConflict(error.reasons)) return 'conflict';
+      throw error;
+    }
+  }
+
+  async function write(change: Change, signal?: AbortSignal): Promise<boolean> {
+    const writeId = newId();
+    let keyItems = releaseKey(change);
+    for (let conflicts = 0; conflicts <= CONFLICT_RETRIES; ) {
+      const outcome = await tryWrite(change, keyItems, writeId, signal);
+      switch (outcome) {
+        case 'written':
+          return true;
+        case 'lost':
+          return false;
+        case 'key_moved_on':
+          // The key belongs to a later lease by now: this one ends without it.
+          keyItems = [];
+          break;
+        case 'conflict':
+          conflicts++;
+          await delay(5 + Math.random() * 20);
+          break;
+        default:
+          assertNever(outcome);
+      }
+    }
+    return false;
+  }
+
+  async function writeChunk(chunk: Change[], signal?: AbortSignal): Promise<Change[]> {
+    const writeId = newId();
+    try {
+      await client.transact(
+        chunk.flatMap((change) => [
+          { Put: put(change, writeId) },
+          ...(change.event ? [putEvent(change.event)] : []),
+          ...releaseKey(change),
+        ]),
+        signal,
+      );
+      return chunk;
+    } catch (error) {
+      if (!(error instanceof TransactionCancelledError)) throw error;
+    }
+    // One of them was changed by somebody else, or the answer to our own commit was lost: each on its own then.
+    const written: Change[] = [];
+    for (const change of chunk) {
+      if ((await write(change, signal)) || (await isOurs(change, writeId, signal))) written.push(change);
+    }
+    return written;
+  }
+
+  async function isOurs(change: Change, writeId: string, signal?: AbortSignal): Promise<boolean> {
+    return (await client.get(sandboxKey(change.next.id, buckets), signal))?.write_id === writeId;
+  }
+
+  return {
+    async get(sandboxId, signal) {
+      const item = await client.get(sandboxKey(sandboxId, buckets), signal);
+      return item && toSandbox(item);
+    },
+
+    async grant({ seen, next, event, key, nowMs }, signal) {
+      const items: TransactItems = [
+        {
+          Put: {
+            TableName: client.table,
+            Item: toKeyItem(key),
+            ConditionExpression: KEY_IS_FREE,
+            ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
+            ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+          },
+        },
+        {
+          Put: {
+            TableName: client.table,
+            Item: toSandboxItem(next, buckets, key.attempt),
+            ConditionExpression: IS_STILL_AVAILABLE,
+            ExpressionAttributeNames: { '#status': 'status' },
+            ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
+          },
+        },
+        putEvent(event),
+      ];
+      try {
+        await client.transact(items, signal);
+        return { type: 'granted' };
+      } catch (error) {
+        if (!(error instanceof TransactionCancelledError)) throw error;
+        const [keyReason, sandboxReason, eventReason] = error.reasons;
+        if (keyReason?.code === CONDITION_FAILED && keyReason.item) {
+          return { type: 'key_taken', record: toKeyRecord(keyReason.item) };
+        }
+        if (keyReason?.code === CONFLICT) return { type: 'key_conflict' };
+        if (sandboxReason?.code === CONDITION_FAILED) return { type: 'sandbox_lost' };
+        if (isConflict([sandboxReason, eventReason])) return { type: 'sandbox_conflict' };
+        throw error;
+      }
+    },
+
+    write,
+
+    async writeAll(changes, signal) {
+      const written: Change[] = [];
+      for (let start = 0; start < changes.length; start += CHANGES_PER_TRANSACTION) {
+        written.push(...(await writeChunk(changes.slice(start, start + CHANGES_PER_TRANSACTION), signal)));
+      }
+      return written;
+    },
+  };
+}
+
+const isConflict = (reasons: (CancellationReason | undefined)[]): boolean =>
+  reasons.some((reason) => reason?.code === CONFLICT);

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { StoreClient } from './client.ts';
+import { TURN_IS_FREE, TURN_IS_FREE_AND_DUE, TURN_IS_MINE } from './conditions.ts';
+import { ConditionFailedError } from './errors.ts';
+import { turnKey } from './keys.ts';
+
+/** A held turn. `fence` grows with every holder, so that what an earlier holder still does can be told apart. */
+export interface Turn {
+  loop: string;
+  fence: number;
+}
+
+/** Who may run a loop at the moment. It saves work; safety comes from generations and claims. */
+export interface Turns {
+  /**
+   * Takes the turn for `ttlMs`. `onlyIfDue`: not if another replica served the interval already.
+   * Returns undefined with the milliseconds until it may be free when it is not to be had.
+   */
+  take(
+    loop: string,
+    options: { ttlMs: number; onlyIfDue: boolean },
+    signal: AbortSignal,
+  ): Promise<{ turn: Turn } | { turn: undefined; freeInMs: number }>;
+  /** Holds it for another `ttlMs`; false when it was lost. */
+  renew(turn: Turn, ttlMs: number, signal: AbortSignal): Promise<boolean>;
+  /** Gives it up. `nextRunAtMs`: when the next run is due on any replica; absent leaves that as it is. */
+  giveUp(turn: Turn, nextRunAtMs?: number): Promise<void>;
+}
+
+const turnItem = z.object({ holder: z.string(), until_ms: z.number(), fence: z.int() });
+
+/** The turns of the replicas that share `client`'s table. */
+export function createTurns(client: StoreClient, replicaId: string, clock: Clock): Turns {
+  const setUntil = async (turn: Turn, untilMs: number, nextRunAtMs?: number, signal?: AbortSignal) => {
+    try {
+      await client.update(
+        {
+          Key: turnKey(turn.loop),
+          UpdateExpression: `SET until_ms = :until${nextRunAtMs === undefined ? '' : ', next_run_at_ms = :next'}`,
+          ConditionExpression: TURN_IS_MINE,
+          ExpressionAttributeValues: {
+            ':until': untilMs,
+            ':fence': turn.fence,
+            ':holder': replicaId,
+            ...(nextRunAtMs !== undefined && { ':next': nextRunAtMs }),
+          },
+        },
+        signal,
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof ConditionFailedError) return false;
+      throw error;
+    }
+  };
+
+  return {
+    async take(loop, { ttlMs, onlyIfDue }, signal) {
+      const nowMs = clock.nowMs();
+      try {
+        const item = await client.update(
+          {
+            Key: turnKey(loop),
+            UpdateExpression: 'SET holder = :holder, until_ms = :until ADD fence :one',
+            ConditionExpression: onlyIfDue ? TURN_IS_FREE_AND_DUE : TURN_IS_FREE,
+            ExpressionAttributeValues: {
+              ':holder': replicaId,
+              ':until': nowMs + ttlMs,
+              ':one': 1,
+              ':now': nowMs,
+            },
+            ReturnValues: 'ALL_NEW',
+            ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+          },
+          signal,
+        );
+        return { turn: { loop, fence: turnItem.parse(item).fence } };
+      } catch (error) {
+        if (!(error instanceof ConditionFailedError)) throw error;
+        const held = turnItem.parse(error.item);
+        // Our own write, whose answer was lost and which was sent again.
+        if (held.holder === replicaId && held.until_ms === nowMs + ttlMs) {
+          return { turn: { loop, fence: held.fence } };
+        }
+        return { turn: undefined, freeInMs: Math.max(0, held.until_ms - nowMs) };
+      }
+    },
+    renew: (turn, ttlMs, signal) => setUntil(turn, clock.nowMs() + ttlMs, undefined, signal),
+    async giveUp(turn, nextRunAtMs) {
+      await setUntil(turn, 0, nextRunAtMs);
+    },
+  };
+}
