@@ -30,7 +30,15 @@ export interface Provider {
   close(): Promise<void>;
 }
 
-export const PROVIDER_ERROR_KINDS = ['timeout', 'network', 'rate_limited', 'rejected', 'server_error', 'bad_response', 'aborted'] as const;
+export const PROVIDER_ERROR_KINDS = [
+  'timeout',
+  'network',
+  'rate_limited',
+  'rejected',
+  'server_error',
+  'bad_response',
+  'aborted',
+] as const;
 
 /** `rejected` is a 4xx other than 404-on-delete and 429; `bad_response` is an answer that is not what it should be. */
 export type ProviderErrorKind = (typeof PROVIDER_ERROR_KINDS)[number];
@@ -56,4 +64,8 @@ export class ProviderError extends Error {
 }
 
 /** Told about every provider call, for metrics. `outcome` is `success` or the error's kind. */
-export type ProviderObserver = (operation: 'list' | 'delete', outcome: 'success' | ProviderErrorKind, seconds: number) => void;
+export type ProviderObserver = (
+  operation: 'list' | 'delete',
+  outcome: 'success' | ProviderErrorKind,
+  seconds: number,
+) => void;

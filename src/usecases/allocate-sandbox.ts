@@ -1,3 +1,15 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Clock, NewId } from '../clock.ts';
+import { BrokerError } from '../domain/errors.ts';
+import { eventOf } from '../domain/event.ts';
+import { type LeaseTerms, leaseTimes } from '../domain/lease.ts';
+import type { AvailableSandbox } from '../domain/sandbox.ts';
+import { allocate } from '../domain/transitions.ts';
+import type { KeyRecord } from '../store/idempotency.ts';
+import type { ReadyList } from '../store/ready-list.ts';
+import type { GrantOutcome, SandboxStore } from '../store/sandboxes.ts';
+import { limitTime } from '../time-limit.ts';
 import type { CallContext } from './context.ts';
 
 export interface AllocateInput {
@@ -29,3 +41,197 @@ export interface AllocateResult {
 }
 
 export type AllocateSandbox = (input: AllocateInput, context: CallContext) => Promise<AllocateResult>;
+
+export interface AllocateDeps {
+  store: Pick<SandboxStore, 'grant'>;
+  /** The idempotency key's record, strongly consistent, if it is in force. */
+  readKey: (pk: string, signal: AbortSignal) => Promise<KeyRecord | undefined>;
+  keyPk: (principal: string, holder: string, key: string) => string;
+  readyList: ReadyList;
+  clock: Clock;
+  newId: NewId;
+  terms: LeaseTerms;
+  /** How long to look for a sandbox before `BUSY`, milliseconds. */
+  deadlineMs: number;
+}
+
+/**
+ * Leases a free sandbox to a key, or finds the lease that the key already has.
+ *
+ * Throws `NO_SANDBOXES_AVAILABLE` only after a sweep of the whole pool that began after the call and saw none;
+ * `IDEMPOTENCY_KEY_REUSED` for another request under the same explicit key; `BUSY` when sandboxes were seen but all
+ * lost to others until the deadline; `STORE_UNAVAILABLE`.
+ */
+export function allocateSandbox(deps: AllocateDeps): AllocateSandbox {
+  /** Calls under way, by request: same-key calls inside this process share one attempt. */
+  const underWay = new Map<string, Promise<Answer>>();
+
+  return async (input, context) => {
+    const arrivedAtMs = performance.now();
+    const request = toRequest(deps, input);
+    const sharedBy = `${request.keyPk} ${request.hash}`;
+    for (;;) {
+      const shared = underWay.get(sharedBy);
+      const own = shared ?? lease(deps, request, context).finally(() => underWay.delete(sharedBy));
+      if (shared === undefined) underWay.set(sharedBy, own);
+      const answer = await own;
+      if ('lease' in answer)
+        return shared !== undefined ? { ...answer, replayed: true, conflicts: 0 } : answer;
+      // A refusal holds for the calls that came before its proof began; a later one asks again.
+      if (answer.provenAtMs >= arrivedAtMs) throw noneFree(input.namePrefix);
+    }
+  };
+}
+
+/** The lease, or the proof that there is none to be had: the monotonic time at which the proving sweep began. */
+type Answer = AllocateResult | { provenAtMs: number };
+
+interface Request {
+  keyPk: string;
+  hash: string;
+  /** The caller chose the key, so another request under it is a mistake to be told. */
+  explicitKey: boolean;
+  input: AllocateInput;
+}
+
+function toRequest(deps: AllocateDeps, input: AllocateInput): Request {
+  const { principal, holder, lab, namePrefix, idempotencyKey } = input;
+  return {
+    keyPk: deps.keyPk(principal, holder, idempotencyKey ?? holder),
+    hash: createHash('sha256')
+      .update(JSON.stringify([lab ?? null, namePrefix ?? null]))
+      .digest('hex'),
+    explicitKey: idempotencyKey !== undefined,
+    input,
+  };
+}
+
+async function lease(deps: AllocateDeps, request: Request, context: CallContext): Promise<Answer> {
+  const startedAtMs = performance.now();
+  const deadline = limitTime(deps.deadlineMs);
+  const attempt = deps.newId();
+  let conflicts = 0;
+  try {
+    while (!deadline.signal.aborted) {
+      const candidate = deps.readyList.take(request.input.namePrefix);
+      if (candidate) {
+        const result = await tryCandidate(deps, request, candidate, attempt, context, deadline.signal);
+        if (result !== 'lost') return { ...result, conflicts };
+        conflicts++;
+        continue;
+      }
+      const sweep = await deps.readyList.sweep(request.input.namePrefix);
+      if (sweep.exhausted && sweep.startedAtMs >= startedAtMs) {
+        // Another replica may just have served this very key.
+        const record = await deps.readKey(request.keyPk, deadline.signal);
+        return record ? { ...replay(request, record), conflicts } : { provenAtMs: sweep.startedAtMs };
+      }
+    }
+    throw busy();
+  } finally {
+    deadline.clear();
+  }
+}
+
+/** Tries one candidate until it is decided: leased to this key, found to be the key's already, or lost. */
+async function tryCandidate(
+  deps: AllocateDeps,
+  request: Request,
+  candidate: AvailableSandbox,
+  attempt: string,
+  context: CallContext,
+  deadline: AbortSignal,
+): Promise<Omit<AllocateResult, 'conflicts'> | 'lost'> {
+  const grant = toGrant(deps, request, candidate, attempt, context);
+  let outcome: GrantOutcome | undefined;
+  try {
+    outcome = await deps.store.grant(grant, deadline);
+    while (outcome.type === 'key_conflict' && !deadline.aborted) {
+      await delay(5 + Math.random() * 20);
+      outcome = await deps.store.grant(grant, deadline);
+    }
+  } finally {
+    if (outcome?.type === 'key_taken' && outcome.record.attempt !== attempt)
+      deps.readyList.giveBack(candidate);
+    else deps.readyList.settle(candidate, outcome?.type === 'granted' || outcome?.type === 'sandbox_lost');
+  }
+  switch (outcome.type) {
+    case 'granted':
+      return { lease: toGranted(grant.key), replayed: false };
+    case 'key_taken':
+      // Our own win, if the answer to it was lost on the way.
+      if (outcome.record.attempt === attempt) return { lease: toGranted(outcome.record), replayed: false };
+      return replay(request, outcome.record);
+    case 'sandbox_lost':
+    case 'sandbox_conflict':
+      return 'lost';
+    case 'key_conflict':
+      throw busy();
+  }
+}
+
+function toGrant(
+  deps: AllocateDeps,
+  { keyPk, hash, input }: Request,
+  seen: AvailableSandbox,
+  attempt: string,
+  context: CallContext,
+) {
+  const nowMs = deps.clock.nowMs();
+  const leaseId = deps.newId();
+  const times = leaseTimes(nowMs, deps.terms);
+  const next = allocate(
+    seen,
+    { leaseId, holder: input.holder, lab: input.lab, idempotencyPk: keyPk, ...times },
+    nowMs,
+  );
+  const key: KeyRecord = {
+    pk: keyPk,
+    sandboxId: seen.id,
+    name: seen.name,
+    externalId: seen.externalId,
+    sfdcAccountId: seen.metadata.sfdc_account_id,
+    leaseId,
+    allocatedAt: times.allocatedAt,
+    leaseExpiresAt: times.expiresAt,
+    expiresAt: times.reclaimAt,
+    requestHash: hash,
+    attempt,
+  };
+  return { seen, next, event: eventOf(seen, next, 'allocate', context), key, nowMs };
+}
+
+function replay(request: Request, record: KeyRecord): Omit<AllocateResult, 'conflicts'> {
+  if (request.explicitKey && record.requestHash !== request.hash) {
+    throw new BrokerError(
+      'IDEMPOTENCY_KEY_REUSED',
+      'This Idempotency-Key was used with another lab or name prefix; use a new key for a new request.',
+    );
+  }
+  return { lease: toGranted(record), replayed: true };
+}
+
+const toGranted = (record: KeyRecord): GrantedLease => ({
+  sandboxId: record.sandboxId,
+  name: record.name,
+  externalId: record.externalId,
+  allocatedAt: record.allocatedAt,
+  expiresAt: record.leaseExpiresAt,
+  ...(record.sfdcAccountId !== undefined && { sfdcAccountId: record.sfdcAccountId }),
+});
+
+const NONE_FREE_RETRY_AFTER_SECONDS = 5;
+
+const noneFree = (namePrefix: string | undefined) =>
+  new BrokerError(
+    'NO_SANDBOXES_AVAILABLE',
+    namePrefix === undefined
+      ? 'No sandbox is free at the moment.'
+      : 'No sandbox whose name begins with the prefix is free at the moment.',
+    { retryAfterSeconds: NONE_FREE_RETRY_AFTER_SECONDS },
+  );
+
+const busy = () =>
+  new BrokerError('BUSY', 'Sandboxes are free, but others were faster each time. Try again.', {
+    retryAfterSeconds: 1,
+  });

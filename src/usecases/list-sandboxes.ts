@@ -1,4 +1,7 @@
+import { BrokerError } from '../domain/errors.ts';
 import type { Sandbox, SandboxStatus } from '../domain/sandbox.ts';
+import { decodeCursor, encodeCursor, type ListCursor } from '../store/cursor.ts';
+import type { Page, SandboxReads } from '../store/reads.ts';
 import type { CallContext } from './context.ts';
 
 export interface ListInput {
@@ -17,3 +20,66 @@ export type ListSandboxes = (
   input: ListInput,
   context: CallContext,
 ) => Promise<{ sandboxes: Sandbox[]; cursor?: string | undefined }>;
+
+/** Records looked at for one page at the most; a rare prefix in a large pool is found over several short pages. */
+const MAX_LOOKED_AT = 5_000;
+const READ_SIZE = 500;
+
+/**
+ * Walks the pool bucket by bucket: without a status by id, so that each record comes exactly once however often it
+ * changes meanwhile; with a status by name inside each bucket.
+ */
+export function listSandboxes({ reads }: { reads: SandboxReads }): ListSandboxes {
+  return async ({ status, prefix, limit, cursor }, context) => {
+    const start = cursor === undefined ? undefined : resume(cursor, { status, prefix }, reads.buckets);
+    const toCursor = (bucket: number, last?: Sandbox): string =>
+      encodeCursor({
+        version: 1,
+        status,
+        prefix,
+        bucket,
+        ...(last && { last: { id: last.id, name: last.name } }),
+      });
+    const wanted = (sandbox: Sandbox): boolean =>
+      status !== undefined ||
+      (sandbox.status !== 'deleted' && (prefix === undefined || sandbox.name.startsWith(prefix)));
+
+    const sandboxes: Sandbox[] = [];
+    let lookedAt = 0;
+    for (let bucket = start?.bucket ?? 0; bucket < reads.buckets; bucket++) {
+      const resumeAt = bucket === start?.bucket ? start.last : undefined;
+      let after = resumeAt && reads.placeOf(resumeAt, status);
+      do {
+        const place = { bucket, after, limit: status === undefined ? READ_SIZE : limit - sandboxes.length };
+        const page: Page =
+          status === undefined
+            ? await reads.all(place, context.signal)
+            : await reads.byStatus({ status, namePrefix: prefix, ...place }, context.signal);
+        for (const sandbox of page.sandboxes) {
+          lookedAt++;
+          if (wanted(sandbox)) sandboxes.push(sandbox);
+          if (sandboxes.length === limit || lookedAt === MAX_LOOKED_AT) {
+            return { sandboxes, cursor: toCursor(bucket, sandbox) };
+          }
+        }
+        after = page.after;
+      } while (after);
+    }
+    return { sandboxes };
+  };
+}
+
+function resume(text: string, query: Pick<ListCursor, 'status' | 'prefix'>, buckets: number): ListCursor {
+  const cursor = decodeCursor(text);
+  const isOfQuery = cursor?.status === query.status && cursor?.prefix === query.prefix;
+  if (!cursor || !isOfQuery || cursor.bucket >= buckets) {
+    throw new BrokerError(
+      'INVALID_CURSOR',
+      'The cursor is not one this query gave; start again without it.',
+      {
+        details: { field: 'cursor' },
+      },
+    );
+  }
+  return cursor;
+}

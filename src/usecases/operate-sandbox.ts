@@ -1,9 +1,47 @@
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../domain/errors.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
+import { requestDeletion, retryDeletion } from '../domain/transitions.ts';
+import type { SandboxStore } from '../store/sandboxes.ts';
+import { changeSandbox } from './change-sandbox.ts';
 import type { CallContext } from './context.ts';
 
 /**
- * An operator's hand on one sandbox. `releaseSandbox` marks a leased one for deletion whoever holds it;
- * `retryDeletion` gives a failed deletion a fresh set of attempts, due at once.
- * Both throw `SANDBOX_NOT_FOUND` and `INVALID_STATE` (with the status in the details); repeating is harmless.
+ * An operator's hand on one sandbox. Throws `SANDBOX_NOT_FOUND` and `INVALID_STATE` (with the status in the details);
+ * repeating is harmless.
  */
 export type OperateSandbox = (sandboxId: string, context: CallContext) => Promise<Sandbox>;
+
+interface Deps {
+  store: Pick<SandboxStore, 'get' | 'write'>;
+  clock: Clock;
+}
+
+/** Marks a leased sandbox for deletion, whoever holds it. */
+export function releaseSandbox({ store, clock }: Deps): OperateSandbox {
+  return (sandboxId, context) =>
+    changeSandbox<Sandbox, Sandbox>(store, sandboxId, context, (seen) => {
+      if (seen.status === 'pending_deletion') return { answer: seen };
+      if (seen.status !== 'allocated') throw invalidState(seen, 'Only a leased sandbox can be released.');
+      return { next: requestDeletion(seen, clock.nowMs()), action: 'release' };
+    });
+}
+
+/** Gives a failed deletion a fresh set of attempts, due at once. */
+export function retrySandboxDeletion({ store, clock }: Deps): OperateSandbox {
+  return (sandboxId, context) =>
+    changeSandbox<Sandbox, Sandbox>(store, sandboxId, context, (seen) => {
+      if (seen.status === 'pending_deletion') return { answer: seen };
+      if (seen.status !== 'deletion_failed') {
+        throw invalidState(seen, 'Only a failed deletion can be retried.');
+      }
+      // A cleaner at work has a claim on it; its end decides what there is to retry.
+      if (seen.cleanup.claimId !== undefined) return { answer: seen };
+      return { next: retryDeletion(seen, clock.nowMs()), action: 'retry_deletion' };
+    });
+}
+
+const invalidState = (sandbox: Sandbox, message: string) =>
+  new BrokerError('INVALID_STATE', `${message} This one is ${sandbox.status}.`, {
+    details: { status: sandbox.status },
+  });

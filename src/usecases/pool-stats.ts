@@ -1,12 +1,6 @@
-import type { PoolStatus } from '../domain/sandbox.ts';
+import type { PoolCounts } from '../store/counts.ts';
 
-/** The last counts of the pool and when they were made. */
-export interface PoolCounts {
-  counts: Record<PoolStatus, number>;
-  total: number;
-  /** Epoch milliseconds. */
-  asOfMs: number;
-}
+export type { PoolCounts };
 
 /** The last known counts, from memory; undefined until the first count. */
 export type PoolStats = () => PoolCounts | undefined;

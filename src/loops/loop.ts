@@ -1,0 +1,206 @@
+import type { Clock, NewId } from '../clock.ts';
+import { BrokerError } from '../domain/errors.ts';
+import { ProviderError } from '../provider/provider.ts';
+import type { Turn, Turns } from '../store/turns.ts';
+import { pause } from '../time-limit.ts';
+import type { RaiseAlert } from '../usecases/alert.ts';
+import type { CallContext } from '../usecases/context.ts';
+import type { Heartbeat } from './heartbeat.ts';
+import type { RunCounts, RunNow } from './run.ts';
+
+/** How a run ended. `skipped`: another replica has the turn, or served the interval already. */
+export type RunOutcome = 'success' | 'error' | 'skipped';
+
+/** Told about every run. `counts` is there on success. */
+export interface RunReport {
+  loop: string;
+  action: string;
+  outcome: RunOutcome;
+  durationMs: number;
+  counts?: RunCounts;
+  error?: unknown;
+}
+
+export interface LoopOptions<Options> {
+  /** Names the turn and the metrics' label. */
+  name: string;
+  /** Names the run in logs and in the event history, such as `background_sync`. */
+  action: string;
+  intervalMs: number;
+  /** What the loop itself runs with. */
+  options: Options;
+  work: (options: Options, context: CallContext, onProgress: () => void) => Promise<RunCounts>;
+}
+
+export interface LoopDeps {
+  turns: Turns;
+  clock: Clock;
+  newId: NewId;
+  heartbeat: Heartbeat;
+  report: (report: RunReport) => void;
+  alert: RaiseAlert;
+  /** Runs `work` with these ids as the correlation of all it logs and calls. */
+  correlate: <T>(ids: { requestId: string; correlationId: string }, work: () => Promise<T>) => Promise<T>;
+}
+
+export interface Loop<Options> {
+  readonly name: string;
+  readonly heartbeat: Heartbeat;
+  /** Runs at once, then every interval, ±10 %. Idempotent. */
+  start(): void;
+  /** Tells the run under way to stop after its current step and awaits it. Idempotent. */
+  stop(): Promise<void>;
+  runNow: RunNow<Options>;
+}
+
+const TURN_TTL_MS = 30_000;
+/** The part of an interval after which another replica may run; the rest is for the timers' jitter. */
+const SERVED_PART = 0.9;
+
+/**
+ * A loop that runs on one replica per interval. Never two runs at once; a failed run is reported, alerted, and does not
+ * stop the loop. Losing the turn aborts the run's signal.
+ */
+export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>): Loop<Options> {
+  if (!(loop.intervalMs > 0)) throw new RangeError(`intervalMs must be > 0, not ${loop.intervalMs}`);
+  let stopping = new AbortController();
+  let ticking: Promise<void> | undefined;
+  const running = new Set<Promise<unknown>>();
+
+  /** One run under the turn. Returns undefined when the turn was not to be had. */
+  async function runUnderTurn(options: Options, onlyIfDue: boolean, context: CallContext) {
+    const startedAtMs = deps.clock.nowMs();
+    const startedMs = performance.now();
+    const taken = await deps.turns.take(loop.name, { ttlMs: TURN_TTL_MS, onlyIfDue }, context.signal);
+    if (!taken.turn) return { counts: undefined, freeInMs: taken.freeInMs };
+    const turn = taken.turn;
+    const lost = new AbortController();
+    const stopRenewing = keepTurn(turn, lost);
+    let succeeded = false;
+    try {
+      const signal = AbortSignal.any([context.signal, lost.signal]);
+      deps.heartbeat.beat();
+      const counts = await loop.work(options, { ...context, signal }, deps.heartbeat.beat);
+      succeeded = true;
+      return { counts, durationMs: Math.round(performance.now() - startedMs) };
+    } finally {
+      deps.heartbeat.beat();
+      stopRenewing();
+      // After a failure any replica may try again at its next tick.
+      const nextRunAtMs = succeeded ? startedAtMs + loop.intervalMs * SERVED_PART : undefined;
+      await deps.turns.giveUp(turn, nextRunAtMs).catch(() => {
+        // The store is out of reach: the turn lapses by itself.
+      });
+    }
+  }
+
+  /** Renews the turn at a third of its time for as long as the run lasts. */
+  function keepTurn(turn: Turn, lost: AbortController): () => void {
+    const timer = setInterval(async () => {
+      const kept = await deps.turns.renew(turn, TURN_TTL_MS, lost.signal).catch(() => true);
+      if (!kept) lost.abort(new Error(`the turn of ${loop.name} was lost`));
+    }, TURN_TTL_MS / 3);
+    return () => clearInterval(timer);
+  }
+
+  const track = <T>(run: Promise<T>): Promise<T> => {
+    running.add(run);
+    return run.finally(() => running.delete(run));
+  };
+
+  async function tick(onlyIfDue: boolean): Promise<void> {
+    const requestId = `job-${loop.name}-${Math.floor(deps.clock.nowMs() / 1000)}`;
+    const context: CallContext = {
+      actor: loop.action,
+      requestId,
+      correlationId: deps.newId(),
+      signal: stopping.signal,
+    };
+    const startedMs = performance.now();
+    await deps.correlate(context, async () => {
+      try {
+        const { counts } = await track(runUnderTurn(loop.options, onlyIfDue, context));
+        report(counts ? 'success' : 'skipped', startedMs, counts && { counts });
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        report('error', startedMs, { error });
+        deps.alert({
+          task: loop.name,
+          reason: 'run_failed',
+          severity: 'error',
+          context: { error: error instanceof Error ? error.message : 'unknown' },
+        });
+      }
+    });
+    deps.heartbeat.beat();
+  }
+
+  const report = (outcome: RunOutcome, startedMs: number, more?: Pick<RunReport, 'counts' | 'error'>) =>
+    deps.report({
+      loop: loop.name,
+      action: loop.action,
+      outcome,
+      durationMs: Math.round(performance.now() - startedMs),
+      ...more,
+    });
+
+  async function tickForever(signal: AbortSignal): Promise<void> {
+    // At its start a replica does not count on what another has done: an unchanged world costs a run nothing.
+    for (let first = true; !signal.aborted; first = false) {
+      await tick(!first);
+      const jitter = 0.9 + Math.random() * 0.2;
+      await pause(loop.intervalMs * jitter, signal);
+    }
+  }
+
+  return {
+    name: loop.name,
+    heartbeat: deps.heartbeat,
+
+    start() {
+      if (ticking !== undefined) return;
+      stopping = new AbortController();
+      ticking = tickForever(stopping.signal);
+    },
+
+    async stop() {
+      stopping.abort(new Error('the broker is shutting down'));
+      await Promise.allSettled([ticking, ...running]);
+      ticking = undefined;
+    },
+
+    async runNow(options, context) {
+      const startedMs = performance.now();
+      const signal = AbortSignal.any([context.signal, stopping.signal]);
+      try {
+        const run = await track(runUnderTurn(options, false, { ...context, signal }));
+        if (!run.counts) throw alreadyRunning(loop.name, run.freeInMs);
+        report('success', startedMs, { counts: run.counts });
+        return { counts: run.counts, durationMs: run.durationMs };
+      } catch (error) {
+        if (error instanceof BrokerError && error.code === 'ALREADY_RUNNING') throw error;
+        report('error', startedMs, { error });
+        throw error instanceof ProviderError ? providerUnavailable(error) : error;
+      }
+    },
+  };
+}
+
+const alreadyRunning = (loop: string, freeInMs: number) =>
+  new BrokerError(
+    'ALREADY_RUNNING',
+    `A ${loop} run is under way at this moment; its result will be in the log.`,
+    {
+      retryAfterSeconds: Math.max(1, Math.ceil(freeInMs / 1000)),
+    },
+  );
+
+const providerUnavailable = (error: ProviderError) =>
+  new BrokerError(
+    'PROVIDER_UNAVAILABLE',
+    `The provider could not be asked (${error.kind}); nothing was changed.`,
+    {
+      cause: error,
+      retryAfterSeconds: Math.ceil((error.retryAfterMs ?? 30_000) / 1000),
+    },
+  );

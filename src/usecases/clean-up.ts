@@ -1,0 +1,211 @@
+import pLimit from 'p-limit';
+import type { Clock, NewId } from '../clock.ts';
+import { assertNever } from '../domain/errors.ts';
+import { eventOf } from '../domain/event.ts';
+import type { FailedSandbox, PendingSandbox, Sandbox } from '../domain/sandbox.ts';
+import { bury, claim, failDeletion, recycle, unclaim } from '../domain/transitions.ts';
+import { type DeleteOutcome, type Provider, ProviderError } from '../provider/provider.ts';
+import { everywhere, type SandboxReads } from '../store/reads.ts';
+import type { SandboxStore } from '../store/sandboxes.ts';
+import { limitTime, pause } from '../time-limit.ts';
+import type { RaiseAlert } from './alert.ts';
+import type { CallContext } from './context.ts';
+
+export interface CleanUpDeps {
+  provider: Pick<Provider, 'deleteSandbox'>;
+  store: Pick<SandboxStore, 'get' | 'write'>;
+  reads: SandboxReads;
+  clock: Clock;
+  newId: NewId;
+  /** Deletes under way at once, >= 1. */
+  concurrency: number;
+  /** Pause after each delete, milliseconds. */
+  delayMs: number;
+  /** Provider refusals after which a sandbox is parked. */
+  maxAttempts: number;
+  /** How long one delete at the provider may take, milliseconds; the claim outlasts it. */
+  deleteTimeoutMs: number;
+  alert: RaiseAlert;
+}
+
+export interface CleanUpCounts {
+  due: number;
+  deleted: number;
+  recycled: number;
+  failed: number;
+  /** Failed for the last time: they wait for an operator. */
+  parked: number;
+  /** Left untouched: another replica was at work on them, or the run ended early. */
+  skipped: number;
+}
+
+type Used = PendingSandbox | FailedSandbox;
+type Ending = 'deleted' | 'recycled' | 'failed' | 'parked' | 'skipped' | 'provider_says_later';
+
+/**
+ * A claim outlasts its delete by this much, so that a cleaner whose clock is ahead does not take over while the delete
+ * may still be on its way:
+ *
+ *     claimed ──── delete, deleteTimeoutMs at most ────┊──── CLAIM_MARGIN_MS ────▶ claim over, another may take it
+ */
+const CLAIM_MARGIN_MS = 30_000;
+
+/** Wait before the next attempt: `min(base · 2^retries, max)`, times [0.5, 1.5). */
+const RETRY_BASE_MS = 60_000;
+const RETRY_MAX_MS = 3_600_000;
+
+/**
+ * Deletes at the provider what was given back, each under a claim, so that of several replicas one sets out. A sandbox
+ * that cannot be deleted is tried again later and parked at last; it never stands in the way of the others. Ends early,
+ * the rest untouched, when `context.signal` fires or the provider asks for a pause.
+ */
+export function cleanUp(deps: CleanUpDeps) {
+  return async (context: CallContext, onProgress?: () => void): Promise<CleanUpCounts> => {
+    const counts: CleanUpCounts = { due: 0, deleted: 0, recycled: 0, failed: 0, parked: 0, skipped: 0 };
+    const due = await findDue(deps, context);
+    counts.due = due.length;
+    let pausedUntilMs = 0;
+    const limit = pLimit(deps.concurrency);
+    const results = await Promise.allSettled(
+      due.map((sandbox) =>
+        limit(async () => {
+          if (context.signal.aborted || pausedUntilMs > 0) return 'skipped';
+          const ending = await deleteOne(deps, sandbox, context, (untilMs) => {
+            pausedUntilMs = untilMs;
+          });
+          onProgress?.();
+          if (deps.delayMs > 0) await pause(deps.delayMs, context.signal);
+          return ending;
+        }),
+      ),
+    );
+    for (const result of results) {
+      if (result.status === 'rejected') continue;
+      const ending = result.value === 'provider_says_later' ? 'skipped' : result.value;
+      counts[ending]++;
+      if (ending === 'parked') counts.failed++;
+    }
+    // The others have had their turn; a store that failed in between is the run's failure all the same.
+    const rejected = results.find((result) => result.status === 'rejected');
+    if (rejected) throw rejected.reason;
+    return counts;
+  };
+}
+
+async function findDue({ reads, clock }: CleanUpDeps, context: CallContext): Promise<Used[]> {
+  const nowMs = clock.nowMs();
+  const due: Used[] = [];
+  for await (const sandbox of everywhere(reads.buckets, (place) =>
+    reads.due({ nowMs, ...place }, context.signal),
+  )) {
+    if (isUsed(sandbox)) due.push(sandbox);
+  }
+  return due.sort((a, b) => (a.cleanup.dueMs ?? 0) - (b.cleanup.dueMs ?? 0));
+}
+
+const isUsed = (sandbox: Sandbox): sandbox is Used =>
+  sandbox.status === 'pending_deletion' || sandbox.status === 'deletion_failed';
+
+async function deleteOne(
+  deps: CleanUpDeps,
+  seen: Used,
+  context: CallContext,
+  pauseUntil: (ms: number) => void,
+): Promise<Ending> {
+  const claimId = deps.newId();
+  const nowMs = deps.clock.nowMs();
+  const claimed = claim(seen, claimId, nowMs + deps.deleteTimeoutMs + CLAIM_MARGIN_MS, nowMs);
+  if (!(await deps.store.write({ seen, next: claimed }, context.signal))) return 'skipped';
+
+  let outcome: DeleteOutcome;
+  // A delete that was sent is seen through even when the run is told to stop: its outcome belongs in the record.
+  const time = limitTime(deps.deleteTimeoutMs);
+  try {
+    const { id: sandboxId, externalId, name } = claimed;
+    outcome = await deps.provider.deleteSandbox({ sandboxId, externalId, name }, time.signal);
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    return await settleFailure(deps, claimed, claimId, error, context, pauseUntil);
+  } finally {
+    time.clear();
+  }
+  const done = await settle(deps, claimed, claimId, context, outcome, (sandbox, at) =>
+    outcome === 'recycled' ? recycle(sandbox, at) : bury(sandbox, outcome, at),
+  );
+  if (!done) return 'skipped';
+  return outcome === 'recycled' ? 'recycled' : 'deleted';
+}
+
+async function settleFailure(
+  deps: CleanUpDeps,
+  claimed: Used,
+  claimId: string,
+  error: ProviderError,
+  context: CallContext,
+  pauseUntil: (ms: number) => void,
+): Promise<Ending> {
+  const nowMs = deps.clock.nowMs();
+  if (error.kind === 'rate_limited') {
+    // Not this sandbox's fault: nothing is counted against it.
+    const untilMs = nowMs + (error.retryAfterMs ?? RETRY_BASE_MS);
+    pauseUntil(untilMs);
+    await settle(deps, claimed, claimId, context, undefined, (sandbox, at) => unclaim(sandbox, untilMs, at));
+    return 'provider_says_later';
+  }
+  const retries = claimed.cleanup.retries + 1;
+  const park = retries >= deps.maxAttempts;
+  const waitMs = Math.min(RETRY_BASE_MS * 2 ** (retries - 1), RETRY_MAX_MS) * (0.5 + Math.random());
+  const done = await settle(deps, claimed, claimId, context, error.kind, (sandbox, at) =>
+    failDeletion(sandbox, error.kind, park ? undefined : nowMs + waitMs, at),
+  );
+  if (!done) return 'skipped';
+  if (!park) return 'failed';
+  deps.alert({
+    task: 'cleanup',
+    reason: 'deletion_parked',
+    severity: 'error',
+    context: { sandbox_id: claimed.id, attempts: retries, last_error: error.kind },
+  });
+  return 'parked';
+}
+
+/**
+ * Writes how the claimed delete ended, for as long as the claim is ours; a sync may have changed the description in
+ * between. False when another cleaner has taken over: then its outcome counts.
+ */
+async function settle(
+  deps: CleanUpDeps,
+  claimed: Used,
+  claimId: string,
+  context: CallContext,
+  detail: string | undefined,
+  end: (sandbox: Used, nowMs: number) => Sandbox,
+): Promise<boolean> {
+  let seen: Used = claimed;
+  for (;;) {
+    const next = end(seen, deps.clock.nowMs());
+    const event = eventOf(seen, next, actionOf(next), context, detail);
+    if (await deps.store.write({ seen, next, event })) return true;
+    const current = await deps.store.get(claimed.id);
+    if (!current || !isUsed(current) || current.cleanup.claimId !== claimId) return false;
+    seen = current;
+  }
+}
+
+function actionOf(next: Sandbox): string {
+  switch (next.status) {
+    case 'available':
+      return 'cleanup_recycled';
+    case 'deleted':
+      return 'cleanup_deleted';
+    case 'deletion_failed':
+      return 'cleanup_failed';
+    case 'pending_deletion':
+      return 'cleanup_postponed';
+    case 'allocated':
+    case 'stale':
+      throw new RangeError(`a cleanup does not end as ${next.status}`);
+    default:
+      return assertNever(next);
+  }
+}

@@ -1,0 +1,16 @@
+import type { Clock } from '../clock.ts';
+import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
+import { type PoolCounts, toPoolCounts } from '../store/counts.ts';
+import type { SandboxReads } from '../store/reads.ts';
+
+/** Counts the pool. The counts are as of the start: what changes meanwhile may be in them or not. */
+export async function countPool(
+  { reads, clock }: { reads: Pick<SandboxReads, 'count'>; clock: Clock },
+  signal: AbortSignal,
+): Promise<PoolCounts> {
+  const asOfMs = clock.nowMs();
+  const entries = await Promise.all(
+    POOL_STATUSES.map(async (status) => [status, await reads.count(status, signal)] as const),
+  );
+  return toPoolCounts(Object.fromEntries(entries) as Record<PoolStatus, number>, asOfMs);
+}
