@@ -1,0 +1,60 @@
+import { PROVIDER_ERROR_KINDS } from '../provider/provider.ts';
+
+/** Every value a label can have. They bound what a caller can make of it, and each is there from the start with 0. */
+
+export const ALLOCATION_OUTCOMES = [
+  'success',
+  'idempotent',
+  'no_sandboxes',
+  'conflict_key',
+  'busy',
+  'error',
+] as const;
+export type AllocationOutcome = (typeof ALLOCATION_OUTCOMES)[number];
+
+export const MARK_OUTCOMES = ['success', 'repeated', 'not_owner', 'not_found', 'error'] as const;
+export type MarkOutcome = (typeof MARK_OUTCOMES)[number];
+
+export const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'] as const;
+export type Loop = (typeof LOOPS)[number];
+
+/** `skipped`: it was another replica's turn, or a run was under way. */
+export const RUN_OUTCOMES = ['success', 'error', 'skipped'] as const;
+export type RunOutcome = (typeof RUN_OUTCOMES)[number];
+
+export const ALERT_SEVERITIES = ['info', 'warning', 'critical'] as const;
+export type AlertSeverity = (typeof ALERT_SEVERITIES)[number];
+
+export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+/** Stands for every method, and every operation, that is not listed. */
+export const OTHER = 'OTHER';
+/** The endpoint of a request that no route took. */
+export const UNMATCHED = 'unmatched';
+
+export const PROVIDER_OPERATIONS = ['list', 'delete'] as const;
+export const PROVIDER_OUTCOMES = ['success', ...PROVIDER_ERROR_KINDS] as const;
+
+export const STORE_OPERATIONS = [
+  'GetItem',
+  'Query',
+  'PutItem',
+  'UpdateItem',
+  'DeleteItem',
+  'TransactWriteItems',
+] as const;
+
+/** A store call ends with success or an error's name; those not listed count as `error`. */
+const STORE_OUTCOME_OF: Record<string, string> = {
+  success: 'success',
+  ConditionalCheckFailedException: 'condition_failed',
+  TransactionCanceledException: 'cancelled',
+  TransactionConflictException: 'conflict',
+  ThrottlingException: 'throttled',
+  ProvisionedThroughputExceededException: 'throttled',
+  RequestLimitExceeded: 'throttled',
+  TimeoutError: 'timeout',
+  AbortError: 'timeout',
+};
+const STORE_ERROR = 'error';
+export const STORE_OUTCOMES = [...new Set([...Object.values(STORE_OUTCOME_OF), STORE_ERROR])];
+export const storeOutcome = (name: string): string => STORE_OUTCOME_OF[name] ?? STORE_ERROR;

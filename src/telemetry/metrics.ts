@@ -1,0 +1,200 @@
+import { type Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import type { Clock } from '../clock.ts';
+import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
+import { createInstruments } from './instruments.ts';
+import {
+  ALERT_SEVERITIES,
+  ALLOCATION_OUTCOMES,
+  type AlertSeverity,
+  type AllocationOutcome,
+  LOOPS,
+  type Loop,
+  MARK_OUTCOMES,
+  type MarkOutcome,
+  METHODS,
+  OTHER,
+  PROVIDER_OPERATIONS,
+  PROVIDER_OUTCOMES,
+  RUN_OUTCOMES,
+  type RunOutcome,
+  STORE_OPERATIONS,
+  STORE_OUTCOMES,
+  storeOutcome,
+  UNMATCHED,
+} from './metric-labels.ts';
+
+/** Everything the broker counts and measures. All durations are seconds. */
+export interface Metrics {
+  /** An allocation's answer. `conflicts`: candidates lost to others on the way. */
+  allocation(outcome: AllocationOutcome, seconds: number, conflicts: number): void;
+  marked(outcome: MarkOutcome): void;
+  /**
+   * A loop's run, or its being skipped. Of `counts` these become counters: `synced` and `stale` (sync), `deleted` and
+   * `failed` (cleanup), `marked` (expiry).
+   */
+  loopRun(loop: Loop, outcome: RunOutcome, seconds: number, counts: Readonly<Record<string, number>>): void;
+  /** An HTTP answer. `route` is the route's template; undefined when no route took the request. */
+  request(method: string, route: string | undefined, status: number, seconds: number): void;
+  /** A call to the store. `outcome` is `success` or the error's name. */
+  storeCall(operation: string, outcome: string, seconds: number): void;
+  providerCall(
+    operation: (typeof PROVIDER_OPERATIONS)[number],
+    outcome: (typeof PROVIDER_OUTCOMES)[number],
+    seconds: number,
+  ): void;
+  setPoolCounts(pool: { counts: Readonly<Record<PoolStatus, number>>; total: number; asOfMs: number }): void;
+  rateLimited(): void;
+  alert(task: string, severity: AlertSeverity): void;
+  /** What a scrape gets: last known values, nothing is waited for. */
+  text(): Promise<{ contentType: string; body: string }>;
+}
+
+const ALLOCATION_BUCKETS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1];
+const REQUEST_BUCKETS = [0.001, 0.005, ...ALLOCATION_BUCKETS, 2.5, 5, 10, 30];
+const STORE_BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 3];
+const PROVIDER_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
+const LOOP_BUCKETS = [0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 900];
+
+/**
+ * Their names end like a counter's without being one, or the other way round (the pool's size, the older names without
+ * `_total`, and what prom-client itself brings). Prometheus' naming check takes them when no type is claimed.
+ */
+const UNTYPED =
+  /^# TYPE (broker_pool_total|broker_allocate_conflicts|broker_allocate_idempotent_hits|nodejs_active_\w+_total) .*$/gm;
+
+/** The broker's metrics on a registry of their own; `clock` dates the pool's counts and the loops' successes. */
+export function createMetrics(clock: Clock): Metrics {
+  const registry = new Registry();
+  const { counter, gauge, histogram } = createInstruments(registry);
+  collectDefaultMetrics({ register: registry });
+
+  const allocations = counter('broker_allocate_total', 'Answers to allocations', {
+    outcome: ALLOCATION_OUTCOMES,
+  });
+  const allocationSeconds = histogram(
+    'broker_allocation_latency_seconds',
+    'Time from a call to allocate to its answer',
+    ALLOCATION_BUCKETS,
+    { outcome: ALLOCATION_OUTCOMES },
+  );
+  const conflicts = ['broker_allocate_conflicts', 'broker_allocate_conflicts_total'].map((name) =>
+    counter(name, 'Candidates that an allocation lost to another'),
+  );
+  const idempotentHits = ['broker_allocate_idempotent_hits', 'broker_allocate_idempotent_hits_total'].map(
+    (name) => counter(name, 'Allocations answered with the lease the key already had'),
+  );
+  const marks = counter('broker_deletion_marked_total', 'Answers to marks for deletion', {
+    outcome: MARK_OUTCOMES,
+  });
+
+  const runs: Partial<Record<Loop, Counter<'outcome'>>> = {
+    sync: counter('broker_sync_total', "Reads of the provider's inventory", { outcome: RUN_OUTCOMES }),
+    cleanup: counter('broker_cleanup_total', 'Cleanups of returned sandboxes', { outcome: RUN_OUTCOMES }),
+    expiry: counter('broker_expiry_total', 'Searches for expired leases', { outcome: RUN_OUTCOMES }),
+  };
+  const runCounts: Partial<Record<Loop, Record<string, Counter>>> = {
+    sync: {
+      synced: counter('broker_sync_sandboxes_synced_total', 'Sandboxes found in the inventory by syncs'),
+      stale: counter('broker_sync_sandboxes_stale_total', 'Sandboxes marked stale by syncs'),
+    },
+    cleanup: {
+      deleted: counter('broker_cleanup_deleted_total', 'Sandboxes deleted by cleanups'),
+      failed: counter('broker_cleanup_failed_total', 'Deletes that failed in cleanups'),
+    },
+    expiry: { marked: counter('broker_expiry_marked_total', 'Expired leases whose sandbox was taken back') },
+  };
+  const lastSuccess = gauge(
+    'broker_loop_last_success_timestamp_seconds',
+    'When the loop last succeeded on this replica; 0 before its first success',
+    { loop: LOOPS },
+  );
+  const runSeconds = histogram('broker_loop_duration_seconds', 'Length of a run of the loop', LOOP_BUCKETS, {
+    loop: LOOPS,
+  });
+
+  const requests = counter('http_requests_total', 'HTTP answers', { method: [], endpoint: [], status: [] });
+  const requestSeconds = histogram(
+    'broker_request_latency_seconds',
+    'Time from a request to its answer',
+    REQUEST_BUCKETS,
+    {
+      method: [],
+      endpoint: [],
+      status: [],
+    },
+  );
+  const rateLimited = counter('broker_rate_limited_total', 'Requests refused by the rate limit');
+
+  const storeLabels = { operation: STORE_OPERATIONS, outcome: STORE_OUTCOMES };
+  const storeCalls = counter('broker_store_calls_total', 'Calls to the store, retries included', storeLabels);
+  const storeSeconds = histogram(
+    'broker_store_call_seconds',
+    'Time of a call to the store',
+    STORE_BUCKETS,
+    storeLabels,
+  );
+  const providerLabels = { operation: PROVIDER_OPERATIONS, outcome: PROVIDER_OUTCOMES };
+  const providerCalls = counter('broker_provider_calls_total', 'Calls to the provider', providerLabels);
+  const providerSeconds = histogram(
+    'broker_provider_call_seconds',
+    'Time of a call to the provider',
+    PROVIDER_BUCKETS,
+    providerLabels,
+  );
+
+  const alerts = counter('broker_alerts_total', 'Alerts raised', { task: LOOPS, severity: ALERT_SEVERITIES });
+
+  const poolTotal = gauge('broker_pool_total', 'Sandboxes in the pool, whatever their status');
+  const pool = POOL_STATUSES.map((status) => ({
+    status,
+    count: gauge(`broker_pool_${status}`, `Sandboxes in the pool that are ${status}`),
+  }));
+  // Never counted is as old as the process: the age grows, and an alert on it fires.
+  let countedAtMs = clock.nowMs();
+  const countsAge = gauge('broker_pool_counts_age_seconds', 'Age of the counts of the pool');
+
+  return {
+    allocation(outcome, seconds, lost) {
+      allocations.inc({ outcome });
+      allocationSeconds.observe({ outcome }, seconds);
+      for (const each of conflicts) each.inc(lost);
+      if (outcome === 'idempotent') for (const each of idempotentHits) each.inc();
+    },
+    marked: (outcome) => marks.inc({ outcome }),
+    loopRun(loop, outcome, seconds, counts) {
+      runs[loop]?.inc({ outcome });
+      for (const [name, total] of Object.entries(runCounts[loop] ?? {})) total.inc(counts[name] ?? 0);
+      if (outcome === 'skipped') return;
+      runSeconds.observe({ loop }, seconds);
+      if (outcome === 'success') lastSuccess.set({ loop }, clock.nowMs() / 1000);
+    },
+    request(method, route, status, seconds) {
+      const known = (METHODS as readonly string[]).includes(method);
+      const labels = { method: known ? method : OTHER, endpoint: route ?? UNMATCHED, status: String(status) };
+      requests.inc(labels);
+      requestSeconds.observe(labels, seconds);
+    },
+    storeCall(operation, errorName, seconds) {
+      const known = (STORE_OPERATIONS as readonly string[]).includes(operation);
+      const labels = { operation: known ? operation : OTHER, outcome: storeOutcome(errorName) };
+      storeCalls.inc(labels);
+      storeSeconds.observe(labels, seconds);
+    },
+    providerCall(operation, outcome, seconds) {
+      providerCalls.inc({ operation, outcome });
+      providerSeconds.observe({ operation, outcome }, seconds);
+    },
+    setPoolCounts({ counts, total, asOfMs }) {
+      for (const { status, count } of pool) count.set(counts[status]);
+      poolTotal.set(total);
+      countedAtMs = asOfMs;
+    },
+    rateLimited: () => rateLimited.inc(),
+    alert: (task, severity) => alerts.inc({ task, severity }),
+    async text() {
+      countsAge.set(Math.max(0, clock.nowMs() - countedAtMs) / 1000);
+      const body = await registry.metrics();
+      return { contentType: registry.contentType, body: body.replace(UNTYPED, '# TYPE $1 untyped') };
+    },
+  };
+}
