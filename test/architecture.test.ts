@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+/** The walls between the folders are lint rules; these plants show that the rules see what they are for. */
+const REFUSED: [file: string, source: string, rule?: string][] = [
+  ['src/domain/plant-1.ts', "import { createHash } from 'node:crypto';"],
+  ['src/domain/plant-2.ts', "import type { Clock } from '../clock.ts';"],
+  ['src/domain/plant-3.ts', "import { z } from 'zod';"],
+  ['src/domain/plant-4.ts', 'export const now = Date.now();', 'noRestrictedGlobals'],
+  ['src/usecases/plant-1.ts', "import { GetCommand } from '@aws-sdk/lib-dynamodb';"],
+  ['src/usecases/plant-2.ts', "import type { FastifyRequest } from 'fastify';"],
+  ['src/usecases/plant-3.ts', "import { createSandboxStore } from '../store/sandboxes.ts';"],
+  ['src/usecases/plant-4.ts', "import type { Route } from '../http/routes/tracks.ts';"],
+  ['src/usecases/plant-5.ts', "import { loadConfig } from '../config.ts';"],
+  ['src/usecases/plant-6.ts', 'export const now = Date.now();', 'noRestrictedGlobals'],
+  ['src/http/plant-1.ts', "import type { SandboxStore } from '../store/sandboxes.ts';"],
+  ['src/http/plugins/plant-2.ts', "import type { Provider } from '../../provider/provider.ts';"],
+  ['src/http/plant-3.ts', "import { Counter } from 'prom-client';"],
+  ['src/http/plant-4.ts', "import pino from 'pino';"],
+  ['src/app.ts', "import { DynamoDBClient } from '@aws-sdk/client-dynamodb';"],
+  ['src/loops/plant-1.ts', "import { request } from 'undici';"],
+  ['src/loops/plant-2.ts', "import type { App } from '../app.ts';"],
+  ['src/loops/plant-3.ts', "import { createTurns } from '../store/turns.ts';"],
+  ['src/store/plant-1.ts', "import type { AllocateInput } from '../usecases/allocate-sandbox.ts';"],
+  ['src/store/plant-2.ts', "import { request } from 'undici';"],
+  ['src/provider/plant-1.ts', "import { GetCommand } from '@aws-sdk/lib-dynamodb';"],
+  ['src/provider/plant-2.ts', "import { createMetrics } from '../telemetry/metrics.ts';"],
+  ['src/safety/plant-1.ts', "import { request } from 'undici';"],
+  ['src/safety/plant-2.ts', "import type { Run } from '../loops/run.ts';"],
+  ['src/telemetry/plant-1.ts', "import type { SandboxStore } from '../store/sandboxes.ts';"],
+  ['src/config-plant.ts', "import { createLogger } from './telemetry/logger.ts';"],
+  ['src/compose.ts', "import { Agent } from 'undici';"],
+  ['src/plant-1.ts', 'export const home = process.env.HOME;', 'noProcessEnv'],
+  [
+    'src/store/plant-3.ts',
+    "import { env } from 'node:process'; export const home = env.HOME;",
+    'noProcessEnv',
+  ],
+  ['src/loops/plant-4.ts', "export const page = fetch('http://localhost');", 'noRestrictedGlobals'],
+];
+
+const ALLOWED: [file: string, source: string][] = [
+  ['src/domain/fine.ts', "import { assertNever } from './errors.ts'; export const x = assertNever;"],
+  [
+    'src/usecases/fine.ts',
+    "import type { SandboxStore } from '../store/sandboxes.ts'; export type X = SandboxStore;",
+  ],
+  ['src/store/fine.ts', "import { GetCommand } from '@aws-sdk/lib-dynamodb'; export const x = GetCommand;"],
+  ['src/provider/fine.ts', "import { Pool } from 'undici'; export const x = Pool;"],
+  ['src/safety/webhook-sender.ts', "import { Pool } from 'undici'; export const x = Pool;"],
+  ['src/telemetry/fine.ts', "import { Counter } from 'prom-client'; export const x = Counter;"],
+  ['src/http/fine.ts', "import type { Metrics } from '../telemetry/metrics.ts'; export type X = Metrics;"],
+  ['src/compose-fine.ts', 'export const x = 1;'],
+  ['src/main.ts', 'export const x = process.env;'],
+  [
+    'test/fine.test.ts',
+    "import { createSandboxStore } from '../src/store/sandboxes.ts'; export const x = createSandboxStore;",
+  ],
+];
+
+const WALL_RULES = ['noRestrictedImports', 'noRestrictedGlobals', 'noProcessEnv'].map(
+  (rule) => `lint/style/${rule}`,
+);
+
+interface Finding {
+  category: string;
+  location?: { path?: string };
+}
+
+const project = fileURLToPath(new URL('..', import.meta.url));
+let ground = '';
+/** The rules that spoke up, by file. */
+const findings = new Map<string, string[]>();
+
+beforeAll(async () => {
+  ground = mkdtempSync(join(tmpdir(), 'walls-'));
+  // The configuration reads the ignore file, and package.json marks the root of a project.
+  for (const file of ['biome.json', 'package.json', 'tsconfig.json', '.gitignore']) {
+    copyFileSync(join(project, file), join(ground, file));
+  }
+  for (const [file, source] of [...REFUSED, ...ALLOWED]) {
+    mkdirSync(dirname(join(ground, file)), { recursive: true });
+    writeFileSync(join(ground, file), `${source}\n`);
+  }
+  const run = promisify(execFile)(
+    join(project, 'node_modules/.bin/biome'),
+    ['lint', '--reporter=json', '--max-diagnostics=none', 'src', 'test'],
+    { cwd: ground },
+  );
+  const { stdout } = await run.catch((error) => error as { stdout: string });
+  for (const { category, location } of (JSON.parse(stdout) as { diagnostics: Finding[] }).diagnostics) {
+    if (!WALL_RULES.includes(category)) continue;
+    const file = location?.path ?? '';
+    findings.set(file, [...(findings.get(file) ?? []), category]);
+  }
+});
+
+afterAll(() => rmSync(ground, { recursive: true, force: true }));
+
+describe('the walls refuse', () => {
+  test.each(REFUSED)('%s: %s', (file, _source, rule = 'noRestrictedImports') => {
+    expect(findings.get(file)).toContain(`lint/style/${rule}`);
+  });
+});
+
+describe('the walls let through', () => {
+  test.each(ALLOWED)('%s: %s', (file) => {
+    expect(findings.get(file)).toBeUndefined();
+  });
+});
