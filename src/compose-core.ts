@@ -1,0 +1,106 @@
+import type { Clock, NewId } from './clock.ts';
+import type { LeaseTerms } from './domain/lease.ts';
+import type { Provider } from './provider/provider.ts';
+import type { StoreClient } from './store/client.ts';
+import { readHistory } from './store/events.ts';
+import { readKey } from './store/idempotency.ts';
+import { idempotencyPk } from './store/keys.ts';
+import { createSandboxReads } from './store/reads.ts';
+import { createReadyList } from './store/ready-list.ts';
+import { createReplicaRegister } from './store/replicas.ts';
+import { createSandboxStore } from './store/sandboxes.ts';
+import { createTurns } from './store/turns.ts';
+import type { RaiseAlert } from './usecases/alert.ts';
+import { allocateSandbox } from './usecases/allocate-sandbox.ts';
+import { cleanUp } from './usecases/clean-up.ts';
+import { countPool } from './usecases/count-pool.ts';
+import { expireLeases } from './usecases/expire-leases.ts';
+import { getSandbox } from './usecases/get-sandbox.ts';
+import { inspectSandbox } from './usecases/inspect-sandbox.ts';
+import { listSandboxes } from './usecases/list-sandboxes.ts';
+import { markForDeletion } from './usecases/mark-for-deletion.ts';
+import { releaseSandbox, retrySandboxDeletion } from './usecases/operate-sandbox.ts';
+import { bulkDelete, purgeStale } from './usecases/purge-records.ts';
+import { syncInventory } from './usecases/sync-inventory.ts';
+
+export interface CoreOptions {
+  client: StoreClient;
+  /** The number the table was laid out with. */
+  buckets: number;
+  provider: Provider;
+  clock: Clock;
+  newId: NewId;
+  replicaId: string;
+  terms: LeaseTerms;
+  allocateDeadlineMs: number;
+  syncMaxStaleRatio: number;
+  cleanupConcurrency: number;
+  cleanupDelayMs: number;
+  deletionMaxAttempts: number;
+  deleteTimeoutMs: number;
+  alert: RaiseAlert;
+  /** A record that cannot be read, by its sort key. */
+  onUnreadable: (sortKey: unknown, error: unknown) => void;
+  /** Something in the background failed and will be tried again. */
+  onBackgroundError: (chore: string, error: unknown) => void;
+}
+
+export type Core = ReturnType<typeof composeCore>;
+
+/** Store, use cases and the loops' work on one table: everything but HTTP, timers and the process. */
+export function composeCore(options: CoreOptions) {
+  const { client, buckets, provider, clock, newId, alert } = options;
+  const store = createSandboxStore(client, buckets, newId);
+  const reads = createSandboxReads(client, buckets, options.onUnreadable);
+  const register = createReplicaRegister(client, options.replicaId, clock);
+  const turns = createTurns(client, options.replicaId, clock);
+  const readyList = createReadyList(reads, register.rank, (error) =>
+    options.onBackgroundError('refill', error),
+  );
+  const deps = { store, reads, clock };
+  return {
+    store,
+    reads,
+    register,
+    turns,
+    readyList,
+    useCases: {
+      allocateSandbox: allocateSandbox({
+        store,
+        readKey: (pk, signal) => readKey(client, pk, clock.nowMs(), signal),
+        keyPk: idempotencyPk,
+        readyList,
+        clock,
+        newId,
+        terms: options.terms,
+        deadlineMs: options.allocateDeadlineMs,
+      }),
+      markForDeletion: markForDeletion(deps),
+      getSandbox: getSandbox(deps),
+      inspectSandbox: inspectSandbox({
+        store,
+        readHistory: (sandboxId, limit, signal) => readHistory(client, sandboxId, limit, signal),
+      }),
+      listSandboxes: listSandboxes(deps),
+      bulkDelete: bulkDelete(deps),
+      releaseSandbox: releaseSandbox(deps),
+      retryDeletion: retrySandboxDeletion(deps),
+    },
+    work: {
+      sync: syncInventory({ ...deps, provider, maxStaleRatio: options.syncMaxStaleRatio, alert }),
+      cleanup: cleanUp({
+        ...deps,
+        provider,
+        newId,
+        concurrency: options.cleanupConcurrency,
+        delayMs: options.cleanupDelayMs,
+        maxAttempts: options.deletionMaxAttempts,
+        deleteTimeoutMs: options.deleteTimeoutMs,
+        alert,
+      }),
+      expire: expireLeases(deps),
+      purge: purgeStale(deps),
+      count: (signal: AbortSignal) => countPool(deps, signal),
+    },
+  };
+}

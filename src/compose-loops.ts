@@ -1,0 +1,160 @@
+import type { Clock, NewId } from './clock.ts';
+import type { Core } from './compose-core.ts';
+import type { Config } from './config.ts';
+import { createHeartbeat } from './loops/heartbeat.ts';
+import { createLoop, type LoopOptions, type RunReport } from './loops/loop.ts';
+import { createTicker } from './loops/ticker.ts';
+import type { StoreClient } from './store/client.ts';
+import { type PoolCounts, readCounts, writeCounts } from './store/counts.ts';
+import { runWithCorrelation } from './telemetry/correlation.ts';
+import type { Logger } from './telemetry/logger.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import type { RaiseAlert } from './usecases/alert.ts';
+
+const PURGE_INTERVAL_MS = 86_400_000;
+const DEFAULT_GRACE_PERIOD_HOURS = 24;
+const COUNT_INTERVAL_MS = 15_000;
+const BEAT_INTERVAL_MS = 5_000;
+const REFRESH_INTERVAL_MS = 10_000;
+
+interface LoopsOptions {
+  config: Config;
+  core: Core;
+  client: StoreClient;
+  clock: Clock;
+  newId: NewId;
+  logger: Logger;
+  metrics: Metrics;
+  alert: RaiseAlert;
+}
+
+/** The loops of DESIGN §6 and the replica's own chores, wired to logs and metrics; nothing runs before `start()`. */
+export function composeLoops({ config, core, client, clock, newId, logger, metrics, alert }: LoopsOptions) {
+  let known: PoolCounts | undefined;
+  const learn = (counts: PoolCounts | undefined) => {
+    if (!counts || (known && counts.asOfMs < known.asOfMs)) return;
+    known = counts;
+    metrics.setPoolCounts(counts);
+  };
+  const count = async (signal: AbortSignal) => {
+    const counts = await core.work.count(signal);
+    learn(counts);
+    await writeCounts(client, counts, signal);
+    return counts;
+  };
+
+  const report = ({ loop, action, outcome, durationMs, counts, error }: RunReport) => {
+    metrics.loopRun(loop as MetricLoop, outcome, durationMs / 1000, forMetrics(counts ?? {}));
+    const level =
+      outcome === 'error' ? 'error' : loop === 'counts' || outcome === 'skipped' ? 'debug' : 'info';
+    const fields = {
+      action,
+      outcome,
+      latency_ms: durationMs,
+      ...counts,
+      ...(error !== undefined && { err: error }),
+    };
+    logger[level](fields, `${loop}: ${outcome}`);
+    // A run that changed the pool shows at once, not only with the next count.
+    if (outcome === 'success' && loop !== 'counts') countSoon();
+  };
+
+  const make = <Options>(loop: LoopOptions<Options>) =>
+    createLoop(
+      {
+        turns: core.turns,
+        clock,
+        newId,
+        heartbeat: createHeartbeat(),
+        report,
+        alert,
+        correlate: (ids, work) => runWithCorrelation(ids, work),
+      },
+      loop,
+    );
+  const { work } = core;
+  const sync = make({
+    name: 'sync',
+    action: 'background_sync',
+    intervalMs: config.syncIntervalMs,
+    options: { force: false },
+    work: async (options, context, onProgress) => ({ ...(await work.sync(options, context, onProgress)) }),
+  });
+  const cleanup = make({
+    name: 'cleanup',
+    action: 'background_cleanup',
+    intervalMs: config.cleanupIntervalMs,
+    options: {},
+    work: async (_options, context, onProgress) => ({ ...(await work.cleanup(context, onProgress)) }),
+  });
+  const expiry = make({
+    name: 'expiry',
+    action: 'auto_expiry',
+    intervalMs: config.expiryIntervalMs,
+    options: {},
+    work: async (_options, context, onProgress) => ({ ...(await work.expire(context, onProgress)) }),
+  });
+  const purge = make({
+    name: 'purge',
+    action: 'stale_purge',
+    intervalMs: PURGE_INTERVAL_MS,
+    options: { gracePeriodHours: DEFAULT_GRACE_PERIOD_HOURS },
+    work: async (options, context, onProgress) => ({ ...(await work.purge(options, context, onProgress)) }),
+  });
+  const counts = make({
+    name: 'counts',
+    action: 'pool_counts',
+    intervalMs: COUNT_INTERVAL_MS,
+    options: {},
+    work: async (_options, context) => (await count(context.signal)).counts,
+  });
+  const loops = [sync, cleanup, expiry, purge, counts];
+
+  const onChoreError = (chore: string) => (error: unknown) =>
+    logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
+  const beat = async (signal: AbortSignal) => {
+    await core.register.beat(signal);
+    learn(await readCounts(client, signal));
+  };
+  const chores = [
+    createTicker(BEAT_INTERVAL_MS, beat, onChoreError('replica_beat')),
+    createTicker(REFRESH_INTERVAL_MS, () => core.readyList.refresh(), onChoreError('refresh')),
+  ];
+
+  let counting: Promise<unknown> | undefined;
+  const stopCounting = new AbortController();
+  function countSoon(): void {
+    counting ??= count(stopCounting.signal)
+      .catch(onChoreError('pool_counts'))
+      .finally(() => {
+        counting = undefined;
+      });
+  }
+
+  return {
+    runs: { sync: sync.runNow, cleanup: cleanup.runNow, expire: expiry.runNow, purge: purge.runNow },
+    poolStats: () => known,
+    /** What has to be known before the first request: the other replicas, and some free sandboxes. */
+    async prepare() {
+      await beat(AbortSignal.timeout(BEAT_INTERVAL_MS));
+      await core.readyList.refresh();
+    },
+    start() {
+      for (const each of [...loops, ...chores]) each.start();
+    },
+    async stop() {
+      stopCounting.abort();
+      await Promise.all([...loops, ...chores].map((each) => each.stop()));
+      await counting;
+    },
+  };
+}
+
+type MetricLoop = Parameters<Metrics['loopRun']>[0];
+
+/** The counters' words for what the runs counted: a recycled sandbox was deleted, too. */
+const forMetrics = (counts: Record<string, number>): Record<string, number> => ({
+  ...counts,
+  synced: counts.listed ?? 0,
+  deleted: (counts.deleted ?? 0) + (counts.recycled ?? 0),
+});

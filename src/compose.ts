@@ -1,0 +1,273 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { buildApp } from './app.ts';
+import { type Clock, type NewId, systemClock } from './clock.ts';
+import { composeCore } from './compose-core.ts';
+import { composeLoops } from './compose-loops.ts';
+import { type Config, configSecrets, describeConfig } from './config.ts';
+import { DEVELOPMENT_TOKENS } from './config-variables.ts';
+import { createCspProvider } from './provider/csp.ts';
+import type { Provider, ProviderObserver } from './provider/provider.ts';
+import { createSimulatedProvider } from './provider/simulated.ts';
+import { createStoreClient, type StoreClient } from './store/client.ts';
+import { type Engine, type EngineEvent, startEngine } from './store/engine.ts';
+import { openTable } from './store/table.ts';
+import { currentCorrelation } from './telemetry/correlation.ts';
+import { createLogger, flushLogs, type Logger } from './telemetry/logger.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { pause } from './time-limit.ts';
+import type { RaiseAlert } from './usecases/alert.ts';
+
+/** A whole broker in one process, not started. */
+export interface Broker {
+  readonly logger: Logger;
+  /** Brings up engine, table, HTTP and loops, in this order. Throws what stops the start; call `stop()` then, too. */
+  start(): Promise<{ url: string }>;
+  /**
+   * Not ready any more → drain → finish requests → end the loops' step → give up turns → end the engine → flush logs.
+   * Idempotent: a second call awaits the first.
+   */
+  stop(): Promise<void>;
+  /** The step that the shutdown is at, for naming what hung. */
+  stopStep(): string | undefined;
+}
+
+export interface BrokerOverrides {
+  clock?: Clock;
+  newId?: NewId;
+}
+
+/** A delete at the provider may take its own time-outs and some for waiting in line. */
+const DELETE_TIMEOUT_MS = 45_000;
+const OPEN_TABLE_WITHIN_MS = 60_000;
+const SHUTDOWN_STORE_WITHIN_MS = 2_000;
+const READINESS_WITHIN_MS = 2_000;
+
+const VERSION = readVersion();
+
+/** Builds a broker from its configuration; nothing runs before `start()`. */
+export function composeBroker(config: Config, overrides: BrokerOverrides = {}): Broker {
+  const clock = overrides.clock ?? systemClock;
+  const newId = overrides.newId ?? randomUUID;
+  const replicaId = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+  const metrics = createMetrics(clock);
+  const logger = createLogger({
+    level: config.logLevel,
+    pretty: process.stdout.isTTY === true,
+    secrets: configSecrets(config),
+  });
+  const alert: RaiseAlert = ({ task, reason, severity, context }) => {
+    metrics.alert(task, severity);
+    logger[severity === 'info' ? 'info' : severity === 'warning' ? 'warn' : 'error'](
+      { action: 'alert', task, reason, severity, ...context },
+      'alert',
+    );
+  };
+
+  let listening = false;
+  let shuttingDown = false;
+  let step: string | undefined;
+  let stopped: Promise<void> | undefined;
+  /** What the start has brought up, in order; the shutdown takes it down in the opposite order. */
+  const toStop: { step: string; stop: () => Promise<unknown> | undefined }[] = [];
+
+  async function start(): Promise<{ url: string }> {
+    const startedMs = performance.now();
+    logger.info(
+      { action: 'start', version: VERSION, replica: replicaId, config: describeConfig(config) },
+      'starting',
+    );
+    warnOfDevelopmentSettings(config, logger);
+
+    const engine = await startEmbeddedEngine(config, logger);
+    if (engine) toStop.push({ step: 'end the engine', stop: () => engine.stop() });
+    const client = openStore(config, engine, metrics.storeCall);
+    toStop.push({ step: 'close the store', stop: async () => client.close() });
+    const options = { buckets: config.buckets, create: config.createTable };
+    await openTable(client, options, AbortSignal.timeout(OPEN_TABLE_WITHIN_MS));
+
+    const provider = createProvider(config, metrics.providerCall);
+    toStop.push({ step: 'close the provider', stop: () => provider.close() });
+    const core = composeCore({
+      client,
+      buckets: config.buckets,
+      provider,
+      clock,
+      newId,
+      replicaId,
+      terms: { leaseSeconds: config.leaseSeconds, bufferSeconds: config.bufferSeconds },
+      allocateDeadlineMs: config.allocateDeadlineMs,
+      syncMaxStaleRatio: config.syncMaxStaleRatio,
+      cleanupConcurrency: config.cleanupConcurrency,
+      cleanupDelayMs: config.cleanupDelayMs,
+      deletionMaxAttempts: config.deletionMaxAttempts,
+      deleteTimeoutMs: DELETE_TIMEOUT_MS,
+      alert,
+      onUnreadable: (sortKey, error) =>
+        logger.error(
+          { action: 'read', sort_key: sortKey, err: error },
+          'a record in the table cannot be read',
+        ),
+      onBackgroundError: (chore, error) =>
+        logger.warn(
+          { action: chore, outcome: 'error', err: error },
+          'a chore failed and will be tried again',
+        ),
+    });
+    const loops = composeLoops({ config, core, client, clock, newId, logger, metrics, alert });
+    const app = buildApp({
+      useCases: { ...core.useCases, poolStats: loops.poolStats },
+      runs: loops.runs,
+      readiness: composeReadiness(() => shuttingDown, client),
+      tokens: { track: config.trackTokens, admin: config.adminTokens },
+      rateLimit: { rps: config.rateLimit.requestsPerSecond, burst: config.rateLimit.burst },
+      trustProxy: typeof config.trustProxy === 'object' ? [...config.trustProxy] : config.trustProxy,
+      corsAllowedOrigins: config.corsAllowedOrigins,
+      logger,
+      metrics,
+      clock,
+      newId,
+      version: VERSION,
+      allocateDeadlineMs: config.allocateDeadlineMs,
+    });
+    toStop.push({
+      step: 'leave the register of replicas',
+      stop: () => core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
+    });
+    await loops.prepare();
+    toStop.push({ step: 'end the loops', stop: () => loops.stop() });
+    const url = await app.listen({ host: config.host, port: config.port });
+    listening = true;
+    toStop.push({ step: 'finish the requests', stop: () => app.close() });
+    loops.start();
+    logger.info(
+      { action: 'start', outcome: 'success', url, latency_ms: Math.round(performance.now() - startedMs) },
+      `ready: ${url}`,
+    );
+    return { url };
+  }
+
+  async function stop(): Promise<void> {
+    shuttingDown = true;
+    logger.info({ action: 'shutdown' }, 'shutting down');
+    step = 'drain';
+    if (listening) await pause(config.shutdownDrainMs, new AbortController().signal);
+    for (const one of toStop.reverse()) {
+      step = one.step;
+      try {
+        await one.stop();
+      } catch (error) {
+        // What cannot be given up lapses by itself; the rest of the shutdown goes on.
+        logger.warn({ action: 'shutdown', step, err: error }, 'a step of the shutdown failed');
+      }
+    }
+    step = 'flush the logs';
+    logger.info({ action: 'shutdown', outcome: 'success' }, 'stopped');
+    await flushLogs(logger);
+    step = undefined;
+  }
+
+  return {
+    logger,
+    start,
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
+    },
+    stopStep: () => step,
+  };
+}
+
+async function startEmbeddedEngine({ store }: Config, logger: Logger): Promise<Engine | undefined> {
+  if (store.kind !== 'embedded') return undefined;
+  const onEvent = (event: EngineEvent) => {
+    const { type, ...fields } = event;
+    const level = type === 'restarted' ? 'info' : 'error';
+    logger[level]({ action: 'engine', outcome: type, ...fields }, `the embedded engine: ${type}`);
+  };
+  const engine = await startEngine({ file: store.file, onEvent });
+  logger.info(
+    { action: 'engine', kind: engine.kind, endpoint: engine.endpoint, file: store.file },
+    'engine started',
+  );
+  return engine;
+}
+
+function openStore(
+  { store, tableName }: Config,
+  engine: Engine | undefined,
+  observe: (operation: string, outcome: string, seconds: number) => void,
+): StoreClient {
+  const common = { table: tableName, observe };
+  switch (store.kind) {
+    case 'embedded':
+      return createStoreClient({
+        ...common,
+        region: 'local',
+        endpoint: engine?.endpoint,
+        credentials: NO_CREDENTIALS,
+      });
+    case 'endpoint': {
+      // Nobody signs in to a local engine over plain HTTP, but the SDK insists on something to sign with.
+      const credentials = store.credentials ?? (store.url.startsWith('http:') ? NO_CREDENTIALS : undefined);
+      return createStoreClient({ ...common, region: store.region, endpoint: store.url, credentials });
+    }
+    case 'aws':
+      return createStoreClient({ ...common, region: store.region });
+  }
+}
+
+const NO_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
+
+function createProvider({ provider }: Config, observe: ProviderObserver): Provider {
+  return provider.kind === 'csp'
+    ? createCspProvider({ ...provider, observe, correlationId: () => currentCorrelation()?.correlationId })
+    : createSimulatedProvider({ poolSize: provider.poolSize, observe });
+}
+
+/** Ready is who can serve tracks: the store answers, and the broker is not on its way out. */
+function composeReadiness(isShuttingDown: () => boolean, client: StoreClient) {
+  let asked: Promise<boolean> | undefined;
+  const storeAnswers = () => {
+    asked ??= client
+      .get({ pk: 'CFG', sk: 'layout' }, AbortSignal.timeout(READINESS_WITHIN_MS))
+      .then(
+        (layout) => layout !== undefined,
+        () => false,
+      )
+      .finally(() => {
+        asked = undefined;
+      });
+    return asked;
+  };
+  return async () => {
+    const dynamodb = (await storeAnswers()) ? 'ok' : 'failing';
+    const shutdown = isShuttingDown() ? { shutdown: 'shutting_down' } : {};
+    return { ready: dynamodb === 'ok' && !isShuttingDown(), checks: { dynamodb, ...shutdown } };
+  };
+}
+
+function warnOfDevelopmentSettings(config: Config, logger: Logger): void {
+  if (config.provider.kind === 'simulated') {
+    logger.warn(
+      { action: 'start', pool_size: config.provider.poolSize },
+      'simulated provider: these sandboxes do not exist; set CSP_BASE_URL and CSP_API_TOKEN for real ones',
+    );
+  }
+  const tokens = { track: config.trackTokens, admin: config.adminTokens };
+  for (const role of ['track', 'admin'] as const) {
+    if (!tokens[role].includes(DEVELOPMENT_TOKENS[role])) continue;
+    logger.warn(
+      { action: 'start' },
+      `development token: ${role}s call with "Authorization: Bearer ${DEVELOPMENT_TOKENS[role]}"`,
+    );
+  }
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const parsed: unknown = JSON.parse(text);
+  if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) return String(parsed.version);
+  throw new TypeError('package.json has no version');
+}
