@@ -122,7 +122,9 @@ export function loadConfig(env: Environment): Config {
 
 /** Every secret value in the configuration, for the logger to mask wherever it turns up. */
 export function configSecrets(config: Config): string[] {
-  const secrets = [...config.trackTokens, ...config.adminTokens];
+  // The development tokens stand in the README: they are no secret, and the start-up log names them.
+  const known: readonly string[] = Object.values(DEVELOPMENT_TOKENS);
+  const secrets = [...config.trackTokens, ...config.adminTokens].filter((token) => !known.includes(token));
   if (config.provider.kind === 'csp') secrets.push(config.provider.token);
   if (config.store.kind === 'endpoint' && config.store.credentials) {
     secrets.push(config.store.credentials.secretAccessKey);
