@@ -33,10 +33,13 @@ export interface ReadyList {
   refresh(): Promise<void>;
   /** Hints at hand. */
   readonly size: number;
+  /** The last look at the whole pool found nothing free: likely still so, but no proof. */
+  readonly believedEmpty: boolean;
 }
 
 const MIN_TARGET = 64;
 const MAX_TARGET = 2_000;
+const MAX_HINTS = 2 * MAX_TARGET;
 /** How long a spent generation is remembered; longer than any read takes. */
 const SPENT_MEMORY_MS = 15_000;
 const GATE_MEMORY_MS = 1_000;
@@ -62,6 +65,7 @@ export function createReadyList(
   let refilling = false;
   /** The most hints that were out at once since the last refresh: what the next burst may want. */
   let peak = 0;
+  let believedEmpty = false;
   /** The last reading in the background came to the end of the pool. */
   let runsShort = false;
 
@@ -70,11 +74,12 @@ export function createReadyList(
   const usable = (sandbox: AvailableSandbox): boolean =>
     !inFlight.has(sandbox.id) && !((spent.get(sandbox.id)?.generation ?? -1) >= sandbox.generation);
 
-  /** Adds what is not there yet; the end of the list is taken first. */
-  function offer(found: AvailableSandbox[]): void {
+  /** Adds what is not there yet. The end of the list is taken first, and its beginning is dropped first. */
+  function offer(found: AvailableSandbox[], where: 'first' | 'last'): void {
     const known = new Set(hints.map((hint) => hint.id));
     const fresh = found.filter((sandbox) => usable(sandbox) && !known.has(sandbox.id));
-    hints = [...fresh, ...hints];
+    hints = (where === 'first' ? [...hints, ...fresh] : [...fresh, ...hints]).slice(-MAX_HINTS);
+    if (hints.length > 0) believedEmpty = false;
   }
 
   /** Own buckets first, then the others in an order of this replica's own. */
@@ -122,9 +127,11 @@ export function createReadyList(
       seen += results.reduce((sum, result) => sum + result.seen, 0);
       // What is stolen beyond the need would only collide with its owner's callers.
       const kept = group === groups[0] ? found : shuffle(found).slice(0, wanted);
-      offer(kept);
+      // What was looked for by name is for those who wait; the list may be full of others.
+      offer(kept, namePrefix === undefined ? 'last' : 'first');
       offered += kept.length;
     }
+    if (seen === 0 && namePrefix === undefined) believedEmpty = true;
     return { startedAtMs, exhausted: seen === 0 };
   }
 
@@ -143,7 +150,7 @@ export function createReadyList(
     if (refilling) return;
     refilling = true;
     collect(target() - hints.length)
-      .then(offer)
+      .then((found) => offer(found, 'last'))
       .catch(onError)
       .finally(() => {
         refilling = false;
@@ -171,6 +178,10 @@ export function createReadyList(
       return hints.length;
     },
 
+    get believedEmpty() {
+      return believedEmpty;
+    },
+
     take(namePrefix) {
       const index =
         namePrefix === undefined
@@ -188,7 +199,7 @@ export function createReadyList(
 
     giveBack(hint) {
       inFlight.delete(hint.id);
-      offer([hint]);
+      offer([hint], 'first');
     },
 
     settle(hint, isSpent) {
@@ -223,6 +234,7 @@ export function createReadyList(
       try {
         const found = await collect(target());
         hints = found.filter(usable);
+        believedEmpty = hints.length === 0;
       } catch (error) {
         onError(error);
       }
