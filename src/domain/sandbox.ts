@@ -60,6 +60,8 @@ export interface Cleanup {
 
 export interface AvailableSandbox extends Base {
   status: 'available';
+  /** Who gave it back before it was recycled: that holder may repeat its mark and is told that it is done. */
+  released?: { holder: string; requestedAt: number } | undefined;
 }
 export interface AllocatedSandbox extends Base {
   status: 'allocated';

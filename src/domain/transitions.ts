@@ -33,7 +33,7 @@ const next = <T extends Sandbox>(seen: Sandbox, nowMs: number, fields: Omit<T, k
     ...fields,
   }) as T;
 
-type Common = Omit<AvailableSandbox, 'status'>;
+type Common = Omit<AvailableSandbox, 'status' | 'released'>;
 
 /** A record for something the provider lists and the table does not know. */
 export function create(id: string, description: Description, nowMs: number): AvailableSandbox {
@@ -81,9 +81,12 @@ export const unclaim = <T extends PendingSandbox | FailedSandbox>(seen: T, dueMs
     cleanup: { ...seen.cleanup, attempts: seen.cleanup.attempts - 1, claimId: undefined, dueMs },
   }) as T;
 
-/** The provider cleaned it: free again, the lease forgotten. */
+/** The provider cleaned it: free again. */
 export const recycle = (seen: PendingSandbox | FailedSandbox, nowMs: number): AvailableSandbox =>
-  next<AvailableSandbox>(seen, nowMs, { status: 'available' });
+  next<AvailableSandbox>(seen, nowMs, {
+    status: 'available',
+    released: { holder: seen.lease.holder, requestedAt: seen.cleanup.requestedAt },
+  });
 
 /** It is gone at the provider. */
 export const bury = (

@@ -44,7 +44,11 @@ const cleanupFields = {
   last_error: z.string().optional(),
 };
 
-const available = z.object({ ...baseFields, status: z.literal('available') });
+const available = z.object({
+  ...baseFields,
+  status: z.literal('available'),
+  released: z.object({ holder: z.string(), requested_at: z.int() }).optional(),
+});
 const allocated = z.object({ ...baseFields, ...leaseFields, status: z.literal('allocated') });
 const used = { ...baseFields, ...leaseFields, ...cleanupFields };
 const pending = z.object({ ...used, status: z.literal('pending_deletion') });
@@ -74,8 +78,13 @@ export function toSandbox(item: Item): Sandbox {
     updatedAtMs: row.updated_at_ms,
   };
   switch (row.status) {
-    case 'available':
-      return { ...base, status: row.status };
+    case 'available': {
+      const released = row.released && {
+        holder: row.released.holder,
+        requestedAt: row.released.requested_at,
+      };
+      return { ...base, status: row.status, ...(released && { released }) };
+    }
     case 'allocated':
       return { ...base, status: row.status, lease: leaseOf(row) };
     case 'pending_deletion':
@@ -125,8 +134,13 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
     write_id: writeId,
   };
   switch (sandbox.status) {
-    case 'available':
-      return { ...base, status: sandbox.status };
+    case 'available': {
+      const released = sandbox.released && {
+        holder: sandbox.released.holder,
+        requested_at: sandbox.released.requestedAt,
+      };
+      return { ...base, status: sandbox.status, ...(released && { released }) };
+    }
     case 'allocated':
       return { ...base, status: sandbox.status, ...leaseColumns(sandbox.lease) };
     case 'pending_deletion':

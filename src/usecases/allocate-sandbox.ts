@@ -115,7 +115,7 @@ async function lease(deps: AllocateDeps, request: Request, context: CallContext)
     if (deps.readyList.believedEmpty) {
       // In a pool that is leased out, most who call have their lease already: one read instead of a sweep.
       const record = await deps.readKey(request.keyPk, deadline.signal);
-      if (record) return { ...replay(request, record), conflicts };
+      if (record) return { ...replay(request, record, attempt), conflicts };
     }
     while (!deadline.signal.aborted) {
       const candidate = deps.readyList.take(request.input.namePrefix);
@@ -129,7 +129,9 @@ async function lease(deps: AllocateDeps, request: Request, context: CallContext)
       if (sweep.exhausted && sweep.startedAtMs >= startedAtMs) {
         // Another replica may just have served this very key.
         const record = await deps.readKey(request.keyPk, deadline.signal);
-        return record ? { ...replay(request, record), conflicts } : { provenAtMs: sweep.startedAtMs };
+        return record
+          ? { ...replay(request, record, attempt), conflicts }
+          : { provenAtMs: sweep.startedAtMs };
       }
     }
     throw busy();
@@ -164,9 +166,7 @@ async function tryCandidate(
     case 'granted':
       return { lease: toGranted(grant.key), replayed: false };
     case 'key_taken':
-      // Our own win, if the answer to it was lost on the way.
-      if (outcome.record.attempt === attempt) return { lease: toGranted(outcome.record), replayed: false };
-      return replay(request, outcome.record);
+      return replay(request, outcome.record, attempt);
     case 'sandbox_lost':
     case 'sandbox_conflict':
       return 'lost';
@@ -206,14 +206,15 @@ function toGrant(
   return { seen, next, event: eventOf(seen, next, 'allocate', context), key, nowMs };
 }
 
-function replay(request: Request, record: KeyRecord): Omit<AllocateResult, 'conflicts'> {
+/** The key's lease; not a replay but our own win, if `attempt` made it and the answer was lost on the way. */
+function replay(request: Request, record: KeyRecord, attempt: string): Omit<AllocateResult, 'conflicts'> {
   if (request.explicitKey && record.requestHash !== request.hash) {
     throw new BrokerError(
       'IDEMPOTENCY_KEY_REUSED',
       'This Idempotency-Key was used with another lab or name prefix; use a new key for a new request.',
     );
   }
-  return { lease: toGranted(record), replayed: true };
+  return { lease: toGranted(record), replayed: record.attempt !== attempt };
 }
 
 const toGranted = (record: KeyRecord): GrantedLease => ({
