@@ -1,0 +1,33 @@
+import { defineConfig } from 'vitest/config';
+import type { Reporter } from 'vitest/node';
+
+/** What did not run is said at the end, test by test: the default reporter only counts it. */
+function skippedByName(): Reporter {
+  let chosenByName = false;
+  return {
+    onInit(vitest) {
+      chosenByName = vitest.config.testNamePattern !== undefined;
+    },
+    onTestRunEnd(modules) {
+      if (chosenByName) return;
+      for (const module of modules) {
+        for (const test of module.children.allTests('skipped')) {
+          console.log(`skipped: ${module.relativeModuleId} > ${test.fullName}`);
+        }
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    passWithNoTests: false,
+    reporters: ['default', skippedByName()],
+  },
+});
