@@ -115,7 +115,7 @@ describe('Prometheus', () => {
 
   const installed = spawnSync('promtool', ['--version']).error === undefined;
   test.skipIf(!installed)(
-    installed ? 'takes its configuration' : 'skipped: promtool is not installed',
+    `takes its configuration${installed ? '' : ' (skipped: promtool is not installed)'}`,
     () => {
       const checked = spawnSync('promtool', ['check', 'config', pathOf('deploy/prometheus/prometheus.yml')]);
       expect(checked.status).toBe(0);

@@ -203,7 +203,7 @@ describe("Prometheus' own check", () => {
   const installed = spawnSync('promtool', ['--version']).error === undefined;
 
   test.skipIf(!installed)(
-    installed ? 'finds nothing to say' : 'skipped: promtool is not installed',
+    `finds nothing to say${installed ? '' : ' (skipped: promtool is not installed)'}`,
     async () => {
       const { metrics } = setUp();
       exercise(metrics);
