@@ -67,16 +67,16 @@ export function createCspProvider(options: CspProviderOptions): Provider {
     );
     if (answer.status === 404) {
       answer.body.destroy();
+      // CSP says "not found" without a page: this one is a proxy's, or a wrong base URL's, and deletes nothing.
+      if (isHtml(answer)) throw notAsExpected(answer, 'delete', 'HTML');
       return 'already_gone';
     }
     refuseUnless(answer, [200, 202, 204], 'delete');
     const limits = { maxBytes: MAX_DELETE_BODY_BYTES, withinMs: readTimeoutMs };
     const bytes = await http.readBody(answer, limits, signal);
     // A proxy's login page with status 200 is not a deletion.
-    const isHtml =
-      bytes.byteLength > 0 &&
-      (answer.mediaType === 'text/html' || bytes.toString().trimStart().startsWith('<'));
-    if (isHtml) throw notAsExpected(answer, 'delete', 'HTML');
+    const isPage = bytes.byteLength > 0 && (isHtml(answer) || bytes.toString().trimStart().startsWith('<'));
+    if (isPage) throw notAsExpected(answer, 'delete', 'HTML');
     return 'destroyed';
   }
 
@@ -88,6 +88,9 @@ export function createCspProvider(options: CspProviderOptions): Provider {
     close: () => http.close(),
   };
 }
+
+const isHtml = ({ mediaType }: CspAnswer): boolean =>
+  mediaType === 'text/html' || mediaType === 'application/xhtml+xml';
 
 /** Throws what a status other than the `good` ones means. Nobody waits for such an answer's body. */
 function refuseUnless(answer: CspAnswer, good: readonly number[], operation: 'list' | 'delete'): void {

@@ -347,6 +347,16 @@ describe('deleting', () => {
       { kind: 'bad_response' },
     ],
     [
+      "a proxy's page that says 404",
+      {
+        kind: 'respond',
+        status: 404,
+        headers: { 'content-type': 'text/html; charset=utf-8' },
+        body: '<h1>404 Not Found</h1>',
+      },
+      { kind: 'bad_response', status: 404 },
+    ],
+    [
       'a redirect',
       { kind: 'respond', status: 303, headers: { location: '/' } },
       { kind: 'bad_response', status: 303 },
@@ -374,6 +384,20 @@ describe('deleting', () => {
     csp.faults.add('delete', fault);
     expect(await failureOf(remove(provider, one?.id))).toMatchObject(expected);
     await expect(remove(provider, one?.id)).resolves.toBe('destroyed');
+  });
+
+  it('takes a 404 for gone already, as JSON, as text or without a body', async () => {
+    const { csp, provider } = await setUp();
+    for (const headers of [{}, { 'content-type': 'text/plain' }, { 'content-type': '' }]) {
+      csp.faults.add('delete', {
+        kind: 'respond',
+        status: 404,
+        headers,
+        body: '{"error":"no such account"}',
+      });
+      await expect(remove(provider, 'one')).resolves.toBe('already_gone');
+    }
+    await expect(remove(provider, 'one')).resolves.toBe('already_gone');
   });
 
   it('an answer lost after the effect is an error now, and already_gone when asked again', async () => {
