@@ -1,0 +1,214 @@
+import { describe, expect, it } from 'vitest';
+import type { Sandbox } from '../../src/domain/sandbox.ts';
+import {
+  allocate,
+  bury,
+  claim,
+  create,
+  describe as describeAs,
+  failDeletion,
+  markStale,
+  purge,
+  recycle,
+  requestDeletion,
+  restore,
+  retryDeletion,
+  revive,
+  unclaim,
+} from '../../src/domain/transitions.ts';
+import { LEASE, MADE_AT_MS, RECORDS } from '../support/records.ts';
+
+const LATER_MS = MADE_AT_MS + 90_500;
+const LISTED = { name: 'lab-new', externalId: 'ext/new', metadata: { sfdc_account_id: 'SF-1' } };
+const { available, allocated, pending_deletion: pending, deletion_failed: failed, stale, deleted } = RECORDS;
+
+const REQUESTED_AT = MADE_AT_MS / 1000;
+const purgedFailed = purge(failed, MADE_AT_MS);
+const purgedStale = purge(stale, MADE_AT_MS);
+
+/** What a transition adds to the sandbox's identity; everything of an earlier status that is not named is gone. */
+const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
+  ['allocate', available, allocate(available, LEASE, LATER_MS), { status: 'allocated', lease: LEASE }],
+  [
+    'request the deletion of a leased one: due at once, nothing tried yet',
+    allocated,
+    requestDeletion(allocated, LATER_MS),
+    {
+      status: 'pending_deletion',
+      lease: LEASE,
+      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), attempts: 0, retries: 0, dueMs: LATER_MS },
+    },
+  ],
+  [
+    'claim: one attempt more, due when the claim is over',
+    pending,
+    claim(pending, 'claim-1', LATER_MS + 1, LATER_MS),
+    {
+      status: 'pending_deletion',
+      lease: LEASE,
+      cleanup: {
+        requestedAt: REQUESTED_AT,
+        attempts: 1,
+        retries: 0,
+        dueMs: LATER_MS + 1,
+        claimId: 'claim-1',
+      },
+    },
+  ],
+  [
+    'give a claim back: as if it had not been taken, but due later',
+    failed,
+    unclaim(claim(failed, 'claim-1', LATER_MS, LATER_MS), LATER_MS + 2, LATER_MS),
+    {
+      status: 'deletion_failed',
+      lease: LEASE,
+      cleanup: {
+        requestedAt: REQUESTED_AT,
+        attempts: 0,
+        retries: 1,
+        dueMs: LATER_MS + 2,
+        lastError: 'server_error',
+      },
+    },
+  ],
+  [
+    'recycle: free again, and its last holder is still told that it is done',
+    pending,
+    recycle(pending, LATER_MS),
+    { status: 'available', released: { holder: LEASE.holder, requestedAt: REQUESTED_AT } },
+  ],
+  [
+    'bury: nothing is due any more, the last lease stays',
+    claim(failed, 'claim-1', LATER_MS, MADE_AT_MS),
+    bury(claim(failed, 'claim-1', LATER_MS, MADE_AT_MS), 'already_gone', LATER_MS),
+    {
+      status: 'deleted',
+      deletedAtMs: LATER_MS,
+      reason: 'already_gone',
+      lease: LEASE,
+      cleanup: { requestedAt: REQUESTED_AT, attempts: 1, retries: 1, lastError: 'server_error' },
+    },
+  ],
+  [
+    'fail a deletion: one retry more, due later, the claim is over',
+    claim(pending, 'claim-1', LATER_MS, MADE_AT_MS),
+    failDeletion(claim(pending, 'claim-1', LATER_MS, MADE_AT_MS), 'timeout', LATER_MS + 3, LATER_MS),
+    {
+      status: 'deletion_failed',
+      lease: LEASE,
+      cleanup: {
+        requestedAt: REQUESTED_AT,
+        attempts: 1,
+        retries: 1,
+        dueMs: LATER_MS + 3,
+        lastError: 'timeout',
+      },
+    },
+  ],
+  [
+    'park: no due',
+    failed,
+    failDeletion(failed, 'timeout', undefined, LATER_MS),
+    {
+      status: 'deletion_failed',
+      lease: LEASE,
+      cleanup: { requestedAt: REQUESTED_AT, attempts: 0, retries: 2, lastError: 'timeout' },
+    },
+  ],
+  [
+    'retry a deletion: a fresh set of attempts, requested when it was first',
+    failed,
+    retryDeletion(failed, LATER_MS),
+    {
+      status: 'pending_deletion',
+      lease: LEASE,
+      cleanup: { requestedAt: REQUESTED_AT, attempts: 0, retries: 0, dueMs: LATER_MS },
+    },
+  ],
+  ['mark stale', available, markStale(available, LATER_MS), { status: 'stale', staleSinceMs: LATER_MS }],
+  ['restore', stale, restore(stale, LISTED, LATER_MS), { status: 'available', ...LISTED }],
+  [
+    'purge a stale one: it was clean',
+    stale,
+    purge(stale, LATER_MS),
+    { status: 'deleted', deletedAtMs: LATER_MS, reason: 'purged' },
+  ],
+  [
+    'purge a failed one: the lease stays, because it was used',
+    failed,
+    purge(failed, LATER_MS),
+    {
+      status: 'deleted',
+      deletedAtMs: LATER_MS,
+      reason: 'purged',
+      lease: LEASE,
+      cleanup: { requestedAt: REQUESTED_AT, attempts: 0, retries: 1, lastError: 'server_error' },
+    },
+  ],
+  [
+    'revive one that was destroyed: a fresh sandbox, the lease forgotten',
+    deleted,
+    revive(deleted, LISTED, LATER_MS),
+    { status: 'available', ...LISTED },
+  ],
+  [
+    'revive one that was stale',
+    purgedStale,
+    revive(purgedStale, LISTED, LATER_MS),
+    { status: 'available', ...LISTED },
+  ],
+  [
+    'revive one that was used and never deleted: not free, parked',
+    purgedFailed,
+    revive(purgedFailed, LISTED, LATER_MS),
+    {
+      status: 'deletion_failed',
+      ...LISTED,
+      lease: LEASE,
+      cleanup: { requestedAt: REQUESTED_AT, attempts: 0, retries: 1, lastError: 'server_error' },
+    },
+  ],
+];
+
+describe('a transition', () => {
+  it.each(CHANGES)('%s', (_, _seen, next, fields) => {
+    const { id, name, externalId, metadata, createdAtMs } = available;
+    expect(next).toEqual({
+      id,
+      name,
+      externalId,
+      metadata,
+      createdAtMs,
+      generation: next.generation,
+      updatedAtMs: LATER_MS,
+      ...fields,
+    });
+  });
+
+  it.each(CHANGES)('bumps the generation and leaves the record it was given alone: %s', (_, seen, next) => {
+    expect(next.generation).toBeGreaterThan(seen.generation);
+    expect(seen.updatedAtMs).toBe(MADE_AT_MS);
+  });
+
+  it.each(Object.values(RECORDS))('a new description changes nothing else of a sandbox: $status', (seen) => {
+    expect(describeAs(seen, LISTED, LATER_MS)).toEqual({
+      ...seen,
+      ...LISTED,
+      generation: seen.generation + 1,
+      updatedAtMs: LATER_MS,
+    });
+  });
+
+  it('a description holds what a record has of it and no field more', () => {
+    const item = { ...LISTED, sandboxId: 'sbx-1' };
+    expect(describeAs(available, item, LATER_MS)).not.toHaveProperty('sandboxId');
+  });
+});
+
+it('a record that is born again after its tombstone lapsed begins above every generation it had', () => {
+  const changes = 1_000;
+  const tombstoneSeconds = 7 * 86_400;
+  const first = create('sbx-1', LISTED, MADE_AT_MS);
+  const again = create('sbx-1', LISTED, MADE_AT_MS + tombstoneSeconds * 1000);
+  expect(again.generation).toBeGreaterThan(first.generation + changes);
+});
