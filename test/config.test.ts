@@ -89,6 +89,13 @@ describe('.env.example', () => {
   });
 });
 
+test('the README names every variable', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const configuration = readme.slice(readme.indexOf('## Configuration'), readme.indexOf('## Operations'));
+  const named = new Set([...configuration.matchAll(/`([A-Z][A-Z_]+)`/g)].map((match) => match[1]));
+  expect(Object.keys(VARIABLES).filter((name) => !named.has(name))).toEqual([]);
+});
+
 describe('values', () => {
   test.each([
     [{ PORT: '0' }, { port: 0 }],
