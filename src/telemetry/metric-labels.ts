@@ -22,7 +22,7 @@ export type Loop = (typeof LOOPS)[number];
 export const RUN_OUTCOMES = ['success', 'error', 'skipped'] as const;
 export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 
-export const ALERT_SEVERITIES = ['info', 'warning', 'critical'] as const;
+export const ALERT_SEVERITIES = ['info', 'warning', 'error', 'critical'] as const;
 export type AlertSeverity = (typeof ALERT_SEVERITIES)[number];
 
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
