@@ -6,6 +6,7 @@ import { createLoop, type LoopOptions, type RunReport } from './loops/loop.ts';
 import { createTicker } from './loops/ticker.ts';
 import type { StoreClient } from './store/client.ts';
 import { type PoolCounts, readCounts, writeCounts } from './store/counts.ts';
+import { deleteExpired } from './store/expired.ts';
 import { runWithCorrelation } from './telemetry/correlation.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -16,6 +17,7 @@ const DEFAULT_GRACE_PERIOD_HOURS = 24;
 const COUNT_INTERVAL_MS = 15_000;
 const BEAT_INTERVAL_MS = 5_000;
 const REFRESH_INTERVAL_MS = 10_000;
+const TTL_SWEEP_INTERVAL_MS = 3_600_000;
 
 interface LoopsOptions {
   config: Config;
@@ -116,10 +118,17 @@ export function composeLoops({ config, core, client, clock, newId, logger, metri
     await core.register.beat(signal);
     learn(await readCounts(client, signal));
   };
+  const sweepExpired = async (signal: AbortSignal) => {
+    const deleted = await deleteExpired(client, clock.nowMs(), signal);
+    logger.debug({ action: 'ttl_sweep', deleted }, 'expired items deleted');
+  };
   const chores = [
     createTicker(BEAT_INTERVAL_MS, beat, onChoreError('replica_beat')),
     createTicker(REFRESH_INTERVAL_MS, () => core.readyList.refresh(), onChoreError('refresh')),
   ];
+  if (config.store.kind === 'embedded') {
+    chores.push(createTicker(TTL_SWEEP_INTERVAL_MS, sweepExpired, onChoreError('ttl_sweep')));
+  }
 
   let counting: Promise<unknown> | undefined;
   const stopCounting = new AbortController();

@@ -11,6 +11,8 @@ import {
   type PutCommandInput,
   QueryCommand,
   type QueryCommandInput,
+  ScanCommand,
+  type ScanCommandInput,
   TransactWriteCommand,
   type TransactWriteCommandInput,
   UpdateCommand,
@@ -52,6 +54,11 @@ export interface StoreClient {
     input: Omit<QueryCommandInput, 'TableName'>,
     signal?: AbortSignal,
   ): Promise<{ items: Item[]; count: number; lastKey?: Item | undefined }>;
+  /** Reads the whole table page by page, not consistent; for chores, never for decisions. */
+  scan(
+    input: Omit<ScanCommandInput, 'TableName'>,
+    signal?: AbortSignal,
+  ): Promise<{ items: Item[]; lastKey?: Item | undefined }>;
   put(input: Omit<PutCommandInput, 'TableName'>, signal?: AbortSignal): Promise<void>;
   update(input: Omit<UpdateCommandInput, 'TableName'>, signal?: AbortSignal): Promise<Item | undefined>;
   delete(input: Omit<DeleteCommandInput, 'TableName'>, signal?: AbortSignal): Promise<void>;
@@ -156,6 +163,12 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
         });
       const output = await call('Query', send, signal);
       return { items: output.Items ?? [], count: output.Count ?? 0, lastKey: output.LastEvaluatedKey };
+    },
+    async scan(input, signal) {
+      const send = (abortSignal: AbortSignal) =>
+        documents.send(new ScanCommand({ TableName: table, ...input }), { abortSignal });
+      const output = await call('Scan', send, signal);
+      return { items: output.Items ?? [], lastKey: output.LastEvaluatedKey };
     },
     async put(input, signal) {
       await call(

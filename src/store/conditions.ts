@@ -27,3 +27,6 @@ export const KEY_IS_OF_LEASE = 'attribute_not_exists(pk) OR lease_id = :lease';
 export const TURN_IS_FREE = '(attribute_not_exists(pk) OR until_ms < :now)';
 export const TURN_IS_FREE_AND_DUE = `${TURN_IS_FREE} AND (attribute_not_exists(next_run_at_ms) OR next_run_at_ms <= :now)`;
 export const TURN_IS_MINE = 'fence = :fence AND holder = :holder';
+
+/** Its time is over, and TTL has not taken it yet. Aliases `#ttl`, because `ttl` is a reserved word. */
+export const IS_EXPIRED = '#ttl < :now';

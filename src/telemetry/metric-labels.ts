@@ -37,6 +37,7 @@ export const PROVIDER_OUTCOMES = ['success', ...PROVIDER_ERROR_KINDS] as const;
 export const STORE_OPERATIONS = [
   'GetItem',
   'Query',
+  'Scan',
   'PutItem',
   'UpdateItem',
   'DeleteItem',

@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { deleteExpired } from '../../src/store/expired.ts';
+import { startCore } from '../support/core.ts';
+import { describeOnFastEngine } from '../support/engines.ts';
+
+describeOnFastEngine('expired items', ({ endpoint }) => {
+  it('deletes what TTL should have deleted, and nothing whose time is not over or that has none', async () => {
+    const core = await startCore(endpoint);
+    const nowSeconds = Math.floor(core.clock.nowMs() / 1000);
+    const items = [
+      { pk: 'I#over', sk: 'I', ttl: nowSeconds - 1 },
+      { pk: 'I#now', sk: 'I', ttl: nowSeconds },
+      { pk: 'I#later', sk: 'I', ttl: nowSeconds + 60 },
+      { pk: 'I#never', sk: 'I' },
+    ];
+    for (const Item of items) await core.client.put({ Item });
+
+    const deleted = await deleteExpired(core.client, core.clock.nowMs(), AbortSignal.timeout(10_000));
+
+    expect(deleted).toBe(1);
+    const left = await Promise.all(items.map(({ pk, sk }) => core.client.get({ pk, sk })));
+    expect(left.map((item) => item?.pk)).toEqual([undefined, 'I#now', 'I#later', 'I#never']);
+    core.close();
+  });
+});
