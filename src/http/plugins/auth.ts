@@ -1,0 +1,76 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { onRequestHookHandler } from 'fastify';
+import type { Clock } from '../../clock.ts';
+import { BrokerError } from '../../domain/errors.ts';
+import { clientKey } from '../client-address.ts';
+import { createLimiter } from '../token-bucket.ts';
+import { MAX_ADDRESSES } from './rate-limit.ts';
+
+export type Role = 'track' | 'admin';
+
+export interface AuthOptions {
+  /** The tokens of each role; several, so that one can be replaced while the other still works. */
+  tokens: Readonly<Record<Role, readonly string[]>>;
+  clock: Clock;
+  metrics: { rateLimited(): void };
+}
+
+/** Wrong tokens from one address: enough for a deployment that got its token wrong to be seen, too few to guess one. */
+const FAILED_LOGINS = { perSecond: 1, burst: 20, maxKeys: MAX_ADDRESSES };
+
+const BEARER = /^bearer +(\S+) *$/i;
+
+/** The token of an `Authorization` header, as bytes: Node hands out header bytes as latin1. */
+function bearerToken(authorization: string | undefined): Buffer | undefined {
+  const token = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
+  return token === undefined ? undefined : Buffer.from(token, 'latin1');
+}
+
+function sha256(data: string | Buffer): Buffer {
+  return createHash('sha256').update(data).digest();
+}
+
+/**
+ * Makes the hook that lets one role in: 401 for no or a wrong token, 403 for the other role's. An admin's token does
+ * not open the tracks' routes either: a lease must have a holder.
+ * Throws `RangeError` when a role has no token.
+ */
+export function createAuth({ tokens, clock, metrics }: AuthOptions): (role: Role) => onRequestHookHandler {
+  const roles: Role[] = ['track', 'admin'];
+  const known = roles.flatMap((role) => {
+    if (tokens[role].length === 0) throw new RangeError(`no token for the role ${role}`);
+    return tokens[role].map((token) => ({ role, digest: sha256(token) }));
+  });
+  const takeFailure = createLimiter(FAILED_LOGINS, clock);
+
+  function roleOf(token: Buffer): Role | undefined {
+    const digest = sha256(token);
+    let role: Role | undefined;
+    // Every token is compared, the found one's successors too: the time taken tells neither how much of a token was
+    // right nor which one it was. Digests have one length, which timingSafeEqual asks for.
+    for (const candidate of known) {
+      if (timingSafeEqual(candidate.digest, digest)) role = candidate.role;
+    }
+    return role;
+  }
+
+  return (required) => (request, _reply, done) => {
+    const token = bearerToken(request.headers.authorization);
+    if (token === undefined) {
+      throw new BrokerError('UNAUTHORIZED', 'A token is needed: Authorization: Bearer <token>.');
+    }
+    const role = roleOf(token);
+    if (role === required) return done();
+    if (role !== undefined) {
+      throw new BrokerError('FORBIDDEN', `A token of the role ${required} is needed here.`);
+    }
+    // Counted only now: a right token passes whatever others behind the same address have tried. A lab of a thousand
+    // students sits behind one, and any of them could else lock out the rest.
+    const verdict = takeFailure(clientKey(request));
+    if (verdict.allowed) throw new BrokerError('UNAUTHORIZED', 'This token is not known.');
+    metrics.rateLimited();
+    throw new BrokerError('RATE_LIMITED', 'Too many wrong tokens from this address.', {
+      retryAfterSeconds: verdict.retryAfterSeconds,
+    });
+  };
+}

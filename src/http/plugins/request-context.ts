@@ -1,0 +1,99 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ErrorCode } from '../../domain/errors.ts';
+import { acceptCorrelationId, runWithCorrelation } from '../../telemetry/correlation.ts';
+import type { CallContext } from '../../usecases/context.ts';
+
+/** The part of the metrics that counts requests. */
+export interface RequestMetrics {
+  /** @param route The route's template; undefined when no route took the request. */
+  request(method: string, route: string | undefined, status: number, seconds: number): void;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    correlationId: string;
+    /** Set by the error handler, for the log line. */
+    errorCode: ErrorCode | undefined;
+  }
+  interface FastifyContextConfig {
+    /** What the log lines call it, such as `allocate`. */
+    action?: string;
+    /** Called every few seconds by a machine: its log line is `debug`. */
+    probe?: boolean;
+  }
+}
+
+const MAX_LOGGED_PATH = 256;
+/** What is logged and counted for a client that went away before the answer; nginx's number, no real status. */
+const CLIENT_CLOSED_REQUEST = 499;
+
+/**
+ * Gives every request its ids, as headers of the answer and to everything that happens on its behalf, and writes one
+ * log line and one count when it is over. Must be the first of the hooks: the others' refusals need the ids, too.
+ */
+export function trackRequests(app: FastifyInstance, { metrics }: { metrics: RequestMetrics }): void {
+  app.decorateRequest('correlationId', '');
+  app.decorateRequest('errorCode', undefined);
+  app.addHook('onRequest', (request, reply, done) => {
+    const requestId = request.id;
+    const correlationId = acceptCorrelationId(request.headers['x-correlation-id']) ?? requestId;
+    request.correlationId = correlationId;
+    reply.header('x-request-id', requestId);
+    reply.header('x-correlation-id', correlationId);
+    // A lease is nobody else's business, and a status is old at once.
+    reply.header('cache-control', 'no-store');
+    const startedAtMs = performance.now();
+    // `close` comes for answers that were never sent, too; Fastify's onResponse does not. It comes from the socket,
+    // which belongs to no request.
+    reply.raw.once('close', () => {
+      const latencyMs = performance.now() - startedAtMs;
+      runWithCorrelation({ requestId, correlationId }, () => finish(request, reply, latencyMs));
+    });
+    runWithCorrelation({ requestId, correlationId }, done);
+  });
+
+  let isClosing = false;
+  app.addHook('preClose', async () => {
+    isClosing = true;
+  });
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    // The connection will end with this answer. A client that is not told would send its next request into the reset.
+    if (isClosing) reply.header('connection', 'close');
+    done(null, payload);
+  });
+
+  function finish(request: FastifyRequest, reply: FastifyReply, latencyMs: number): void {
+    const route = request.is404 ? undefined : request.routeOptions.url;
+    const status = reply.raw.writableFinished ? reply.statusCode : CLIENT_CLOSED_REQUEST;
+    metrics.request(request.method, route, status, latencyMs / 1000);
+    const { action, probe } = request.routeOptions.config;
+    request.log[probe === true ? 'debug' : 'info'](
+      {
+        action: action ?? 'request',
+        method: request.method,
+        endpoint: route,
+        // Without the query, and cut: it is the caller's text.
+        path: request.originalUrl.split('?', 1)[0]?.slice(0, MAX_LOGGED_PATH),
+        status,
+        latency_ms: Math.round(latencyMs * 100) / 100,
+        ...(request.errorCode === undefined ? {} : { error_code: request.errorCode }),
+      },
+      'request',
+    );
+  }
+}
+
+/**
+ * The context a use case gets. A read is given up when its client goes away; a write that has begun is finished: whoever
+ * lost the answer asks again with the same key.
+ * @param deadline The caller's limit for a write; none: the use case's own.
+ */
+export function callContext(request: FastifyRequest, actor: string, deadline?: AbortSignal): CallContext {
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  return {
+    actor,
+    requestId: request.id,
+    correlationId: request.correlationId,
+    signal: isRead ? request.signal : (deadline ?? new AbortController().signal),
+  };
+}
