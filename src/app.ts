@@ -1,0 +1,125 @@
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { Clock, NewId } from './clock.ts';
+import { createRawRefusals } from './http/client-error.ts';
+import { handleError } from './http/error-handler.ts';
+import { HTTP_LIMITS } from './http/limits.ts';
+import type { CallMetrics } from './http/observed-calls.ts';
+import { createAuth, type Role } from './http/plugins/auth.ts';
+import { readBodies } from './http/plugins/body.ts';
+import { collectRoutes, type KnownRoute, refuseUnknownRoutes } from './http/plugins/known-routes.ts';
+import { describeApi } from './http/plugins/openapi.ts';
+import { limitRates, type RateLimitOptions } from './http/plugins/rate-limit.ts';
+import { type RequestMetrics, trackRequests } from './http/plugins/request-context.ts';
+import { guardRequests, rewriteUrl } from './http/plugins/request-guard.ts';
+import { addSecurityHeaders } from './http/plugins/security-headers.ts';
+import { type AdminRoutesDeps, adminRoutes } from './http/routes/admin.ts';
+import { docsRoutes } from './http/routes/docs.ts';
+import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
+import { type Runs, runRoutes } from './http/routes/runs.ts';
+import { type TrackRoutesDeps, trackRoutes } from './http/routes/tracks.ts';
+
+/** What the HTTP layer needs of the metrics. */
+export type HttpMetrics = RequestMetrics &
+  CallMetrics &
+  HealthRoutesDeps['metrics'] & {
+    /** One request refused with 429. */
+    rateLimited(): void;
+  };
+
+export interface AppDeps {
+  useCases: TrackRoutesDeps['useCases'] & AdminRoutesDeps['useCases'];
+  runs: Runs;
+  readiness: HealthRoutesDeps['readiness'];
+  tokens: Readonly<Record<Role, readonly string[]>>;
+  rateLimit: RateLimitOptions;
+  /** Whose `X-Forwarded-For` is believed: nobody's, the n nearest proxies', or these networks'. */
+  trustProxy: false | number | string[];
+  corsAllowedOrigins: readonly string[];
+  logger: FastifyBaseLogger;
+  metrics: HttpMetrics;
+  clock: Clock;
+  newId: NewId;
+  version: string;
+  /** How long an allocation may take, milliseconds. */
+  allocateDeadlineMs: number;
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Every route, complete once the app is ready. */
+    knownRoutes: readonly KnownRoute[];
+  }
+}
+
+/**
+ * Fastify refuses to count hops by itself and then trusts nobody, silently. Counting is what an operator means who says
+ * that n proxies stand in front, and is safe as long as nobody reaches the broker past them.
+ */
+function trustedProxies(trustProxy: AppDeps['trustProxy']) {
+  return typeof trustProxy === 'number' ? (_address: string, hop: number) => hop < trustProxy : trustProxy;
+}
+
+/** The whole HTTP layer, not listening: the entry point owns the process, the port, and closing. */
+export function buildApp(deps: AppDeps): FastifyInstance {
+  const { logger, metrics, clock, newId } = deps;
+  const rawRefusals = createRawRefusals({ logger, newId });
+  const app = Fastify({
+    loggerInstance: logger,
+    // The log line per request is ours; the ids come into it from the async context, without a child per request.
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: () => logger,
+    genReqId: newId,
+    trustProxy: trustedProxies(deps.trustProxy),
+    bodyLimit: HTTP_LIMITS.bodyBytes,
+    requestTimeout: HTTP_LIMITS.requestTimeoutMs,
+    keepAliveTimeout: HTTP_LIMITS.keepAliveTimeoutMs,
+    http: {
+      maxHeaderSize: HTTP_LIMITS.headersBytes,
+      headersTimeout: HTTP_LIMITS.headersTimeoutMs,
+      connectionsCheckingInterval: HTTP_LIMITS.timeoutCheckMs,
+      // Node would answer a missing Host with an empty 400 of its own; ours says what is missing.
+      requireHostHeader: false,
+    },
+    // Requests that arrive while the app is closing are served: the load balancer may not know yet. Each of them is told
+    // to close its connection, so that they come to an end.
+    return503OnClosing: false,
+    // Our own check names the rule; the router's limit would be a 404 or an error of its own.
+    routerOptions: { maxParamLength: HTTP_LIMITS.urlLength },
+    rewriteUrl,
+    clientErrorHandler: rawRefusals.onClientError,
+  });
+  // The only expectation in use is 100-continue, which Node meets by itself. Others may be ignored (RFC 9110, 10.1.1);
+  // Node would answer them with an empty 417.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+
+  app.server.on('connect', rawRefusals.onConnect);
+
+  const routes = collectRoutes(app);
+  app.decorate('knownRoutes', routes);
+  app.setErrorHandler(handleError);
+  describeApi(app, deps.version, routes);
+
+  // In this order: ids first, so that every refusal has them; then the headers that browsers want on refusals, too; and
+  // the rate limit before anything that costs or tells something.
+  trackRequests(app, { metrics });
+  addSecurityHeaders(app, deps.corsAllowedOrigins);
+  limitRates(app, { rateLimit: deps.rateLimit, clock, metrics });
+  guardRequests(app);
+  refuseUnknownRoutes(app, routes);
+  readBodies(app);
+
+  const requireRole = createAuth({ tokens: deps.tokens, clock, metrics });
+  app.register(healthRoutes({ readiness: deps.readiness, metrics, clock, version: deps.version }));
+  app.register(
+    trackRoutes({
+      useCases: deps.useCases,
+      requireTrack: requireRole('track'),
+      metrics,
+      allocateDeadlineMs: deps.allocateDeadlineMs,
+    }),
+  );
+  app.register(adminRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
+  app.register(runRoutes(deps.runs, requireRole('admin')));
+  app.register(docsRoutes);
+  return app;
+}

@@ -1,0 +1,101 @@
+import type { FastifyBaseLogger } from 'fastify';
+import { BrokerError, type ErrorCode } from '../domain/errors.ts';
+import type { AllocationOutcome, MarkOutcome } from '../telemetry/metric-labels.ts';
+import type { AllocateResult } from '../usecases/allocate-sandbox.ts';
+import type { MarkResult } from '../usecases/mark-for-deletion.ts';
+import { isTimeUp } from './error-handler.ts';
+
+/** The part of the metrics that counts what labs do. */
+export interface CallMetrics {
+  /** @param conflicts Candidates lost to others on the way. */
+  allocation(outcome: AllocationOutcome, seconds: number, conflicts: number): void;
+  marked(outcome: MarkOutcome): void;
+}
+
+const ALLOCATION_REFUSALS: Partial<Record<ErrorCode, AllocationOutcome>> = {
+  NO_SANDBOXES_AVAILABLE: 'no_sandboxes',
+  IDEMPOTENCY_KEY_REUSED: 'conflict_key',
+  BUSY: 'busy',
+};
+
+const MARK_REFUSALS: Partial<Record<ErrorCode, MarkOutcome>> = {
+  NOT_SANDBOX_OWNER: 'not_owner',
+  SANDBOX_NOT_FOUND: 'not_found',
+};
+
+interface Observers {
+  metrics: CallMetrics;
+  logger: FastifyBaseLogger;
+}
+
+/** Runs one allocation, counts it, and logs a line with its outcome and `latency_ms`. An error comes out as it was. */
+export async function observeAllocation(
+  { metrics, logger, holder }: Observers & { holder: string },
+  allocate: () => Promise<AllocateResult>,
+): Promise<AllocateResult> {
+  const startedAtMs = performance.now();
+  const record = (outcome: AllocationOutcome, conflicts: number, fields: object) => {
+    const latencyMs = performance.now() - startedAtMs;
+    metrics.allocation(outcome, latencyMs / 1000, conflicts);
+    log(logger, { action: 'allocate', outcome, latencyMs, fields: { holder, conflicts, ...fields } });
+  };
+  let result: AllocateResult;
+  try {
+    result = await allocate();
+  } catch (error) {
+    record(refusal(error, ALLOCATION_REFUSALS), 0, {});
+    throw error;
+  }
+  record(result.replayed ? 'idempotent' : 'success', result.conflicts, {
+    sandbox_id: result.lease.sandboxId,
+  });
+  return result;
+}
+
+/** {@link observeAllocation} for a sandbox that is given back. */
+export async function observeMark(
+  { metrics, logger, sandboxId, holder }: Observers & { sandboxId: string; holder: string },
+  mark: () => Promise<MarkResult>,
+): Promise<MarkResult> {
+  const startedAtMs = performance.now();
+  const record = (outcome: MarkOutcome) => {
+    metrics.marked(outcome);
+    const latencyMs = performance.now() - startedAtMs;
+    log(logger, {
+      action: 'mark_for_deletion',
+      outcome,
+      latencyMs,
+      fields: { sandbox_id: sandboxId, holder },
+    });
+  };
+  let result: MarkResult;
+  try {
+    result = await mark();
+  } catch (error) {
+    record(refusal(error, MARK_REFUSALS));
+    throw error;
+  }
+  record(result.repeated ? 'repeated' : 'success');
+  return result;
+}
+
+function refusal<Outcome>(error: unknown, outcomes: Partial<Record<ErrorCode, Outcome>>): Outcome | 'error' {
+  // The error handler answers both alike.
+  const code = isTimeUp(error) ? 'BUSY' : error instanceof BrokerError ? error.code : 'INTERNAL';
+  return outcomes[code] ?? 'error';
+}
+
+/** A refusal is an everyday thing; `error` is the broker's own failure, whose cause the error handler logs. */
+function log(
+  logger: FastifyBaseLogger,
+  {
+    action,
+    outcome,
+    latencyMs,
+    fields,
+  }: { action: string; outcome: string; latencyMs: number; fields: object },
+): void {
+  const line = { action, outcome, latency_ms: Math.round(latencyMs * 100) / 100, ...fields };
+  if (outcome === 'error') logger.error(line, 'call failed');
+  else logger.info(line, 'call ended');
+}

@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { SANDBOX_STATUSES } from '../domain/sandbox.ts';
+
+const TEXT_LENGTH = 128;
+const MAX_GRACE_HOURS = 8760;
+
+/** A text with these bounds, and one sentence for every way to miss them. */
+function matching(pattern: RegExp, allowed: string, description: string) {
+  return z
+    .string({ error: `must be ${allowed}` })
+    .regex(pattern, `must be ${allowed}`)
+    .describe(description);
+}
+
+/** Node hands out header bytes as latin1; most clients mean UTF-8. Bytes that are no UTF-8 stay what they are. */
+function decodeHeader(value: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(value, 'latin1'));
+  } catch {
+    return value;
+  }
+}
+
+function isText(value: string): boolean {
+  return value.length >= 1 && value.length <= TEXT_LENGTH && !/\p{Cc}/u.test(value);
+}
+
+const text = z
+  .string()
+  .refine(isText, `must be 1 to ${TEXT_LENGTH} characters, none of them a control character`)
+  .meta({ minLength: 1, maxLength: TEXT_LENGTH });
+
+const headerText = (description: string) =>
+  z.string().transform(decodeHeader).pipe(text).meta({ minLength: 1, maxLength: TEXT_LENGTH, description });
+
+/** A number from a query: digits only, where `Number` alone would take '', '0x10' and '1e9'. */
+function decimal(schema: (error: string) => z.ZodNumber, allowed: string) {
+  const read = (value: unknown) =>
+    typeof value === 'string' && /^\d{1,9}(\.\d{1,9})?$/.test(value) ? Number(value) : value;
+  return z.preprocess(read, schema(`must be ${allowed}`));
+}
+
+const holder = (description: string) =>
+  matching(/^[A-Za-z0-9._:@/-]{1,128}$/, '1 to 128 of A-Z a-z 0-9 . _ : @ / -', description);
+
+/** A parameter with a default, which the generator would not find behind the reading of it. */
+function withDefault<Value>(
+  schema: z.ZodType<Value>,
+  value: z.core.util.NoUndefined<Value>,
+  description: string,
+) {
+  return schema.default(value).meta({ description, default: value });
+}
+
+/** The holder's names on every call of a track. One of the two is needed; the first one counts. */
+export const holderHeaders = z.object({
+  'x-instruqt-sandbox-id': holder('The holder: who gets the lease and may give it back.').optional(),
+  'x-track-id': holder(
+    'The holder, where there is no X-Instruqt-Sandbox-ID. One of the two is needed.',
+  ).optional(),
+});
+
+export const allocateHeaders = holderHeaders.extend({
+  'x-instruqt-track-id': headerText('The lab the holder runs; for operators.').optional(),
+  'x-sandbox-name-prefix': headerText('Only a sandbox whose name begins so. UTF-8.').optional(),
+  'idempotency-key': matching(
+    /^[\x21-\x7e]{1,255}$/,
+    '1 to 255 visible ASCII characters',
+    'The same key gives the same lease again. Without it the holder is the key.',
+  ).optional(),
+});
+
+export const sandboxParams = z.object({
+  id: matching(
+    /^[A-Za-z0-9._:@-]{1,128}$/,
+    '1 to 128 of A-Z a-z 0-9 . _ : @ -',
+    "The sandbox's id, as the allocation gave it.",
+  ),
+});
+
+/** Nothing, or an object with nothing in it. Fastify says `null` where there is no body. */
+export const emptyBody = z.preprocess(
+  (body) => body ?? {},
+  z.strictObject(
+    {},
+    { error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : 'must be empty or {}') },
+  ),
+);
+
+/** For endpoints that take no parameters: whoever sends one meant something by it. */
+export const noQuery = z.strictObject({});
+
+export const listQuery = z.strictObject({
+  status: z
+    .enum(SANDBOX_STATUSES, { error: `must be one of ${SANDBOX_STATUSES.join(', ')}` })
+    .optional()
+    .describe('Only sandboxes in this status; without it the whole pool, tombstones left out.'),
+  prefix: text.optional().describe('Only sandboxes whose name begins so.'),
+  limit: withDefault(
+    decimal(
+      (error) => z.number({ error }).int(error).min(1, error).max(100, error),
+      'a whole number from 1 to 100',
+    ),
+    50,
+    'Sandboxes on a page.',
+  ),
+  cursor: z.string().max(2048).optional().describe('From the page before of the same query.'),
+});
+
+export const syncQuery = z.strictObject({
+  force: withDefault(
+    z.preprocess(
+      (value) => (value === 'true' ? true : value === 'false' ? false : value),
+      z.boolean({ error: 'must be true or false' }),
+    ),
+    false,
+    'Mark as many stale as are missing, however many that is.',
+  ),
+});
+
+export const purgeQuery = z.strictObject({
+  grace_period_hours: withDefault(
+    decimal(
+      (error) => z.number({ error }).min(0, error).max(MAX_GRACE_HOURS, error),
+      `a number from 0 to ${MAX_GRACE_HOURS}`,
+    ),
+    24,
+    'How long a sandbox must have been stale, hours; fractions are allowed.',
+  ),
+});
+
+const REMOVABLE = ['stale', 'deletion_failed'] as const;
+export const bulkDeleteQuery = z.strictObject({
+  status: z
+    .enum(REMOVABLE, { error: `is needed, and must be one of ${REMOVABLE.join(', ')}` })
+    .describe('Records in this status are removed, the sandboxes themselves are not.'),
+});

@@ -1,0 +1,150 @@
+import type { onRequestHookHandler } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { BrokerError } from '../../domain/errors.ts';
+import type { InspectSandbox } from '../../usecases/inspect-sandbox.ts';
+import type { ListSandboxes } from '../../usecases/list-sandboxes.ts';
+import type { OperateSandbox } from '../../usecases/operate-sandbox.ts';
+import type { PoolStats } from '../../usecases/pool-stats.ts';
+import type { BulkDelete } from '../../usecases/purge-records.ts';
+import { callContext } from '../plugins/request-context.ts';
+import { bulkDeleteQuery, emptyBody, listQuery, noQuery, sandboxParams } from '../request-schemas.ts';
+import {
+  eventRecord,
+  historySchema,
+  listSchema,
+  recordSchema,
+  runRecord,
+  runSchema,
+  sandboxRecord,
+  statsSchema,
+} from '../schemas.ts';
+
+export interface AdminRoutesDeps {
+  useCases: {
+    listSandboxes: ListSandboxes;
+    inspectSandbox: InspectSandbox;
+    poolStats: PoolStats;
+    bulkDelete: BulkDelete;
+    releaseSandbox: OperateSandbox;
+    retryDeletion: OperateSandbox;
+  };
+  requireAdmin: onRequestHookHandler;
+}
+
+/** What every operation of an administrator has in common in the API's description. */
+export const ADMIN_OPERATION = { tags: ['admin'], security: [{ adminToken: [] }] };
+
+/** What operators call: look at the pool, and lend a hand to single sandboxes or records. */
+export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.addHook('onRequest', requireAdmin);
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/sandboxes',
+      config: { action: 'list_sandboxes', errors: ['INVALID_CURSOR', 'STORE_UNAVAILABLE'] },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'listSandboxes',
+        summary: 'List the pool',
+        querystring: listQuery,
+        response: { 200: listSchema },
+      },
+      handler: async (request) => {
+        const page = await useCases.listSandboxes(request.query, callContext(request, 'admin'));
+        return {
+          sandboxes: page.sandboxes.map(sandboxRecord),
+          count: page.sandboxes.length,
+          cursor: page.cursor,
+        };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/sandboxes/:id',
+      config: { action: 'inspect_sandbox', errors: ['SANDBOX_NOT_FOUND', 'STORE_UNAVAILABLE'] },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'inspectSandbox',
+        summary: 'Look at a sandbox and its history',
+        params: sandboxParams,
+        querystring: noQuery,
+        response: { 200: historySchema },
+      },
+      handler: async (request) => {
+        const { sandbox, history } = await useCases.inspectSandbox(
+          request.params.id,
+          callContext(request, 'admin'),
+        );
+        return { ...sandboxRecord(sandbox), history: history.map(eventRecord) };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/stats',
+      config: { action: 'pool_stats', errors: ['STORE_UNAVAILABLE'] },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'poolStats',
+        summary: 'Count the pool',
+        querystring: noQuery,
+        response: { 200: statsSchema },
+      },
+      handler: async () => {
+        const stats = useCases.poolStats();
+        if (stats === undefined) {
+          throw new BrokerError('STORE_UNAVAILABLE', 'The pool has not been counted yet. Try again.');
+        }
+        return { ...stats.counts, total: stats.total, as_of: Math.floor(stats.asOfMs / 1000) };
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/v1/admin/bulk-delete',
+      config: { action: 'bulk_delete', errors: ['BUSY', 'STORE_UNAVAILABLE'] },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'bulkDelete',
+        summary: 'Remove records',
+        description: 'Removes the records in one status, never a leased one. The sandboxes are not touched.',
+        querystring: bulkDeleteQuery,
+        body: emptyBody,
+        response: { 200: runSchema },
+      },
+      handler: async (request) => {
+        const startedAtMs = performance.now();
+        const { deleted, skipped } = await useCases.bulkDelete(request.query, callContext(request, 'admin'));
+        return runRecord({ deleted, skipped }, performance.now() - startedAtMs);
+      },
+    });
+
+    const hands = [
+      ['release', 'releaseSandbox', 'Take a sandbox back whoever holds it', useCases.releaseSandbox],
+      ['retry-deletion', 'retryDeletion', 'Try a failed deletion again', useCases.retryDeletion],
+    ] as const;
+    for (const [name, operationId, summary, operate] of hands) {
+      app.route({
+        method: 'POST',
+        url: `/v1/admin/sandboxes/:id/${name}`,
+        config: {
+          action: name.replace('-', '_'),
+          errors: ['SANDBOX_NOT_FOUND', 'INVALID_STATE', 'BUSY', 'STORE_UNAVAILABLE'],
+        },
+        schema: {
+          ...ADMIN_OPERATION,
+          operationId,
+          summary,
+          params: sandboxParams,
+          querystring: noQuery,
+          body: emptyBody,
+          response: { 200: recordSchema },
+        },
+        handler: async (request) =>
+          sandboxRecord(await operate(request.params.id, callContext(request, 'admin'))),
+      });
+    }
+  };
+}

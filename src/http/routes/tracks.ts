@@ -1,0 +1,149 @@
+import type { onRequestHookHandler } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import type { AllocateSandbox } from '../../usecases/allocate-sandbox.ts';
+import type { GetSandbox } from '../../usecases/get-sandbox.ts';
+import type { MarkForDeletion } from '../../usecases/mark-for-deletion.ts';
+import { type CallMetrics, observeAllocation, observeMark } from '../observed-calls.ts';
+import { callContext } from '../plugins/request-context.ts';
+import { allocateHeaders, emptyBody, holderHeaders, sandboxParams } from '../request-schemas.ts';
+import { leaseSchema, markSchema, recordSchema, sandboxRecord } from '../schemas.ts';
+import { invalidRequest } from '../validation-problems.ts';
+
+export interface TrackRoutesDeps {
+  useCases: {
+    allocateSandbox: AllocateSandbox;
+    markForDeletion: MarkForDeletion;
+    getSandbox: GetSandbox;
+  };
+  requireTrack: onRequestHookHandler;
+  metrics: CallMetrics;
+  /** How long an allocation may take, milliseconds. */
+  allocateDeadlineMs: number;
+}
+
+/** All static track tokens are one principal, so that rotating them takes nobody's lease away. */
+const PRINCIPAL = 'track';
+
+function holderOf(headers: {
+  'x-instruqt-sandbox-id'?: string | undefined;
+  'x-track-id'?: string | undefined;
+}) {
+  const holder = headers['x-instruqt-sandbox-id'] ?? headers['x-track-id'];
+  if (holder !== undefined) return holder;
+  const problem = 'is needed (or X-Track-ID): it says who holds the sandbox';
+  throw invalidRequest([{ in: 'header', name: 'X-Instruqt-Sandbox-ID', problem }]);
+}
+
+/** What labs call: take a sandbox, look at it, give it back. */
+export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
+  const { useCases, metrics } = deps;
+  return async (app) => {
+    app.addHook('onRequest', deps.requireTrack);
+
+    app.route({
+      method: 'POST',
+      url: '/v1/allocate',
+      config: {
+        action: 'allocate',
+        errors: ['NO_SANDBOXES_AVAILABLE', 'IDEMPOTENCY_KEY_REUSED', 'BUSY', 'STORE_UNAVAILABLE'],
+        answerHeaders: { 200: ['Idempotency-Replayed'] },
+      },
+      schema: {
+        operationId: 'allocateSandbox',
+        summary: 'Take a sandbox',
+        description:
+          'Leases one free sandbox to the holder. Asking again with the same key (the holder, unless there is an ' +
+          'Idempotency-Key) gives the same lease, for as long as it lasts.',
+        tags: ['tracks'],
+        security: [{ trackToken: [] }],
+        headers: allocateHeaders,
+        body: emptyBody,
+        response: {
+          200: leaseSchema.describe('The lease this key already has, with Idempotency-Replayed: true.'),
+          201: leaseSchema.describe('A new lease.'),
+        },
+      },
+      handler: async (request, reply) => {
+        const holder = holderOf(request.headers);
+        // The client's going away is no reason to stop: the sandbox may be won already, and a retry finds it.
+        const context = callContext(request, 'track', AbortSignal.timeout(deps.allocateDeadlineMs));
+        const { lease, replayed } = await observeAllocation({ metrics, logger: request.log, holder }, () =>
+          useCases.allocateSandbox(
+            {
+              principal: PRINCIPAL,
+              holder,
+              lab: request.headers['x-instruqt-track-id'],
+              namePrefix: request.headers['x-sandbox-name-prefix'],
+              idempotencyKey: request.headers['idempotency-key'],
+            },
+            context,
+          ),
+        );
+        if (replayed) reply.header('idempotency-replayed', 'true');
+        reply.code(replayed ? 200 : 201);
+        return {
+          sandbox_id: lease.sandboxId,
+          name: lease.name,
+          external_id: lease.externalId,
+          allocated_at: lease.allocatedAt,
+          expires_at: lease.expiresAt,
+          sfdc_account_id: lease.sfdcAccountId,
+        };
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/v1/sandboxes/:id/mark-for-deletion',
+      config: {
+        action: 'mark_for_deletion',
+        errors: ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'BUSY', 'STORE_UNAVAILABLE'],
+      },
+      schema: {
+        operationId: 'markForDeletion',
+        summary: 'Give a sandbox back',
+        description:
+          'Ends the lease; the sandbox is deleted in the background. Asking again changes nothing.',
+        tags: ['tracks'],
+        security: [{ trackToken: [] }],
+        params: sandboxParams,
+        headers: holderHeaders,
+        body: emptyBody,
+        response: { 200: markSchema },
+      },
+      handler: async (request) => {
+        const input = { sandboxId: request.params.id, holder: holderOf(request.headers) };
+        const result = await observeMark({ metrics, logger: request.log, ...input }, () =>
+          useCases.markForDeletion(input, callContext(request, 'track')),
+        );
+        return {
+          sandbox_id: result.sandboxId,
+          status: result.status,
+          deletion_requested_at: result.deletionRequestedAt,
+        };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/v1/sandboxes/:id',
+      config: {
+        action: 'get_sandbox',
+        errors: ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'STORE_UNAVAILABLE'],
+      },
+      schema: {
+        operationId: 'getSandbox',
+        summary: 'Look at a sandbox one holds',
+        tags: ['tracks'],
+        security: [{ trackToken: [] }],
+        params: sandboxParams,
+        headers: holderHeaders,
+        response: { 200: recordSchema },
+      },
+      handler: async (request) => {
+        const input = { sandboxId: request.params.id, holder: holderOf(request.headers) };
+        return sandboxRecord(await useCases.getSandbox(input, callContext(request, 'track')));
+      },
+    });
+  };
+}
