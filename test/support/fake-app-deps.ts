@@ -1,0 +1,116 @@
+import type { AppDeps } from '../../src/app.ts';
+import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+
+/** The start of every fake clock: 2026-01-01T00:00:00Z. */
+export const START_MS = 1_767_225_600_000;
+export const TRACK_TOKEN = 'track-token-for-tests';
+export const ADMIN_TOKEN = 'admin-token-for-tests';
+
+export const availableSandbox: AvailableSandbox = {
+  status: 'available',
+  id: 'sbx-1',
+  name: 'lab-0001',
+  externalId: 'ext/1',
+  metadata: {},
+  generation: 1,
+  createdAtMs: START_MS,
+  updatedAtMs: START_MS + 1500,
+};
+
+export type LogLine = Record<string, unknown> & { level: string; msg: string };
+
+/** What the fakes saw, in order: the name of the function and its arguments. */
+export type Call = [name: string, ...args: unknown[]];
+
+export interface Recorded {
+  calls: Call[];
+  /** Only the calls of this name, without it. */
+  of(name: string): unknown[][];
+  logs: LogLine[];
+  clock: { nowMs(): number; advance(ms: number): void };
+}
+
+/** Everything the app needs, answering with something sensible and remembering what it was asked. */
+export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; recorded: Recorded } {
+  let nowMs = START_MS;
+  let ids = 0;
+  const recorded: Recorded = {
+    calls: [],
+    of: (name) => recorded.calls.filter(([called]) => called === name).map(([, ...args]) => args),
+    logs: [],
+    clock: { nowMs: () => nowMs, advance: (ms) => (nowMs += ms) },
+  };
+  const record =
+    <Args extends unknown[], Result>(name: string, answer: (...args: Args) => Result) =>
+    (...args: Args): Result => {
+      recorded.calls.push([name, ...args]);
+      return answer(...args);
+    };
+  const run = (counts: Record<string, number>) => async () => ({ counts, durationMs: 12.4 });
+
+  const deps: AppDeps = {
+    useCases: {
+      allocateSandbox: record('allocateSandbox', async () => ({
+        lease: {
+          sandboxId: 'sbx-1',
+          name: 'lab-0001',
+          externalId: 'ext/1',
+          allocatedAt: 1_767_225_600,
+          expiresAt: 1_767_240_000,
+        },
+        replayed: false,
+        conflicts: 0,
+      })),
+      markForDeletion: record('markForDeletion', async ({ sandboxId }) => ({
+        sandboxId,
+        status: 'pending_deletion' as const,
+        deletionRequestedAt: 1_767_225_700,
+        repeated: false,
+      })),
+      getSandbox: record('getSandbox', async () => availableSandbox),
+      inspectSandbox: record('inspectSandbox', async () => ({ sandbox: availableSandbox, history: [] })),
+      listSandboxes: record('listSandboxes', async () => ({ sandboxes: [availableSandbox] })),
+      bulkDelete: record('bulkDelete', async () => ({ deleted: 3, skipped: 1 })),
+      releaseSandbox: record('releaseSandbox', async () => availableSandbox),
+      retryDeletion: record('retryDeletion', async () => availableSandbox),
+      poolStats: record('poolStats', () => ({
+        counts: { available: 5, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 },
+        total: 15,
+        asOfMs: START_MS + 999,
+      })),
+    },
+    runs: {
+      sync: record('sync', run({ created: 2, stale: 0 })),
+      cleanup: record('cleanup', run({ deleted: 2 })),
+      expire: record('expire', run({ expired: 1 })),
+      purge: record('purge', run({ purged: 1 })),
+    },
+    readiness: record('readiness', async () => ({ ready: true, checks: { dynamodb: 'ok' } })),
+    tokens: { track: [TRACK_TOKEN], admin: [ADMIN_TOKEN] },
+    rateLimit: { rps: 200, burst: 3000 },
+    trustProxy: false,
+    corsAllowedOrigins: [],
+    logger: createLogger({
+      level: 'debug',
+      pretty: false,
+      destination: { write: (line: string) => recorded.logs.push(JSON.parse(line)) },
+    }),
+    metrics: {
+      request: record('metrics.request', () => undefined),
+      allocation: record('metrics.allocation', () => undefined),
+      marked: record('metrics.marked', () => undefined),
+      rateLimited: record('metrics.rateLimited', () => undefined),
+      text: record('metrics.text', async () => ({
+        contentType: 'text/plain; version=0.0.4; charset=utf-8',
+        body: 'broker_pool_total 15\n',
+      })),
+    },
+    clock: recorded.clock,
+    newId: () => `id-${++ids}`,
+    version: '1.2.3',
+    allocateDeadlineMs: 5_000,
+    ...overrides,
+  };
+  return { deps, recorded };
+}
