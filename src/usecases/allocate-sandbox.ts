@@ -6,10 +6,11 @@ import { eventOf } from '../domain/event.ts';
 import { type LeaseTerms, leaseTimes } from '../domain/lease.ts';
 import type { AvailableSandbox } from '../domain/sandbox.ts';
 import { allocate } from '../domain/transitions.ts';
+import { StoreUnavailableError } from '../store/errors.ts';
 import type { KeyRecord } from '../store/idempotency.ts';
-import type { ReadyList } from '../store/ready-list.ts';
+import type { ReadyList, Sweep } from '../store/ready-list.ts';
 import type { GrantOutcome, SandboxStore } from '../store/sandboxes.ts';
-import { limitTime } from '../time-limit.ts';
+import { limitTime, untilAborted } from '../time-limit.ts';
 import type { CallContext } from './context.ts';
 
 export interface AllocateInput {
@@ -125,7 +126,9 @@ async function lease(deps: AllocateDeps, request: Request, context: CallContext)
         conflicts++;
         continue;
       }
-      const sweep = await deps.readyList.sweep(request.input.namePrefix);
+      const sweep = await sweepUntil(deadline.signal, deps.readyList.sweep(request.input.namePrefix));
+      // Time ran out: without a candidate that was lost to others, it is the store that takes so long.
+      if (!sweep) throw conflicts > 0 ? busy() : new StoreUnavailableError(deadline.signal.reason);
       if (sweep.exhausted && sweep.startedAtMs >= startedAtMs) {
         // Another replica may just have served this very key.
         const record = await deps.readKey(request.keyPk, deadline.signal);
@@ -137,6 +140,16 @@ async function lease(deps: AllocateDeps, request: Request, context: CallContext)
     throw busy();
   } finally {
     deadline.clear();
+  }
+}
+
+/** A sweep is shared and goes on for the others; this caller waits no longer than until its deadline. */
+async function sweepUntil(deadline: AbortSignal, sweep: Promise<Sweep>): Promise<Sweep | undefined> {
+  try {
+    return await untilAborted(sweep, deadline);
+  } catch (error) {
+    if (deadline.aborted) return undefined;
+    throw error;
   }
 }
 
@@ -153,8 +166,9 @@ async function tryCandidate(
   let outcome: GrantOutcome | undefined;
   try {
     outcome = await deps.store.grant(grant, deadline);
-    while (outcome.type === 'key_conflict' && !deadline.aborted) {
+    while (outcome.type === 'key_conflict') {
       await delay(5 + Math.random() * 20);
+      if (deadline.aborted) break;
       outcome = await deps.store.grant(grant, deadline);
     }
   } finally {
