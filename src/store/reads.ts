@@ -74,8 +74,11 @@ export function createSandboxReads(
 
   return {
     buckets,
-    byStatus: ({ status, namePrefix, ...place }, signal) =>
-      page(inBucket(withStatus(status, namePrefix), place), signal),
+    async byStatus({ status, namePrefix = '', ...place }, signal) {
+      const { sandboxes, after } = await page(inBucket(withStatus(status, namePrefix), place), signal);
+      // The index may give more: a long prefix is cut there, and the embedded engine's begins_with ignores case.
+      return { sandboxes: sandboxes.filter((sandbox) => sandbox.name.startsWith(namePrefix)), after };
+    },
     all: (place, signal) =>
       page(inBucket({ condition: 'begins_with(sk, :prefix)', values: { ':prefix': 'S#' } }, place), signal),
     due: ({ nowMs, ...place }, signal) =>
