@@ -63,15 +63,15 @@ describe('ids', () => {
 
 describe('the line and the count of a request', () => {
   test.each([
-    ['POST', '/v1/allocate', asTrack(), '/v1/allocate', 201, 'allocate', undefined],
-    ['GET', '/v1/sandboxes/sbx-1?x=secret', asTrack(), '/v1/sandboxes/:id', 200, 'get_sandbox', undefined],
-    ['GET', '/v1/admin/stats', asAdmin(), '/v1/admin/stats', 200, 'pool_stats', undefined],
-    ['POST', '/v1/admin/sync', asAdmin(), '/v1/admin/sync', 200, 'sync', undefined],
-    ['POST', '/v1/allocate', {}, '/v1/allocate', 401, 'allocate', 'UNAUTHORIZED'],
-    ['GET', '/nope?x=secret', {}, undefined, 404, 'request', 'NOT_FOUND'],
-    ['DELETE', '/v1/allocate', {}, undefined, 405, 'request', 'METHOD_NOT_ALLOWED'],
-    ['GET', '/v1/%zz', {}, undefined, 400, 'request', 'INVALID_REQUEST'],
-  ])('%s %s', async (method, path, headers, endpoint, status, action, errorCode) => {
+    ['POST', '/v1/allocate', asTrack(), '/v1/allocate', 201, undefined],
+    ['GET', '/v1/sandboxes/sbx-1?x=secret', asTrack(), '/v1/sandboxes/:id', 200, undefined],
+    ['GET', '/v1/admin/stats', asAdmin(), '/v1/admin/stats', 200, undefined],
+    ['POST', '/v1/admin/sync', asAdmin(), '/v1/admin/sync', 200, undefined],
+    ['POST', '/v1/allocate', {}, '/v1/allocate', 401, 'UNAUTHORIZED'],
+    ['GET', '/nope?x=secret', {}, undefined, 404, 'NOT_FOUND'],
+    ['DELETE', '/v1/allocate', {}, undefined, 405, 'METHOD_NOT_ALLOWED'],
+    ['GET', '/v1/%zz', {}, undefined, 400, 'INVALID_REQUEST'],
+  ])('%s %s', async (method, path, headers, endpoint, status, errorCode) => {
     const { call, recorded, logged } = await startApp();
     await call(method, path, { headers: { ...headers, 'x-correlation-id': 'corr-1' } });
     const line = await logged(({ msg }) => msg === 'request');
@@ -79,7 +79,7 @@ describe('the line and the count of a request', () => {
       level: 'info',
       request_id: 'id-1',
       correlation_id: 'corr-1',
-      action,
+      action: 'request',
       method,
       path: path.split('?')[0],
       status,

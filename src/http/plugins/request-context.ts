@@ -16,8 +16,6 @@ declare module 'fastify' {
     errorCode: ErrorCode | undefined;
   }
   interface FastifyContextConfig {
-    /** What the log lines call it, such as `allocate`. */
-    action?: string;
     /** Called every few seconds by a machine: its log line is `debug`. */
     probe?: boolean;
   }
@@ -66,10 +64,10 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
     const route = request.is404 ? undefined : request.routeOptions.url;
     const status = reply.raw.writableFinished ? reply.statusCode : CLIENT_CLOSED_REQUEST;
     metrics.request(request.method, route, status, latencyMs / 1000);
-    const { action, probe } = request.routeOptions.config;
+    const { probe } = request.routeOptions.config;
     request.log[probe === true ? 'debug' : 'info'](
       {
-        action: action ?? 'request',
+        action: 'request',
         method: request.method,
         endpoint: route,
         // Without the query, and cut: it is the caller's text.

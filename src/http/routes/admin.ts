@@ -42,7 +42,7 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
     app.route({
       method: 'GET',
       url: '/v1/admin/sandboxes',
-      config: { action: 'list_sandboxes', errors: ['INVALID_CURSOR', 'STORE_UNAVAILABLE'] },
+      config: { errors: ['INVALID_CURSOR', 'STORE_UNAVAILABLE'] },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'listSandboxes',
@@ -63,7 +63,7 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
     app.route({
       method: 'GET',
       url: '/v1/admin/sandboxes/:id',
-      config: { action: 'inspect_sandbox', errors: ['SANDBOX_NOT_FOUND', 'STORE_UNAVAILABLE'] },
+      config: { errors: ['SANDBOX_NOT_FOUND', 'STORE_UNAVAILABLE'] },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'inspectSandbox',
@@ -84,7 +84,7 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
     app.route({
       method: 'GET',
       url: '/v1/admin/stats',
-      config: { action: 'pool_stats', errors: ['STORE_UNAVAILABLE'] },
+      config: { errors: ['STORE_UNAVAILABLE'] },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'poolStats',
@@ -104,7 +104,7 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
     app.route({
       method: 'POST',
       url: '/v1/admin/bulk-delete',
-      config: { action: 'bulk_delete', errors: ['BUSY', 'STORE_UNAVAILABLE'] },
+      config: { errors: ['BUSY', 'STORE_UNAVAILABLE'] },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'bulkDelete',
@@ -130,7 +130,6 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
         method: 'POST',
         url: `/v1/admin/sandboxes/:id/${name}`,
         config: {
-          action: name.replace('-', '_'),
           errors: ['SANDBOX_NOT_FOUND', 'INVALID_STATE', 'BUSY', 'STORE_UNAVAILABLE'],
         },
         schema: {

@@ -26,7 +26,7 @@ export function runRoutes(runs: Runs, requireAdmin: onRequestHookHandler): Fasti
     app.route({
       method: 'POST',
       url: '/v1/admin/sync',
-      config: { action: 'sync', errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'STORE_UNAVAILABLE'] },
+      config: { errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'STORE_UNAVAILABLE'] },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'sync',
@@ -46,7 +46,7 @@ export function runRoutes(runs: Runs, requireAdmin: onRequestHookHandler): Fasti
       app.route({
         method: 'POST',
         url: `/v1/admin/${name}`,
-        config: { action: name, errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'STORE_UNAVAILABLE'] },
+        config: { errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'STORE_UNAVAILABLE'] },
         schema: {
           ...ADMIN_OPERATION,
           operationId: name,
@@ -62,7 +62,7 @@ export function runRoutes(runs: Runs, requireAdmin: onRequestHookHandler): Fasti
     app.route({
       method: 'POST',
       url: '/v1/admin/auto-delete-stale',
-      config: { action: 'auto_delete_stale', errors: ['ALREADY_RUNNING', 'STORE_UNAVAILABLE'] },
+      config: { errors: ['ALREADY_RUNNING', 'STORE_UNAVAILABLE'] },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'autoDeleteStale',

@@ -44,7 +44,6 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       method: 'POST',
       url: '/v1/allocate',
       config: {
-        action: 'allocate',
         errors: ['NO_SANDBOXES_AVAILABLE', 'IDEMPOTENCY_KEY_REUSED', 'BUSY', 'STORE_UNAVAILABLE'],
         answerHeaders: { 200: ['Idempotency-Replayed'] },
       },
@@ -96,7 +95,6 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       method: 'POST',
       url: '/v1/sandboxes/:id/mark-for-deletion',
       config: {
-        action: 'mark_for_deletion',
         errors: ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'BUSY', 'STORE_UNAVAILABLE'],
       },
       schema: {
@@ -128,7 +126,6 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       method: 'GET',
       url: '/v1/sandboxes/:id',
       config: {
-        action: 'get_sandbox',
         errors: ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'STORE_UNAVAILABLE'],
       },
       schema: {
