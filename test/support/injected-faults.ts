@@ -1,4 +1,8 @@
-import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
+import {
+  ConditionalCheckFailedException,
+  TransactionCanceledException,
+  TransactionConflictException,
+} from '@aws-sdk/client-dynamodb';
 import type { StoreClient } from '../../src/store/client.ts';
 
 /** One call on its way to the engine. */
@@ -162,7 +166,9 @@ export function straggle(): Straggler {
         await late();
         return true;
       } catch (error) {
-        if (error instanceof TransactionCanceledException) return false;
+        const isRefusal =
+          error instanceof TransactionCanceledException || error instanceof ConditionalCheckFailedException;
+        if (isRefusal) return false;
         throw error;
       }
     },
@@ -175,6 +181,13 @@ export const cancelled = (...codes: string[]): Error =>
     message: `Transaction cancelled, please refer cancellation reasons for specific reasons [${codes.join(', ')}]`,
     $metadata: { httpStatusCode: 400 },
     CancellationReasons: codes.map((Code) => ({ Code })),
+  });
+
+/** The engine refuses a single write, because a transaction is at work on its item. */
+export const conflicted = (): Error =>
+  new TransactionConflictException({
+    message: 'Transaction is ongoing for the item',
+    $metadata: { httpStatusCode: 400 },
   });
 
 /** An error by which DynamoDB refuses a call, such as `ThrottlingException`. */
