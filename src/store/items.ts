@@ -39,7 +39,10 @@ const cleanupFields = {
   deletion_requested_at: z.int(),
   deletion_attempts: z.int(),
   deletion_retry_count: z.int(),
-  due_key: z.string().optional(),
+  due_key: z
+    .string()
+    .regex(/^\d{13}#/)
+    .optional(),
   claim_id: z.string().optional(),
   last_error: z.string().optional(),
 };
