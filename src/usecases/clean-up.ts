@@ -1,6 +1,5 @@
 import pLimit from 'p-limit';
 import type { Clock, NewId } from '../clock.ts';
-import { assertNever } from '../domain/errors.ts';
 import { eventOf } from '../domain/event.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../domain/sandbox.ts';
 import { bury, claim, failDeletion, recycle, unclaim } from '../domain/transitions.ts';
@@ -129,11 +128,13 @@ async function deleteOne(
   } finally {
     time.clear();
   }
-  const done = await settle(deps, claimed, claimId, context, outcome, (sandbox, at) =>
-    outcome === 'recycled' ? recycle(sandbox, at) : bury(sandbox, outcome, at),
-  );
-  if (!done) return 'skipped';
-  return outcome === 'recycled' ? 'recycled' : 'deleted';
+  const ending = outcome === 'recycled' ? 'recycled' : 'deleted';
+  const done = await settle(deps, claimed, claimId, context, {
+    action: `cleanup_${ending}`,
+    detail: outcome,
+    end: (sandbox, at) => (outcome === 'recycled' ? recycle(sandbox, at) : bury(sandbox, outcome, at)),
+  });
+  return done ? ending : 'skipped';
 }
 
 async function settleFailure(
@@ -149,15 +150,20 @@ async function settleFailure(
     // Not this sandbox's fault: nothing is counted against it.
     const untilMs = nowMs + (error.retryAfterMs ?? RETRY_BASE_MS);
     pauseUntil(untilMs);
-    await settle(deps, claimed, claimId, context, undefined, (sandbox, at) => unclaim(sandbox, untilMs, at));
+    await settle(deps, claimed, claimId, context, {
+      action: 'cleanup_postponed',
+      end: (sandbox, at) => unclaim(sandbox, untilMs, at),
+    });
     return 'provider_says_later';
   }
   const retries = claimed.cleanup.retries + 1;
   const park = retries >= deps.maxAttempts;
   const waitMs = Math.min(RETRY_BASE_MS * 2 ** (retries - 1), RETRY_MAX_MS) * (0.5 + Math.random());
-  const done = await settle(deps, claimed, claimId, context, error.kind, (sandbox, at) =>
-    failDeletion(sandbox, error.kind, park ? undefined : nowMs + waitMs, at),
-  );
+  const done = await settle(deps, claimed, claimId, context, {
+    action: 'cleanup_failed',
+    detail: error.kind,
+    end: (sandbox, at) => failDeletion(sandbox, error.kind, park ? undefined : nowMs + waitMs, at),
+  });
   if (!done) return 'skipped';
   if (!park) return 'failed';
   deps.alert({
@@ -178,34 +184,19 @@ async function settle(
   claimed: Used,
   claimId: string,
   context: CallContext,
-  detail: string | undefined,
-  end: (sandbox: Used, nowMs: number) => Sandbox,
+  {
+    action,
+    detail,
+    end,
+  }: { action: string; detail?: string; end: (sandbox: Used, nowMs: number) => Sandbox },
 ): Promise<boolean> {
   let seen: Used = claimed;
   for (;;) {
     const next = end(seen, deps.clock.nowMs());
-    const event = eventOf(seen, next, actionOf(next), context, detail);
+    const event = eventOf(seen, next, action, context, detail);
     if (await deps.store.write({ seen, next, event })) return true;
     const current = await deps.store.get(claimed.id);
     if (!current || !isUsed(current) || current.cleanup.claimId !== claimId) return false;
     seen = current;
-  }
-}
-
-function actionOf(next: Sandbox): string {
-  switch (next.status) {
-    case 'available':
-      return 'cleanup_recycled';
-    case 'deleted':
-      return 'cleanup_deleted';
-    case 'deletion_failed':
-      return 'cleanup_failed';
-    case 'pending_deletion':
-      return 'cleanup_postponed';
-    case 'allocated':
-    case 'stale':
-      throw new RangeError(`a cleanup does not end as ${next.status}`);
-    default:
-      return assertNever(next);
   }
 }
