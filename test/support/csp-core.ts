@@ -2,6 +2,7 @@ import type { CoreOptions } from '../../src/compose-core.ts';
 import { BrokerError, type ErrorCode } from '../../src/domain/errors.ts';
 import type { Description, Sandbox } from '../../src/domain/sandbox.ts';
 import { create } from '../../src/domain/transitions.ts';
+import type { Provider } from '../../src/provider/provider.ts';
 import type { AllocateInput, AllocateResult, GrantedLease } from '../../src/usecases/allocate-sandbox.ts';
 import { context, type FakeClock, startCore, type TestCore } from './core.ts';
 import { closeAfterTest, setUp } from './csp-provider.ts';
@@ -27,9 +28,9 @@ export async function replicaOfTest(core: TestCore, options: Partial<CoreOptions
 export async function startCspCore(
   endpoint: string,
   options: StartOptions = {},
-): Promise<{ core: TestCore; csp: FakeCsp }> {
+): Promise<{ core: TestCore; csp: FakeCsp; provider: Provider }> {
   const { csp, provider } = await setUp();
-  return { core: await coreOfTest(endpoint, { provider, ...options }), csp };
+  return { core: await coreOfTest(endpoint, { provider, ...options }), csp, provider };
 }
 
 /** Lets CSP list these accounts and the core learn of them, a minute ago, so that no clock skew is in the way. */
