@@ -136,6 +136,16 @@ describe('wrong tokens', () => {
     expect((await call('POST', '/v1/allocate', wrong)).status).toBe(429);
   });
 
+  test('are counted for each address', async () => {
+    const { call } = await startApp({ trustProxy: ['loopback'] });
+    const failFrom = async (address: string) =>
+      (await call('POST', '/v1/allocate', { headers: { ...wrong.headers, 'x-forwarded-for': address } }))
+        .status;
+    for (let failure = 0; failure < 20; failure++) await failFrom('192.0.2.1');
+    expect(await failFrom('192.0.2.1')).toBe(429);
+    expect(await failFrom('192.0.2.2')).toBe(401);
+  });
+
   test('do not use up what a missing token is told', async () => {
     const { call } = await startApp();
     for (let failure = 0; failure < 25; failure++) {

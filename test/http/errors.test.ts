@@ -105,6 +105,25 @@ describe('a body that is too large is 413', () => {
     expect(recorded.of('allocateSandbox')).toEqual([]);
   });
 
+  test('and a client that first sends all of it reads the answer, too', async () => {
+    const { sendThenRead } = await startApp();
+    const length = 8 * 1024 * 1024;
+    const head = [
+      'POST /v1/allocate HTTP/1.1',
+      'Host: broker',
+      ...Object.entries(asTrack()).map(([name, value]) => `${name}: ${value}`),
+      'Content-Type: application/json',
+      `Content-Length: ${length}`,
+      '',
+      '',
+    ].join('\r\n');
+    // The second request ends the connection.
+    const next = 'GET /healthz HTTP/1.1\r\nHost: broker\r\nConnection: close\r\n\r\n';
+    const received = await sendThenRead(`${head}${'x'.repeat(length)}${next}`);
+    expect(received).toMatch(/^HTTP\/1\.1 413 /);
+    expect(received).toContain('HTTP/1.1 200 OK');
+  });
+
   test('by its chunks', async () => {
     const { raw } = await startApp();
     const chunk = `2000\r\n${'x'.repeat(0x2000)}\r\n`;

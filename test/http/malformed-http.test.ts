@@ -76,10 +76,10 @@ describe('what is no HTTP gets an answer in the form of every error, and the con
     );
   });
 
-  test('a megabyte of headers is 431, and the client reads it', async () => {
-    const { raw } = await startApp();
-    const chunk = `X-Filler: ${'x'.repeat(60_000)}\r\n`;
-    const received = await raw('GET /healthz HTTP/1.1\r\nHost: broker\r\n', ...Array<string>(16).fill(chunk));
+  test('six megabytes of headers are 431, and a client that first sends them all reads it', async () => {
+    const { sendThenRead } = await startApp();
+    const filler = `X-Filler: ${'x'.repeat(60_000)}\r\n`;
+    const received = await sendThenRead(`GET /healthz HTTP/1.1\r\nHost: broker\r\n${filler.repeat(100)}`);
     expectRefusal(received, 431, 'HEADERS_TOO_LARGE');
   });
 
@@ -126,16 +126,17 @@ describe('what is no HTTP gets an answer in the form of every error, and the con
   test('does not land in the middle of an answer that has begun', async () => {
     const { connect } = await startApp();
     const socket = await connect();
+    // Larger than what the sockets hold, so that the answer is still under way when the noise arrives.
+    socket.write(request('GET /v1/docs/static/swagger-ui-bundle.js HTTP/1.1', 'Host: broker'));
+    await once(socket, 'readable');
+    socket.write('nonsense\r\n\r\n');
     let received = '';
     socket.on('data', (data) => {
       received += data.toString('latin1');
     });
-    socket.write(`${request('GET /healthz HTTP/1.1', 'Host: broker')}nonsense\r\n\r\n`);
-    await once(socket, 'close');
-    for (const answer of received.split(/(?=HTTP\/1\.1 )/)) {
-      const [head = '', body = ''] = answer.split('\r\n\r\n');
-      expect(/content-length: (\d+)/i.exec(head)?.[1]).toBe(String(Buffer.byteLength(body)));
-    }
+    await new Promise((resolve) => socket.on('close', resolve));
+    expect(received).toMatch(/^HTTP\/1\.1 200 /);
+    expect(received.indexOf('HTTP/1.1 400', 1)).toBe(-1);
   });
 });
 

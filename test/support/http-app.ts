@@ -35,6 +35,8 @@ export interface TestApp {
   call(method: string, path: string, options?: TestCall): Promise<Answer>;
   /** Sends bytes as they are, and gives everything that comes back until the broker closes the connection. */
   raw(...chunks: (string | Buffer)[]): Promise<string>;
+  /** Like `raw`, for a client that looks at the answer only once it has sent everything. */
+  sendThenRead(bytes: string): Promise<string>;
   connect(): Promise<Socket>;
   /** Waits for the log line that `matches`. */
   logged(matches: (line: LogLine) => boolean): Promise<LogLine>;
@@ -89,15 +91,26 @@ export async function startApp(overrides: Partial<AppDeps> = {}): Promise<TestAp
     return socket;
   }
 
-  async function raw(...chunks: (string | Buffer)[]): Promise<string> {
-    const socket = await open();
+  async function receive(socket: Socket): Promise<string> {
     let received = '';
     socket.on('data', (data) => {
       received += data.toString('latin1');
     });
-    for (const chunk of chunks) socket.write(chunk);
-    await once(socket, 'close');
+    await new Promise((resolve) => socket.on('close', resolve));
     return received;
+  }
+
+  async function raw(...chunks: (string | Buffer)[]): Promise<string> {
+    const socket = await open();
+    for (const chunk of chunks) socket.write(chunk);
+    return receive(socket);
+  }
+
+  async function sendThenRead(bytes: string): Promise<string> {
+    const socket = await open();
+    // Ends with the last byte sent, or with the connection.
+    await new Promise((resolve) => socket.write(bytes, resolve));
+    return receive(socket);
   }
 
   async function logged(matches: (line: LogLine) => boolean): Promise<LogLine> {
@@ -109,5 +122,5 @@ export async function startApp(overrides: Partial<AppDeps> = {}): Promise<TestAp
     throw new Error(`no such line among ${JSON.stringify(recorded.logs)}`);
   }
 
-  return { app, port, recorded, call, raw, connect: open, logged };
+  return { app, port, recorded, call, raw, sendThenRead, connect: open, logged };
 }
