@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { StoreClient } from './client.ts';
+import type { Item, StoreClient } from './client.ts';
 import { TURN_IS_FREE, TURN_IS_FREE_AND_DUE, TURN_IS_MINE } from './conditions.ts';
 import { ConditionFailedError } from './errors.ts';
 import { turnKey } from './keys.ts';
@@ -28,23 +28,21 @@ export interface Turns {
   giveUp(turn: Turn, nextRunAtMs?: number): Promise<void>;
 }
 
-const turnItem = z.object({ holder: z.string(), until_ms: z.number(), fence: z.int() });
+const turnItem = z.object({ until_ms: z.number(), fence: z.int(), take_id: z.string() });
 
 /** The turns of the replicas that share `client`'s table. */
 export function createTurns(client: StoreClient, replicaId: string, clock: Clock): Turns {
-  const setUntil = async (turn: Turn, untilMs: number, nextRunAtMs?: number, signal?: AbortSignal) => {
+  let takes = 0;
+
+  /** Changes a turn that is still held; false when it is not. */
+  const change = async (turn: Turn, expression: string, values: Item, signal?: AbortSignal) => {
     try {
       await client.update(
         {
           Key: turnKey(turn.loop),
-          UpdateExpression: `SET until_ms = :until${nextRunAtMs === undefined ? '' : ', next_run_at_ms = :next'}`,
+          UpdateExpression: expression,
           ConditionExpression: TURN_IS_MINE,
-          ExpressionAttributeValues: {
-            ':until': untilMs,
-            ':fence': turn.fence,
-            ':holder': replicaId,
-            ...(nextRunAtMs !== undefined && { ':next': nextRunAtMs }),
-          },
+          ExpressionAttributeValues: { ...values, ':fence': turn.fence, ':holder': replicaId },
         },
         signal,
       );
@@ -58,14 +56,16 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
   return {
     async take(loop, { ttlMs, onlyIfDue }, signal) {
       const nowMs = clock.nowMs();
+      const takeId = `${replicaId}/${++takes}`;
       try {
         const item = await client.update(
           {
             Key: turnKey(loop),
-            UpdateExpression: 'SET holder = :holder, until_ms = :until ADD fence :one',
+            UpdateExpression: 'SET holder = :holder, take_id = :takeId, until_ms = :until ADD fence :one',
             ConditionExpression: onlyIfDue ? TURN_IS_FREE_AND_DUE : TURN_IS_FREE,
             ExpressionAttributeValues: {
               ':holder': replicaId,
+              ':takeId': takeId,
               ':until': nowMs + ttlMs,
               ':one': 1,
               ':now': nowMs,
@@ -80,15 +80,17 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
         if (!(error instanceof ConditionFailedError)) throw error;
         const held = turnItem.parse(error.item);
         // Our own write, whose answer was lost and which was sent again.
-        if (held.holder === replicaId && held.until_ms === nowMs + ttlMs) {
-          return { turn: { loop, fence: held.fence } };
-        }
+        if (held.take_id === takeId) return { turn: { loop, fence: held.fence } };
         return { turn: undefined, freeInMs: Math.max(0, held.until_ms - nowMs) };
       }
     },
-    renew: (turn, ttlMs, signal) => setUntil(turn, clock.nowMs() + ttlMs, undefined, signal),
+    renew: (turn, ttlMs, signal) =>
+      change(turn, 'SET until_ms = :until', { ':until': clock.nowMs() + ttlMs }, signal),
     async giveUp(turn, nextRunAtMs) {
-      await setUntil(turn, 0, nextRunAtMs);
+      // Without a holder, so that a renewal that is still on its way does not take it again.
+      const next = nextRunAtMs === undefined ? '' : ', next_run_at_ms = :next';
+      const values = { ':until': 0, ...(nextRunAtMs !== undefined && { ':next': nextRunAtMs }) };
+      await change(turn, `SET until_ms = :until${next} REMOVE holder`, values);
     },
   };
 }
