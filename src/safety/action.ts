@@ -1,0 +1,68 @@
+/**
+ * Every action that passes a guard, and whether it can be undone. The class is part of the type: an action that is not
+ * in this list does not compile.
+ */
+export const ACTIONS = {
+  // What the broker itself does.
+  csp_delete: 'irreversible',
+  row_purge: 'irreversible',
+  bulk_delete: 'irreversible',
+  stale_purge: 'irreversible',
+  external_call: 'irreversible',
+  lease_grant: 'reversible',
+  lease_state: 'reversible',
+  sandbox_state: 'reversible',
+  audit_write: 'reversible',
+  // Known names, for operations that are wrapped by an adapter.
+  payment: 'irreversible',
+  transfer: 'irreversible',
+  delete_permanent: 'irreversible',
+  financial_commit: 'irreversible',
+  data_export_external: 'irreversible',
+  user_deletion: 'irreversible',
+  bulk_update_production: 'irreversible',
+} as const satisfies Record<string, 'irreversible' | 'reversible'>;
+
+export type Action = keyof typeof ACTIONS;
+export type IrreversibleAction = {
+  [A in Action]: (typeof ACTIONS)[A] extends 'irreversible' ? A : never;
+}[Action];
+export type ReversibleAction = Exclude<Action, IrreversibleAction>;
+
+export const IRREVERSIBLE_ACTIONS: readonly IrreversibleAction[] = (Object.keys(ACTIONS) as Action[]).filter(
+  isIrreversible,
+);
+
+/** What nobody has classified counts as irreversible: a name may come from outside of the types. */
+export function isIrreversible(action: Action): action is IrreversibleAction {
+  return !Object.hasOwn(ACTIONS, action) || ACTIONS[action] !== 'reversible';
+}
+
+/**
+ * What is rationed, and where it is counted. What cannot be undone is counted in the store, for all replicas together;
+ * the rest by each replica for itself.
+ */
+export const QUOTA_SCOPES = {
+  api_call: 'local',
+  allocate: 'local',
+  csp_delete: 'global',
+  bulk_delete: 'global',
+  data_export: 'global',
+  payment: 'global',
+} as const satisfies Record<string, 'local' | 'global'>;
+
+export type Resource = keyof typeof QUOTA_SCOPES;
+export const RESOURCES = Object.keys(QUOTA_SCOPES) as Resource[];
+
+export const isResource = (name: string): name is Resource => Object.hasOwn(QUOTA_SCOPES, name);
+
+/** The ration that an action uses up, unless its caller names another. The others are not rationed. */
+export const RESOURCE_OF: Partial<Record<Action, Resource>> = {
+  lease_grant: 'allocate',
+  csp_delete: 'csp_delete',
+  bulk_delete: 'bulk_delete',
+  data_export_external: 'data_export',
+  payment: 'payment',
+  transfer: 'payment',
+  financial_commit: 'payment',
+};
