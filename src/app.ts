@@ -40,8 +40,6 @@ export interface AppDeps {
   clock: Clock;
   newId: NewId;
   version: string;
-  /** How long an allocation may take, milliseconds. */
-  allocateDeadlineMs: number;
 }
 
 declare module 'fastify' {
@@ -110,14 +108,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
 
   const requireRole = createAuth({ tokens: deps.tokens, clock, metrics });
   app.register(healthRoutes({ readiness: deps.readiness, metrics, clock, version: deps.version }));
-  app.register(
-    trackRoutes({
-      useCases: deps.useCases,
-      requireTrack: requireRole('track'),
-      metrics,
-      allocateDeadlineMs: deps.allocateDeadlineMs,
-    }),
-  );
+  app.register(trackRoutes({ useCases: deps.useCases, requireTrack: requireRole('track'), metrics }));
   app.register(adminRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(runRoutes(deps.runs, requireRole('admin')));
   app.register(docsRoutes);

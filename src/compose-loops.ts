@@ -134,7 +134,9 @@ export function composeLoops({ config, core, client, clock, newId, logger, metri
   const stopCounting = new AbortController();
   function countSoon(): void {
     counting ??= count(stopCounting.signal)
-      .catch(onChoreError('pool_counts'))
+      .catch((error) => {
+        if (!stopCounting.signal.aborted) onChoreError('pool_counts')(error);
+      })
       .finally(() => {
         counting = undefined;
       });

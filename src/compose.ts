@@ -129,7 +129,6 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       clock,
       newId,
       version: VERSION,
-      allocateDeadlineMs: config.allocateDeadlineMs,
     });
     toStop.push({
       step: 'leave the register of replicas',

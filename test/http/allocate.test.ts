@@ -270,22 +270,6 @@ describe('an allocation that is refused', () => {
     expect(answer.headers['retry-after']).toBe(retryAfter === undefined ? undefined : String(retryAfter));
     expect(recorded.of('metrics.allocation')).toEqual([[outcome, expect.any(Number), 0]]);
   });
-
-  test('a time that is over is 503 BUSY, for the caller and for the metrics', async () => {
-    const { useCases } = fakeAppDeps().deps;
-    const { call, recorded } = await startApp({
-      allocateDeadlineMs: 20,
-      useCases: {
-        ...useCases,
-        allocateSandbox: (_input, { signal }) =>
-          new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
-      },
-    });
-    const answer = await call('POST', '/v1/allocate', { headers: asTrack() });
-    expect(answer.status).toBe(503);
-    expect(answer.json.error).toMatchObject({ code: 'BUSY', retry_after: 1 });
-    expect(recorded.of('metrics.allocation')[0]?.[0]).toBe('busy');
-  });
 });
 
 describe('what an allocation leaves behind', () => {

@@ -109,7 +109,6 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
     clock: recorded.clock,
     newId: () => `id-${++ids}`,
     version: '1.2.3',
-    allocateDeadlineMs: 5_000,
     ...overrides,
   };
   return { deps, recorded };

@@ -83,15 +83,14 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
 
 /**
  * The context a use case gets. A read is given up when its client goes away; a write that has begun is finished: whoever
- * lost the answer asks again with the same key.
- * @param deadline The caller's limit for a write; none: the use case's own.
+ * lost the answer asks again with the same key. The use cases have deadlines of their own.
  */
-export function callContext(request: FastifyRequest, actor: string, deadline?: AbortSignal): CallContext {
+export function callContext(request: FastifyRequest, actor: string): CallContext {
   const isRead = request.method === 'GET' || request.method === 'HEAD';
   return {
     actor,
     requestId: request.id,
     correlationId: request.correlationId,
-    signal: isRead ? request.signal : (deadline ?? new AbortController().signal),
+    signal: isRead ? request.signal : new AbortController().signal,
   };
 }

@@ -17,8 +17,6 @@ export interface TrackRoutesDeps {
   };
   requireTrack: onRequestHookHandler;
   metrics: CallMetrics;
-  /** How long an allocation may take, milliseconds. */
-  allocateDeadlineMs: number;
 }
 
 /** All static track tokens are one principal, so that rotating them takes nobody's lease away. */
@@ -64,8 +62,6 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       },
       handler: async (request, reply) => {
         const holder = holderOf(request.headers);
-        // The client's going away is no reason to stop: the sandbox may be won already, and a retry finds it.
-        const context = callContext(request, 'track', AbortSignal.timeout(deps.allocateDeadlineMs));
         const { lease, replayed } = await observeAllocation({ metrics, logger: request.log, holder }, () =>
           useCases.allocateSandbox(
             {
@@ -75,7 +71,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
               namePrefix: request.headers['x-sandbox-name-prefix'],
               idempotencyKey: request.headers['idempotency-key'],
             },
-            context,
+            callContext(request, 'track'),
           ),
         );
         if (replayed) reply.header('idempotency-replayed', 'true');
