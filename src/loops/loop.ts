@@ -71,7 +71,9 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   async function runUnderTurn(options: Options, onlyIfDue: boolean, context: CallContext) {
     const startedAtMs = deps.clock.nowMs();
     const startedMs = performance.now();
-    const taken = await deps.turns.take(loop.name, { ttlMs: TURN_TTL_MS, onlyIfDue }, context.signal);
+    // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
+    // same, and would keep every replica from running until it lapses.
+    const taken = await deps.turns.take(loop.name, { ttlMs: TURN_TTL_MS, onlyIfDue });
     if (!taken.turn) return { counts: undefined, freeInMs: taken.freeInMs };
     const turn = taken.turn;
     const lost = new AbortController();
@@ -79,13 +81,14 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     let succeeded = false;
     try {
       const signal = AbortSignal.any([context.signal, lost.signal]);
+      signal.throwIfAborted();
       deps.heartbeat.beat();
       const counts = await loop.work(options, { ...context, signal }, deps.heartbeat.beat);
       succeeded = true;
       return { counts, durationMs: Math.round(performance.now() - startedMs) };
     } finally {
       deps.heartbeat.beat();
-      stopRenewing();
+      await stopRenewing();
       // After a failure any replica may try again at its next tick.
       const nextRunAtMs = succeeded ? startedAtMs + loop.intervalMs * SERVED_PART : undefined;
       await deps.turns.giveUp(turn, nextRunAtMs).catch(() => {
@@ -94,13 +97,23 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     }
   }
 
-  /** Renews the turn at a third of its time for as long as the run lasts. */
-  function keepTurn(turn: Turn, lost: AbortController): () => void {
-    const timer = setInterval(async () => {
+  /**
+   * Renews the turn at a third of its time until the function it returns is called. That one awaits a renewal under
+   * way, which must not arrive after the turn is given up.
+   */
+  function keepTurn(turn: Turn, lost: AbortController): () => Promise<void> {
+    let renewal = Promise.resolve();
+    const renew = async () => {
       const kept = await deps.turns.renew(turn, TURN_TTL_MS, lost.signal).catch(() => true);
       if (!kept) lost.abort(new Error(`the turn of ${loop.name} was lost`));
+    };
+    const timer = setInterval(() => {
+      renewal = renew();
     }, TURN_TTL_MS / 3);
-    return () => clearInterval(timer);
+    return () => {
+      clearInterval(timer);
+      return renewal;
+    };
   }
 
   const track = <T>(run: Promise<T>): Promise<T> => {

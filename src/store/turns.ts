@@ -20,7 +20,7 @@ export interface Turns {
   take(
     loop: string,
     options: { ttlMs: number; onlyIfDue: boolean },
-    signal: AbortSignal,
+    signal?: AbortSignal,
   ): Promise<{ turn: Turn } | { turn: undefined; freeInMs: number }>;
   /** Holds it for another `ttlMs`; false when it was lost. */
   renew(turn: Turn, ttlMs: number, signal: AbortSignal): Promise<boolean>;
