@@ -28,5 +28,29 @@ export const TURN_IS_FREE = '(attribute_not_exists(pk) OR until_ms < :now)';
 export const TURN_IS_FREE_AND_DUE = `${TURN_IS_FREE} AND (attribute_not_exists(next_run_at_ms) OR next_run_at_ms <= :now)`;
 export const TURN_IS_MINE = 'fence = :fence AND holder = :holder';
 
+/** The queue's clock may be set to `:now`: it never goes back. */
+export const CLOCK_IS_PAST = 'attribute_not_exists(pk) OR clock_ms < :now';
+
+/**
+ * The job is as it was read, and nobody is at work on it. Times are epoch milliseconds. Aliases `#status`.
+ *
+ *     pending ──claim──▶ running ──renewed──renewed──▶ lease_until     the worker that has the claim is at work
+ *                                                      lease_until ──▶ it is gone: any other may claim the job
+ */
+export const JOB_IS_CLAIMABLE = 'generation = :seen AND (#status = :pending OR lease_until_ms < :now)';
+export const JOB_IS_MINE = 'claim_id = :claim AND #status = :running';
+
+/**
+ * The counters are of the slot at hand, so that all they hold counts; and there is room for one more.
+ *
+ *     ┆ slot ┆ … ┆ newest_slot ┆     in_window: the sum over these slots
+ */
+export const QUOTA_IS_OF_SLOT = 'slot_ms = :slotMs AND newest_slot = :slot';
+export const QUOTA_HAS_ROOM = `${QUOTA_IS_OF_SLOT} AND in_window < :max`;
+export const QUOTA_IS_UNCHANGED = 'revision_no = :seen';
+
+/** No later word on a limit has been spoken. Epoch milliseconds. */
+export const LIMIT_IS_OLDER = 'attribute_not_exists(pk) OR changed_at_ms < :now';
+
 /** Its time is over, and TTL has not taken it yet. Aliases `#ttl`, because `ttl` is a reserved word. */
 export const IS_EXPIRED = '#ttl < :now';

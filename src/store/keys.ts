@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { JobStatus } from '../domain/job.ts';
 import type { SandboxStatus } from '../domain/sandbox.ts';
 import type { Key } from './client.ts';
 
@@ -46,6 +47,25 @@ export const COUNTS_KEY: Key = { pk: 'STAT', sk: POOL };
 export const REPLICAS_PK = 'REPLICAS';
 export const replicaKey = (replicaId: string): Key => ({ pk: REPLICAS_PK, sk: replicaId });
 export const turnKey = (loop: string): Key => ({ pk: `TURN#${loop}`, sk: 'T' });
+
+export const GOVERNOR_PK = 'GOV';
+export const quotaUseKey = (resource: string): Key => ({ pk: GOVERNOR_PK, sk: `use#${resource}` });
+export const quotaLimitKey = (resource: string): Key => ({ pk: GOVERNOR_PK, sk: `limit#${resource}` });
+
+export const JOBS_PK = 'JOBS';
+export const JOB_SEQUENCE_KEY: Key = { pk: 'JOBSEQ', sk: 'S' };
+export const JOB_TOTALS_KEY: Key = { pk: 'JOBSTAT', sk: 'T' };
+
+const JOB_NUMBER_DIGITS = 10;
+
+/** Sorts by the queue's clock, then by the number. */
+export const jobId = (clockMs: number, seq: number): string =>
+  `job-${dueDigits(clockMs)}-${seq.toString().padStart(JOB_NUMBER_DIGITS, '0')}`;
+
+export const jobKey = (id: string): Key => ({ pk: JOBS_PK, sk: id });
+
+/** The sort key of `by_status`: jobs in one status, in their order. */
+export const jobStatusKey = (status: JobStatus, id: string): string => `${status}#${id}`;
 
 /** The beginning of `by_status` sort keys for a status, and for names that begin with `namePrefix`. */
 export const statusPrefix = (status: SandboxStatus, namePrefix = ''): string =>
