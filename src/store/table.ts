@@ -3,6 +3,7 @@ import {
   CreateTableCommand,
   type CreateTableCommandInput,
   DescribeTableCommand,
+  DescribeTimeToLiveCommand,
   ResourceInUseException,
   ResourceNotFoundException,
   UpdateTimeToLiveCommand,
@@ -67,6 +68,7 @@ export async function openTable(
 ): Promise<void> {
   try {
     await untilActive(client, options.create, signal);
+    if (options.create) await enableTimeToLive(client, signal);
     await checkLayout(client, options.buckets, signal);
   } catch (error) {
     throw translate(error, signal);
@@ -114,20 +116,34 @@ async function describe(client: StoreClient, signal: AbortSignal): Promise<strin
 }
 
 async function createTable(client: StoreClient, signal: AbortSignal): Promise<void> {
+  const command = new CreateTableCommand(tableDefinition(client.table));
   try {
-    const command = new CreateTableCommand(tableDefinition(client.table));
-    await client.raw.send(command, { abortSignal: signal });
+    await retryUnavailable(() => client.raw.send(command, { abortSignal: signal }), signal);
   } catch (error) {
-    // Another replica is creating it at this moment: both wait for it to become active.
+    // Another replica is creating it at this moment, or it was us: all wait for it to become active.
     if (!(error instanceof ResourceInUseException)) throw error;
-    return;
   }
-  while ((await describe(client, signal)) !== 'ACTIVE') await delay(POLL_MS, undefined, { signal });
-  const ttl = new UpdateTimeToLiveCommand({
+}
+
+/** Also where the table was there already: whoever created it may have ended before it came to this. */
+async function enableTimeToLive(client: StoreClient, signal: AbortSignal): Promise<void> {
+  if (!(await livesForever(client, signal))) return;
+  const command = new UpdateTimeToLiveCommand({
     TableName: client.table,
     TimeToLiveSpecification: { AttributeName: TTL_ATTRIBUTE, Enabled: true },
   });
-  await client.raw.send(ttl, { abortSignal: signal });
+  try {
+    await retryUnavailable(() => client.raw.send(command, { abortSignal: signal }), signal);
+  } catch (error) {
+    // It is refused where another replica has done it in between.
+    if (await livesForever(client, signal)) throw error;
+  }
+}
+
+async function livesForever(client: StoreClient, signal: AbortSignal): Promise<boolean> {
+  const command = new DescribeTimeToLiveCommand({ TableName: client.table });
+  const answer = await retryUnavailable(() => client.raw.send(command, { abortSignal: signal }), signal);
+  return answer.TimeToLiveDescription?.TimeToLiveStatus === 'DISABLED';
 }
 
 const layoutItem = z.object({ buckets: z.int(), schema_version: z.int() });
