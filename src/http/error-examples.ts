@@ -17,6 +17,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   NO_SANDBOXES_AVAILABLE: 'No sandbox is free.',
   INVALID_STATE: 'The sandbox is in a status in which this makes no sense.',
   ALREADY_RUNNING: 'A run is under way.',
+  EFFECT_IN_PROGRESS: 'The same is being done by another at this moment.',
   PAYLOAD_TOO_LARGE: 'The body is too large: 16 KiB at most.',
   UNSUPPORTED_MEDIA_TYPE: 'A body must be application/json.',
   IDEMPOTENCY_KEY_REUSED: 'This key was used for another request.',

@@ -52,5 +52,15 @@ export const QUOTA_IS_UNCHANGED = 'revision_no = :seen';
 /** No later word on a limit has been spoken. Epoch milliseconds. */
 export const LIMIT_IS_OLDER = 'attribute_not_exists(pk) OR changed_at_ms < :now';
 
+/**
+ * An effect may be carried out: nobody has begun, it failed, its holder went silent, or the record's time is over.
+ * Aliases `#state`, `#ttl`.
+ *
+ *     taken ── run ── lease_until_ms ──▶ anybody may take over, and asks the far side first whether it happened
+ */
+export const EFFECT_IS_FREE =
+  'attribute_not_exists(pk) OR #state = :failed OR (#state = :in_progress AND lease_until_ms < :now) OR #ttl < :now_seconds';
+export const EFFECT_IS_MINE = '#owner = :owner AND fence = :fence';
+
 /** Its time is over, and TTL has not taken it yet. Aliases `#ttl`, because `ttl` is a reserved word. */
 export const IS_EXPIRED = '#ttl < :now';
