@@ -66,11 +66,19 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   let stopping = new AbortController();
   let ticking: Promise<void> | undefined;
   const running = new Set<Promise<unknown>>();
+  /** Gives up the last turn, where that failed: it would keep even this replica from running until it lapses. */
+  let owed: (() => Promise<void>) | undefined;
 
   /** One run under the turn. Returns undefined when the turn was not to be had. */
-  async function runUnderTurn(options: Options, onlyIfDue: boolean, context: CallContext) {
+  async function runUnderTurn(
+    options: Options,
+    onlyIfDue: boolean,
+    context: CallContext,
+    onProgress: () => void = deps.heartbeat.beat,
+  ) {
     const startedAtMs = deps.clock.nowMs();
     const startedMs = performance.now();
+    if (owed) await owed();
     // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
     // same, and would keep every replica from running until it lapses.
     const taken = await deps.turns.take(loop.name, { ttlMs: TURN_TTL_MS, onlyIfDue });
@@ -83,16 +91,24 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       const signal = AbortSignal.any([context.signal, lost.signal]);
       signal.throwIfAborted();
       deps.heartbeat.beat();
-      const counts = await loop.work(options, { ...context, signal }, deps.heartbeat.beat);
+      const counts = await loop.work(options, { ...context, signal }, onProgress);
       succeeded = true;
       return { counts, durationMs: Math.round(performance.now() - startedMs) };
+    } catch (error) {
+      // It is somebody else's now, and so is the work.
+      throw lost.signal.aborted ? alreadyRunning(loop.name, TURN_TTL_MS, error) : error;
     } finally {
       deps.heartbeat.beat();
       await stopRenewing();
       // After a failure any replica may try again at its next tick.
       const nextRunAtMs = succeeded ? startedAtMs + loop.intervalMs * SERVED_PART : undefined;
-      await deps.turns.giveUp(turn, nextRunAtMs).catch(() => {
-        // The store is out of reach: the turn lapses by itself.
+      const giveUp = async () => {
+        await deps.turns.giveUp(turn, nextRunAtMs);
+        if (owed === giveUp) owed = undefined;
+      };
+      await giveUp().catch(() => {
+        // The store is out of reach: the turn lapses by itself, or we are back before that.
+        owed = giveUp;
       });
     }
   }
@@ -182,16 +198,22 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       ticking = undefined;
     },
 
-    async runNow(options, context) {
+    async runNow(options, context, onProgress) {
       const startedMs = performance.now();
       const signal = AbortSignal.any([context.signal, stopping.signal]);
       try {
-        const run = await track(runUnderTurn(options, false, { ...context, signal }));
+        const beat = () => {
+          deps.heartbeat.beat();
+          onProgress?.();
+        };
+        const run = await track(runUnderTurn(options, false, { ...context, signal }, beat));
         if (!run.counts) throw alreadyRunning(loop.name, run.freeInMs);
         report('success', startedMs, { counts: run.counts });
         return { counts: run.counts, durationMs: run.durationMs };
       } catch (error) {
         if (error instanceof BrokerError && error.code === 'ALREADY_RUNNING') throw error;
+        // Told to stop: no failure of the run's.
+        if (signal.aborted) throw error;
         report('error', startedMs, { error });
         throw error instanceof ProviderError ? providerUnavailable(error) : error;
       }
@@ -199,11 +221,12 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   };
 }
 
-const alreadyRunning = (loop: string, freeInMs: number) =>
+const alreadyRunning = (loop: string, freeInMs: number, cause?: unknown) =>
   new BrokerError(
     'ALREADY_RUNNING',
     `A ${loop} run is under way at this moment; its result will be in the log.`,
     {
+      cause,
       retryAfterSeconds: Math.max(1, Math.ceil(freeInMs / 1000)),
     },
   );

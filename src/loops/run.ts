@@ -5,11 +5,13 @@ export type RunCounts = Record<string, number>;
 
 /**
  * Runs a loop's work now, through the same path as the loop itself. Throws `ALREADY_RUNNING` (with `retryAfterSeconds`)
- * while a run is under way on any replica, `PROVIDER_UNAVAILABLE`, `STORE_UNAVAILABLE`.
+ * while a run is under way on any replica, `PROVIDER_UNAVAILABLE`, `STORE_UNAVAILABLE`. `onProgress` is told of every
+ * step.
  */
 export type RunNow<Options> = (
   options: Options,
   context: CallContext,
+  onProgress?: () => void,
 ) => Promise<{ counts: RunCounts; durationMs: number }>;
 
 export interface SyncOptions {

@@ -49,7 +49,9 @@ export async function startQueue(endpoint: string): Promise<Queue> {
 
 /** The jobs that have not ended, running ones first. */
 export async function openJobs({ reads }: Queue): Promise<OpenJob[]> {
-  return await Array.fromAsync(reads.open());
+  const jobs: OpenJob[] = [];
+  for await (const job of reads.open()) jobs.push(job);
+  return jobs;
 }
 
 export async function jobOf({ reads }: Queue, id: string): Promise<Job> {

@@ -1,0 +1,126 @@
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../domain/errors.ts';
+import {
+  completeJob,
+  failJob,
+  type JobError,
+  type JobRequest,
+  type JobResult,
+  putBackJob,
+  type RunningJob,
+} from '../domain/job.ts';
+import type { JobStore } from '../store/jobs.ts';
+import type { CallContext } from '../usecases/context.ts';
+
+/**
+ * How a run ended. `postponed`: the work was under way elsewhere, the job waits and is tried again. `interrupted`: the
+ * worker was told to stop. `lost`: another worker has taken the job over. `abandoned`: too many workers did not survive it.
+ */
+export const JOB_OUTCOMES = ['completed', 'failed', 'postponed', 'interrupted', 'lost', 'abandoned'] as const;
+export type JobOutcome = (typeof JOB_OUTCOMES)[number];
+
+/** Does a job's work. Throws `ALREADY_RUNNING` when it cannot take place now. */
+export type DoJob = (request: JobRequest, context: CallContext, onProgress: () => void) => Promise<JobResult>;
+
+export interface RunJobDeps {
+  jobs: Pick<JobStore, 'renew' | 'settle'>;
+  work: DoJob;
+  clock: Clock;
+  /** A sign of life of the work. */
+  onProgress: () => void;
+}
+
+/** How long a claim holds without being renewed; a worker that was killed is missed for as long. */
+export const CLAIM_MS = 30_000;
+/** Runs begun that nobody came back from, after which a job is given up: it may be the one that kills its workers. */
+export const MAX_ATTEMPTS = 3;
+
+/**
+ * Wait before the work that was under way elsewhere is tried again: `min(base · 2^waits, max)`. What the refusal itself
+ * says is when the turn would lapse; most runs end sooner.
+ */
+const WAIT_BASE_MS = 250;
+const WAIT_MAX_MS = 5_000;
+const MAX_MESSAGE_LENGTH = 500;
+
+/**
+ * Runs a claimed job, holding the claim, and writes how it went on. When `stopping` fires, the work ends its current
+ * step and the job goes back to the queue. Throws only when the store fails: then the claim lapses by itself.
+ */
+export async function runJob(
+  deps: RunJobDeps,
+  job: RunningJob,
+  stopping: AbortSignal,
+): Promise<{ outcome: JobOutcome; error?: unknown }> {
+  const { jobs, clock } = deps;
+  if (job.attempts > MAX_ATTEMPTS) {
+    const attempts = job.attempts - 1;
+    const message = `${attempts} workers began it and none came back.`;
+    const given = failJob({ ...job, attempts }, { code: 'ABANDONED', message }, clock.nowMs());
+    return { outcome: (await jobs.settle(job, given)) ? 'abandoned' : 'lost' };
+  }
+  const lost = new AbortController();
+  const release = holdClaim(deps, job, lost);
+  const run = await attempt(deps, job, AbortSignal.any([stopping, lost.signal])).finally(release);
+  if (lost.signal.aborted) return { outcome: 'lost' };
+  const { next, outcome } = settlement(job, run, stopping.aborted, clock.nowMs());
+  const written = await jobs.settle(job, next);
+  return { outcome: written ? outcome : 'lost', ...('error' in run && { error: run.error }) };
+}
+
+type Run = { result: JobResult } | { error: unknown };
+
+async function attempt({ work, onProgress }: RunJobDeps, job: RunningJob, signal: AbortSignal): Promise<Run> {
+  const { actor, correlationId } = job.submitter;
+  try {
+    signal.throwIfAborted();
+    return {
+      result: await work(job.request, { actor, requestId: job.id, correlationId, signal }, onProgress),
+    };
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** What becomes of the job. Work that was told to stop may return as if it were done, and only part of it is. */
+function settlement(job: RunningJob, run: Run, stopped: boolean, nowMs: number) {
+  if (stopped) return { outcome: 'interrupted' as const, next: putBackJob(job) };
+  if ('result' in run) return { outcome: 'completed' as const, next: completeJob(job, run.result, nowMs) };
+  if (run.error instanceof BrokerError && run.error.code === 'ALREADY_RUNNING') {
+    const waitMs = Math.min(WAIT_BASE_MS * 2 ** Math.min(job.waits, 10), WAIT_MAX_MS);
+    return { outcome: 'postponed' as const, next: putBackJob(job, nowMs + waitMs) };
+  }
+  return { outcome: 'failed' as const, next: failJob(job, describe(run.error), nowMs) };
+}
+
+/** What an operator is told; what nobody expected stays in the log. */
+function describe(error: unknown): JobError {
+  if (!(error instanceof BrokerError) || error.code === 'INTERNAL') {
+    return { code: 'INTERNAL', message: 'Something went wrong inside the broker.' };
+  }
+  return { code: error.code, message: error.message.slice(0, MAX_MESSAGE_LENGTH) };
+}
+
+/**
+ * Renews the claim at a third of its time until the function it returns is called, which awaits a renewal under way.
+ * `lost` fires when somebody else has the job, or when the store was out of reach for as long as the claim lasts.
+ */
+function holdClaim({ jobs }: RunJobDeps, job: RunningJob, lost: AbortController): () => Promise<void> {
+  let renewal = Promise.resolve();
+  let heldUntilMs = performance.now() + CLAIM_MS;
+  const renew = async () => {
+    const askedMs = performance.now();
+    const held = await jobs.renew(job, CLAIM_MS, lost.signal).catch(() => undefined);
+    if (held) heldUntilMs = askedMs + CLAIM_MS;
+    if (held === false || performance.now() >= heldUntilMs) {
+      lost.abort(new Error(`the claim on ${job.id} was lost`));
+    }
+  };
+  const timer = setInterval(() => {
+    renewal = renew();
+  }, CLAIM_MS / 3);
+  return () => {
+    clearInterval(timer);
+    return renewal;
+  };
+}

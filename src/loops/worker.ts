@@ -1,0 +1,188 @@
+import type { Clock } from '../clock.ts';
+import { claimableAtMs, JOB_TYPES, type JobType, type RunningJob } from '../domain/job.ts';
+import type { JobReads } from '../store/job-reads.ts';
+import type { JobStore } from '../store/jobs.ts';
+import { pause } from '../time-limit.ts';
+import type { RaiseAlert } from '../usecases/alert.ts';
+import type { Heartbeat } from './heartbeat.ts';
+import { CLAIM_MS, type DoJob, type JobOutcome, runJob } from './run-job.ts';
+
+/** Told about every run that ended. `durationMs` is the run's, without the writing of how it ended. */
+export interface JobReport {
+  job: RunningJob;
+  outcome: JobOutcome;
+  durationMs: number;
+  error?: unknown;
+}
+
+export interface WorkerDeps {
+  jobs: JobStore;
+  reads: Pick<JobReads, 'open' | 'totals'>;
+  work: DoJob;
+  clock: Clock;
+  /** Names this replica in the claims. */
+  replicaId: string;
+  heartbeat: Heartbeat;
+  /** Jobs under way at once, >= 1. */
+  maxWorkers: number;
+  /** How often to look for what nobody announced, milliseconds, > 0. */
+  intervalMs: number;
+  report: (report: JobReport) => void;
+  /** A job's first run begins, so long after its submission. */
+  onStart: (type: JobType, delayMs: number) => void;
+  onQueueLength: (pending: number) => void;
+  /** The queue could not be looked at, or a job's end not written. It will be tried again. */
+  onError: (error: unknown) => void;
+  alert: RaiseAlert;
+  /** Runs `work` with these ids as the correlation of all it logs and calls. */
+  correlate: <T>(ids: { requestId: string; correlationId: string }, work: () => Promise<T>) => Promise<T>;
+}
+
+export interface Worker {
+  readonly heartbeat: Heartbeat;
+  /** Idempotent. */
+  start(): void;
+  /** Takes no more, tells the runs under way to end their step, and puts their jobs back. Idempotent. */
+  stop(): Promise<void>;
+  /** A job was submitted here: it is looked for at once. */
+  announce(): void;
+  /** Jobs that wait, by all replicas' submissions, as of the last look. */
+  queueLength(): number;
+  /** Jobs that all replicas have ever completed, as of the last look. */
+  completedJobs(): number;
+}
+
+/** The generation of a job that was submitted and claimed, and nothing else. */
+const FIRST_CLAIM = 2;
+/** The shortest time between two looks that nobody asked for. */
+const MIN_REST_MS = 20;
+
+/**
+ * Works the queue off: at most `maxWorkers` jobs at once here, one of a type at a time over all replicas (the second
+ * would only be told that the first is under way), in the order of submission. A job that waits holds up those of its
+ * own type behind it, and no others. Any replica takes over what another did not finish.
+ */
+export function createWorker(deps: WorkerDeps): Worker {
+  const { jobs, reads, clock, heartbeat } = deps;
+  if (!(deps.intervalMs > 0)) throw new RangeError(`intervalMs must be > 0, not ${deps.intervalMs}`);
+  if (!(deps.maxWorkers >= 1)) throw new RangeError(`maxWorkers must be >= 1, not ${deps.maxWorkers}`);
+  let stopping = new AbortController();
+  let working: Promise<void> | undefined;
+  let wakeUp = new AbortController();
+  let totals = { pending: 0, completed: 0 };
+  let countedMs = Number.NEGATIVE_INFINITY;
+  const running = new Set<Promise<void>>();
+
+  const setTotals = (pending: number, completed: number): void => {
+    totals = { pending: Math.max(0, pending), completed };
+    deps.onQueueLength(totals.pending);
+  };
+
+  /** Counting reads the whole queue: once per interval is enough, in between it is reckoned. */
+  async function count(signal: AbortSignal): Promise<void> {
+    if (performance.now() - countedMs < deps.intervalMs) return;
+    const { pending, completed } = await reads.totals(signal);
+    countedMs = performance.now();
+    setTotals(pending, completed);
+  }
+
+  /** Claims what can be had and begins it. Returns when to look again at the latest, epoch milliseconds. */
+  async function look(signal: AbortSignal): Promise<number> {
+    await count(signal);
+    if (running.size >= deps.maxWorkers) return Number.POSITIVE_INFINITY;
+    const taken = new Set<JobType>();
+    let againAtMs = Number.POSITIVE_INFINITY;
+    for await (const job of reads.open(signal)) {
+      if (running.size >= deps.maxWorkers || taken.size === JOB_TYPES.length || signal.aborted) break;
+      const { type } = job.request;
+      if (taken.has(type)) continue;
+      taken.add(type);
+      const atMs = claimableAtMs(job);
+      if (atMs > clock.nowMs()) {
+        againAtMs = Math.min(againAtMs, atMs);
+        continue;
+      }
+      // Not given up when the worker is told to stop: a claim whose answer nobody awaits may have been granted.
+      const claimed = await jobs.claim(job, { worker: deps.replicaId, leaseMs: CLAIM_MS });
+      if (claimed === undefined) continue;
+      if (job.status === 'pending') setTotals(totals.pending - 1, totals.completed);
+      begin(claimed);
+    }
+    return againAtMs;
+  }
+
+  function begin(job: RunningJob): void {
+    if (job.generation === FIRST_CLAIM) {
+      deps.onStart(job.request.type, Math.max(0, job.startedAtMs - job.submittedAtMs));
+    }
+    heartbeat.beat();
+    const run = see(job)
+      .catch(deps.onError)
+      .finally(() => {
+        running.delete(run);
+        heartbeat.beat();
+        // There is room for the next one now.
+        wakeUp.abort();
+      });
+    running.add(run);
+  }
+
+  async function see(job: RunningJob): Promise<void> {
+    const startedMs = performance.now();
+    const ids = { requestId: job.id, correlationId: job.submitter.correlationId };
+    await deps.correlate(ids, async () => {
+      const { outcome, error } = await runJob(
+        { jobs, work: deps.work, clock, onProgress: heartbeat.beat },
+        job,
+        stopping.signal,
+      );
+      const durationMs = Math.round(performance.now() - startedMs);
+      deps.report({ job, outcome, durationMs, ...(error !== undefined && { error }) });
+      if (outcome === 'completed') setTotals(totals.pending, totals.completed + 1);
+      if (outcome === 'postponed' || outcome === 'interrupted')
+        setTotals(totals.pending + 1, totals.completed);
+      if (outcome === 'abandoned') {
+        const context = { job_id: job.id, type: job.request.type };
+        deps.alert({ task: 'worker', reason: 'job_abandoned', severity: 'error', context });
+      }
+    });
+  }
+
+  async function workForever(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      // Whoever announces a job from here on is heard: the look that follows may have passed its place already.
+      wakeUp = new AbortController();
+      let restMs = deps.intervalMs;
+      try {
+        const againAtMs = await look(signal);
+        // With every hand full, a sign of life has to come from the work itself.
+        if (running.size < deps.maxWorkers) heartbeat.beat();
+        restMs = Math.min(restMs, Math.max(MIN_REST_MS, againAtMs - clock.nowMs()));
+      } catch (error) {
+        if (!signal.aborted) deps.onError(error);
+      }
+      await pause(restMs, AbortSignal.any([signal, wakeUp.signal]));
+    }
+  }
+
+  return {
+    heartbeat,
+    start() {
+      if (working !== undefined) return;
+      stopping = new AbortController();
+      working = workForever(stopping.signal);
+    },
+    async stop() {
+      stopping.abort(new Error('the broker is shutting down'));
+      await working;
+      await Promise.all(running);
+      working = undefined;
+    },
+    announce() {
+      setTotals(totals.pending + 1, totals.completed);
+      wakeUp.abort();
+    },
+    queueLength: () => totals.pending,
+    completedJobs: () => totals.completed,
+  };
+}
