@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { BrokerError } from '../domain/errors.ts';
 import {
   addUse,
   asOf,
@@ -206,6 +207,13 @@ export function createGovernor(options: GovernorOptions): Governor {
     },
   };
 }
+
+/** For a caller who is to come back later. */
+export const quotaExceeded = (resource: string, retryAfterSeconds: number): BrokerError =>
+  new BrokerError('QUOTA_EXCEEDED', `The quota of ${resource} is used up.`, {
+    retryAfterSeconds,
+    details: { resource },
+  });
 
 const ALLOWED: Verdict = { allowed: true };
 
