@@ -95,13 +95,12 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
       connectionTimeout: 1_000,
     }),
   });
-  // The key's `attempt` makes a transaction idempotent already, and the embedded engine scans its cache of tokens.
   raw.middlewareStack.add(
     (next) => (args) => {
-      if ('ClientRequestToken' in args.input) Reflect.deleteProperty(args.input, 'ClientRequestToken');
+      stripToken(args.request);
       return next(args);
     },
-    { step: 'initialize', priority: 'low', name: 'stripClientRequestToken' },
+    { step: 'build', priority: 'high', name: 'stripClientRequestToken' },
   );
   const documents = DynamoDBDocumentClient.from(raw, {
     marshallOptions: { removeUndefinedValues: true },
@@ -199,3 +198,23 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     close: () => raw.destroy(),
   };
 }
+
+/**
+ * Takes the `ClientRequestToken` out of a transaction that is about to be sent: `attempt` and `write_id` make it
+ * idempotent already, and the embedded engine scans its cache of tokens. The SDK makes one up while it writes the body,
+ * where it comes last, so that it cannot be taken out any earlier.
+ */
+function stripToken(request: unknown): void {
+  if (typeof request !== 'object' || request === null || !('body' in request)) return;
+  const { body } = request;
+  if (!(body instanceof Uint8Array)) return;
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const tailStart = Math.max(0, bytes.length - TOKEN_BYTES);
+  const token = TOKEN_AT_END.exec(bytes.toString('latin1', tailStart));
+  if (token) request.body = Buffer.concat([bytes.subarray(0, tailStart + token.index), CLOSING_BRACE]);
+}
+
+const TOKEN_AT_END = /,"ClientRequestToken":"[0-9a-f-]+"\}$/;
+/** More than a token takes. */
+const TOKEN_BYTES = 100;
+const CLOSING_BRACE = Buffer.from('}');
