@@ -78,7 +78,8 @@ function isUnavailable(error: unknown): boolean {
   if (error.name === 'AbortError' || error.name === 'TimeoutError' || THROTTLES.has(error.name)) return true;
   if ('code' in error && typeof error.code === 'string' && NETWORK.has(error.code)) return true;
   const status = httpStatus(error);
-  // A dying endpoint may send half an answer: the SDK fails to parse it and says so with the status it got.
+  // Half an answer, or some proxy's page: the SDK cannot parse it, and what the store did is open.
+  if (status !== undefined && error instanceof SyntaxError) return true;
   return status !== undefined && status >= 500;
 }
 
