@@ -71,7 +71,8 @@ export function createWorker(deps: WorkerDeps): Worker {
   let wakeUp = new AbortController();
   let totals = { pending: 0, completed: 0 };
   let countedMs = Number.NEGATIVE_INFINITY;
-  const running = new Set<Promise<void>>();
+  /** The runs under way here, by job. */
+  const running = new Map<string, Promise<void>>();
 
   const setTotals = (pending: number, completed: number): void => {
     totals = { pending: Math.max(0, pending), completed };
@@ -97,6 +98,8 @@ export function createWorker(deps: WorkerDeps): Worker {
       const { type } = job.request;
       if (taken.has(type)) continue;
       taken.add(type);
+      // Its claim may have lapsed while the store was away; it can still be renewed.
+      if (running.has(job.id)) continue;
       const atMs = claimableAtMs(job);
       if (atMs > clock.nowMs()) {
         againAtMs = Math.min(againAtMs, atMs);
@@ -119,12 +122,12 @@ export function createWorker(deps: WorkerDeps): Worker {
     const run = see(job)
       .catch(deps.onError)
       .finally(() => {
-        running.delete(run);
+        running.delete(job.id);
         heartbeat.beat();
         // There is room for the next one now.
         wakeUp.abort();
       });
-    running.add(run);
+    running.set(job.id, run);
   }
 
   async function see(job: RunningJob): Promise<void> {
@@ -175,7 +178,7 @@ export function createWorker(deps: WorkerDeps): Worker {
     async stop() {
       stopping.abort(new Error('the broker is shutting down'));
       await working;
-      await Promise.all(running);
+      await Promise.all(running.values());
       working = undefined;
     },
     announce() {
