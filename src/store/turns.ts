@@ -33,6 +33,8 @@ const turnItem = z.object({ until_ms: z.number(), fence: z.int(), take_id: z.str
 /** The turns of the replicas that share `client`'s table. */
 export function createTurns(client: StoreClient, replicaId: string, clock: Clock): Turns {
   let takes = 0;
+  /** Takes that may have been granted without our ever learning it, by loop. The next one goes by the same id. */
+  const inDoubt = new Map<string, string>();
 
   /** Changes a turn that is still held; false when it is not. */
   const change = async (turn: Turn, expression: string, values: Item, signal?: AbortSignal) => {
@@ -56,7 +58,9 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
   return {
     async take(loop, { ttlMs, onlyIfDue }, signal) {
       const nowMs = clock.nowMs();
-      const takeId = `${replicaId}/${++takes}`;
+      const untilMs = nowMs + ttlMs;
+      const takeId = inDoubt.get(loop) ?? `${replicaId}/${++takes}`;
+      inDoubt.delete(loop);
       try {
         const item = await client.update(
           {
@@ -66,7 +70,7 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
             ExpressionAttributeValues: {
               ':holder': replicaId,
               ':takeId': takeId,
-              ':until': nowMs + ttlMs,
+              ':until': untilMs,
               ':one': 1,
               ':now': nowMs,
             },
@@ -77,10 +81,18 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
         );
         return { turn: { loop, fence: turnItem.parse(item).fence } };
       } catch (error) {
-        if (!(error instanceof ConditionFailedError)) throw error;
+        if (!(error instanceof ConditionFailedError)) {
+          inDoubt.set(loop, takeId);
+          throw error;
+        }
         const held = turnItem.parse(error.item);
-        // Our own write, whose answer was lost and which was sent again.
-        if (held.take_id === takeId) return { turn: { loop, fence: held.fence } };
+        if (held.take_id === takeId) {
+          // Our own write, whose answer was lost and which was sent again; after an outage it has less time left.
+          const turn = { loop, fence: held.fence };
+          const isLate = held.until_ms < untilMs;
+          if (!isLate || (await change(turn, 'SET until_ms = :until', { ':until': untilMs }, signal)))
+            return { turn };
+        }
         return { turn: undefined, freeInMs: Math.max(0, held.until_ms - nowMs) };
       }
     },

@@ -157,6 +157,23 @@ describeOnEngines('a turn', ({ endpoint }) => {
     expect((await take(one)).turn).toBeUndefined();
   });
 
+  test('that was taken without anybody learning of it is had again by its replica, for its whole time', async () => {
+    const { client, clock, replica } = await start();
+    const faults = injectFaults(client);
+    const [one, other] = [replica(), replica()];
+    faults.next('UpdateItem', loseAnswer, { times: 4 });
+    await expect(take(one)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(faults.left).toBe(0);
+    clock.advanceSeconds(10);
+    expect((await take(other)).turn).toBeUndefined();
+    // Two ask, as a loop and an operator may: one of them has it.
+    const answers = await Promise.all([take(one), take(one)]);
+    expect(answers.map(({ turn }) => turn)).toEqual([{ loop: LOOP, fence: 1 }, undefined]);
+    expect(await take(other)).toEqual({ turn: undefined, freeInMs: TTL_MS });
+    await one.giveUp({ loop: LOOP, fence: 1 });
+    expect(await taken(one)).toEqual({ loop: LOOP, fence: 2 });
+  });
+
   test('that was given up stays free when a renewal arrives late', async () => {
     const { client, replica } = await start();
     const faults = injectFaults(client);
