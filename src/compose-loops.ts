@@ -131,14 +131,18 @@ export function composeLoops({ config, core, client, clock, newId, logger, metri
   }
 
   let counting: Promise<unknown> | undefined;
+  let countAgain = false;
   const stopCounting = new AbortController();
   function countSoon(): void {
+    // A count under way has looked at a part of the pool already: what changed there since, it does not know.
+    countAgain = counting !== undefined;
     counting ??= count(stopCounting.signal)
       .catch((error) => {
         if (!stopCounting.signal.aborted) onChoreError('pool_counts')(error);
       })
       .finally(() => {
         counting = undefined;
+        if (countAgain && !stopCounting.signal.aborted) countSoon();
       });
   }
 
