@@ -1,6 +1,12 @@
 /** Nothing is there yet. */
 export const IS_NEW = 'attribute_not_exists(pk)';
 
+/** Something is still there. */
+export const IS_THERE = 'attribute_exists(pk)';
+
+/** This very write has not arrived yet: sent again after its answer was lost, it would be counted twice. */
+export const IS_FIRST_DELIVERY = 'attribute_not_exists(delivery_id) OR delivery_id <> :delivery';
+
 /** The record is as it was read: nobody has written it since. */
 export const IS_UNCHANGED = 'generation = :seen';
 
@@ -61,6 +67,17 @@ export const LIMIT_IS_OLDER = 'attribute_not_exists(pk) OR changed_at_ms < :now'
 export const EFFECT_IS_FREE =
   'attribute_not_exists(pk) OR #state = :failed OR (#state = :in_progress AND lease_until_ms < :now) OR #ttl < :now_seconds';
 export const EFFECT_IS_MINE = '#owner = :owner AND fence = :fence';
+
+/**
+ * A keyed request of an operator may be carried out. Times are epoch milliseconds. Aliases `#state`.
+ *
+ *     begun ──renewed──renewed──▶ lease_until     somebody is at it
+ *           lease_until ─────────────────────▶    whoever began it is gone: the same request may begin again
+ *     done  ──── the answer is repeated ─────▶ expires_at ──▶ the key is free again, for any request
+ */
+export const REQUEST_MAY_BEGIN =
+  'attribute_not_exists(pk) OR (#state = :done AND expires_at_ms <= :now) OR (lease_until_ms < :now AND (fingerprint = :fingerprint OR expires_at_ms <= :now))';
+export const ANSWER_IS_MINE_TO_GIVE = 'attempt = :attempt AND #state = :under_way';
 
 /** Its time is over, and TTL has not taken it yet. Aliases `#ttl`, because `ttl` is a reserved word. */
 export const IS_EXPIRED = '#ttl < :now';

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { AlertSeverity } from '../domain/alert.ts';
 import type { JobStatus } from '../domain/job.ts';
 import type { SandboxStatus } from '../domain/sandbox.ts';
 import type { Key } from './client.ts';
@@ -51,6 +52,29 @@ export const turnKey = (loop: string): Key => ({ pk: `TURN#${loop}`, sk: 'T' });
 export const GOVERNOR_PK = 'GOV';
 export const quotaUseKey = (resource: string): Key => ({ pk: GOVERNOR_PK, sk: `use#${resource}` });
 export const quotaLimitKey = (resource: string): Key => ({ pk: GOVERNOR_PK, sk: `limit#${resource}` });
+
+/** Scoped to the principal: nobody sees another's answer by naming its key. */
+export const keptAnswerKey = (principal: string, key: string): Key => ({
+  pk: `ANSWER#${createHash('sha256')
+    .update(JSON.stringify([principal, key]))
+    .digest('hex')}`,
+  sk: 'A',
+});
+
+/** The partition of the day, in UTC, of a time in epoch milliseconds. */
+export const alertsOfDayPk = (atMs: number): string => `ALERTS#${new Date(atMs).toISOString().slice(0, 10)}`;
+
+export const alertKey = (atMs: number, id: string): Key => ({
+  pk: alertsOfDayPk(atMs),
+  sk: `${dueDigits(atMs)}#${id}`,
+});
+
+/** The sort key of `by_status`: a day's alerts of one severity, by time. */
+export const alertSeverityKey = (severity: AlertSeverity, atMs: number, id: string): string =>
+  `${severity}#${dueDigits(atMs)}#${id}`;
+
+/** Which level the pool's free sandboxes were at last. */
+export const POOL_LEVEL_KEY: Key = { pk: 'POOL_LEVEL', sk: POOL };
 
 export const JOBS_PK = 'JOBS';
 export const JOB_SEQUENCE_KEY: Key = { pk: 'JOBSEQ', sk: 'S' };

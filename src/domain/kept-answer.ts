@@ -1,0 +1,44 @@
+/** One request that shall be carried out once, however often it is sent. */
+export interface KeyedRequest {
+  /** Whose key it is: another's key of the same text is another key. */
+  principal: string;
+  key: string;
+  /** Hash of the request's method, path, query and body: with another one, the key was used before for something else. */
+  fingerprint: string;
+  /** What it is, for an operator who reads the table, such as `POST /v1/admin/sync`. */
+  operation: string;
+}
+
+/** An answer as it goes over the wire. */
+export interface KeptAnswer {
+  status: number;
+  headers: Record<string, string>;
+  /** Absent: it was too large to be kept. */
+  body?: string | undefined;
+}
+
+/** The right to carry a keyed request out, until it is settled or lapses. */
+export interface Undertaking {
+  request: KeyedRequest;
+  /** Unique to this attempt. */
+  attemptId: string;
+}
+
+/** What beginning a keyed request came to. */
+export type Beginning =
+  | { type: 'begun'; undertaking: Undertaking }
+  | { type: 'done'; answer: KeptAnswer }
+  | { type: 'other_request' }
+  | { type: 'under_way'; sinceMs: number };
+
+/** Who carries out which keyed request, and how those ended that succeeded; shared by all replicas. */
+export interface KeptAnswers {
+  /** Takes the request on for `leaseMs`, unless it is done or somebody else is at it. */
+  begin(request: KeyedRequest, leaseMs: number, signal?: AbortSignal): Promise<Beginning>;
+  /** Holds it for another `leaseMs`; false when somebody else has taken over. */
+  renew(undertaking: Undertaking, leaseMs: number, signal?: AbortSignal): Promise<boolean>;
+  /** Keeps the answer for its time, counted from now; false when somebody else has taken over. */
+  keep(undertaking: Undertaking, answer: KeptAnswer, signal?: AbortSignal): Promise<boolean>;
+  /** Forgets the request: it failed, and may be sent again. */
+  forget(undertaking: Undertaking, signal?: AbortSignal): Promise<void>;
+}
