@@ -1,10 +1,4 @@
-/** Something an operator should know. `task` is what noticed it, `reason` a stable word for what it is. */
-export interface Alert {
-  task: string;
-  reason: string;
-  severity: 'info' | 'warning' | 'error' | 'critical';
-  context: Record<string, unknown>;
-}
+import type { Alert, RaiseAlert } from '../domain/alert.ts';
 
-/** Raises an alert. Never throws and never waits. */
-export type RaiseAlert = (alert: Alert) => void;
+/** What use cases and loops know of alerts: how one is raised. */
+export type { Alert, RaiseAlert };

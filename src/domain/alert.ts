@@ -1,0 +1,48 @@
+/** The least severe first. */
+export const ALERT_SEVERITIES = ['info', 'warning', 'error', 'critical'] as const;
+export type AlertSeverity = (typeof ALERT_SEVERITIES)[number];
+
+/** Something an operator should know. `task` is what noticed it, `reason` a stable word for what it is. */
+export interface Alert {
+  task: string;
+  reason: string;
+  severity: AlertSeverity;
+  context: Record<string, unknown>;
+}
+
+/** Raises an alert. Never throws and never waits. */
+export type RaiseAlert = (alert: Alert) => void;
+
+/** An alert that was raised. Its context is JSON, without secrets, and of bounded size. */
+export interface RaisedAlert extends Alert {
+  id: string;
+  /** Epoch milliseconds. */
+  atMs: number;
+  /** The replica that raised it. */
+  replica: string;
+}
+
+/** Which alerts are meant. What is absent, or empty, excludes nothing. */
+export interface AlertFilter {
+  task?: string | undefined;
+  severity?: AlertSeverity | undefined;
+  /** This severity and everything above. */
+  minSeverity?: AlertSeverity | undefined;
+}
+
+/** The severities that a filter lets through. */
+export const severitiesOf = ({ severity, minSeverity }: AlertFilter): AlertSeverity[] =>
+  ALERT_SEVERITIES.filter(
+    (each) =>
+      (severity === undefined || each === severity) &&
+      (minSeverity === undefined || rank(each) >= rank(minSeverity)),
+  );
+
+export const isMeant = (alert: Alert, filter: AlertFilter): boolean =>
+  (filter.task === undefined || alert.task === filter.task) && severitiesOf(filter).includes(alert.severity);
+
+/** For sorting: the newest first; of two at one time always the same one. */
+export const newestFirst = (a: RaisedAlert, b: RaisedAlert): number =>
+  b.atMs - a.atMs || (a.id < b.id ? 1 : -1);
+
+const rank = (severity: AlertSeverity): number => ALERT_SEVERITIES.indexOf(severity);
