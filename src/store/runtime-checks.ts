@@ -1,0 +1,267 @@
+import {
+  DescribeContinuousBackupsCommand,
+  DescribeTableCommand,
+  DescribeTimeToLiveCommand,
+  type TableDescription,
+} from '@aws-sdk/client-dynamodb';
+import type { Clock, NewId } from '../clock.ts';
+import type { RuntimeCheck } from '../domain/runtime-check.ts';
+import { POOL_STATUSES } from '../domain/sandbox.ts';
+import type { StoreClient } from './client.ts';
+import { IS_NEW } from './conditions.ts';
+import { ConditionFailedError } from './errors.ts';
+import { BY_STATUS, bucketPk, statusPrefix } from './keys.ts';
+import { TTL_ATTRIBUTE, tableDefinition } from './table.ts';
+
+interface Deps {
+  client: StoreClient;
+  buckets: number;
+  clock: Clock;
+  newId: NewId;
+}
+
+type Finding = Omit<RuntimeCheck, 'name'>;
+type Check = (deps: Deps, signal: AbortSignal) => Promise<Finding>;
+
+/** More than this between our clock and the server's is worth a look: leases are timed by ours. */
+const MAX_CLOCK_SKEW_MS = 2_000;
+/** Provisioned units below which a training's start throttles: a lease writes three items in a transaction. */
+const MIN_PROVISIONED_UNITS = 1_000;
+const PROBE_TTL_SECONDS = 3_600;
+const LIVE_SAMPLE = 100;
+
+const CHECKS: Record<string, Check> = {
+  schema: checkSchema,
+  conditional_writes: checkConditionalWrites,
+  multi_region: checkMultiRegion,
+  ttl: checkTtl,
+  capacity: checkCapacity,
+  point_in_time_recovery: checkPointInTimeRecovery,
+  deletion_protection: checkDeletionProtection,
+  clock_skew: checkClockSkew,
+};
+export const RUNTIME_CHECK_NAMES = Object.keys(CHECKS);
+
+/**
+ * Looks at what the broker's promises rest on in the store. Never throws: what the store cannot tell is a warning that
+ * says so, and a store that does not answer at all is another's to notice.
+ */
+export async function checkRuntime(deps: Deps, signal: AbortSignal): Promise<RuntimeCheck[]> {
+  return await Promise.all(
+    Object.entries(CHECKS).map(async ([name, check]) => {
+      try {
+        return { name, ...(await check(deps, signal)) };
+      } catch (error) {
+        return { name, ...untold(error) };
+      }
+    }),
+  );
+}
+
+const ok = (message: string, details: Record<string, unknown> = {}): Finding => ({
+  status: 'ok',
+  message,
+  details,
+});
+
+/** An engine that does not know the question is not wrong, only silent. */
+const untold = (error: unknown): Finding => ({
+  status: 'warning',
+  message: 'This store cannot tell; on AWS it can, if the role allows the call.',
+  details: { error: error instanceof Error ? error.name : 'unknown' },
+});
+
+async function describeTable({ client }: Deps, signal: AbortSignal): Promise<TableDescription> {
+  const command = new DescribeTableCommand({ TableName: client.table });
+  const { Table } = await client.raw.send(command, { abortSignal: signal });
+  if (!Table) throw new Error('no description');
+  return Table;
+}
+
+async function checkSchema(deps: Deps, signal: AbortSignal): Promise<Finding> {
+  const table = await describeTable(deps, signal);
+  const wanted = tableDefinition(deps.client.table);
+  const shape = (description: Partial<TableDescription>) => ({
+    keys: description.KeySchema?.map((key) => `${key.AttributeName} ${key.KeyType}`),
+    indexes: (description.LocalSecondaryIndexes ?? [])
+      .map((index) => {
+        const keys = index.KeySchema?.map((key) => key.AttributeName).join(', ');
+        return `${index.IndexName} (${keys}) ${index.Projection?.ProjectionType}`;
+      })
+      .sort(),
+    attributes: (description.AttributeDefinitions ?? [])
+      .map((attribute) => `${attribute.AttributeName} ${attribute.AttributeType}`)
+      .sort(),
+  });
+  const found = shape(table);
+  const expected = shape(wanted);
+  const details = { table_status: table.TableStatus, ...found };
+  const differs = (Object.keys(expected) as (keyof typeof expected)[]).filter(
+    (part) => JSON.stringify(found[part]) !== JSON.stringify(expected[part]),
+  );
+  if (differs.length > 0) {
+    const message = `The table's ${differs.join(' and ')} are not the broker's: choose another DDB_TABLE_NAME.`;
+    return { status: 'critical', message, details: { ...details, expected } };
+  }
+  if (table.TableStatus !== 'ACTIVE' && table.TableStatus !== 'UPDATING') {
+    return { status: 'critical', message: `The table is ${table.TableStatus}.`, details };
+  }
+  return ok('Keys, indexes and attributes are the broker’s, and the table is active.', details);
+}
+
+/** The promise that one sandbox has one holder is as good as this: a second conditional put is refused. */
+async function checkConditionalWrites({ client, clock, newId }: Deps, signal: AbortSignal): Promise<Finding> {
+  const key = { pk: `PROBE#${newId()}`, sk: 'P' };
+  const ttl = Math.ceil(clock.nowMs() / 1000) + PROBE_TTL_SECONDS;
+  const put = (writer: string) =>
+    client.put({ Item: { ...key, writer, ttl }, ConditionExpression: IS_NEW }, signal).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof ConditionFailedError) return false;
+        throw error;
+      },
+    );
+  const first = await put('first');
+  const second = await put('second');
+  const read = await client.get(key, signal);
+  await client.delete({ Key: key }, signal);
+  const details = { first_written: first, second_written: second, read_back: read?.writer };
+  return first && !second && read?.writer === 'first'
+    ? ok('A second conditional put is refused, and a consistent read sees the first.', details)
+    : {
+        status: 'critical',
+        message: 'This store does not keep conditions or consistent reads: no lease is safe on it.',
+        details,
+      };
+}
+
+async function checkMultiRegion(deps: Deps, signal: AbortSignal): Promise<Finding> {
+  const table = await describeTable(deps, signal);
+  const regions = (table.Replicas ?? []).map((replica) => replica.RegionName);
+  const details = { regions, consistency: table.MultiRegionConsistency };
+  if (regions.length === 0) return ok('The table is in one region.', details);
+  return table.MultiRegionConsistency === 'STRONG'
+    ? ok('The table’s regions are strongly consistent.', details)
+    : {
+        status: 'error',
+        message:
+          'Two regions could lease one sandbox: use a table in one region, or one with strong consistency.',
+        details,
+      };
+}
+
+async function checkTtl({ client, buckets }: Deps, signal: AbortSignal): Promise<Finding> {
+  const command = new DescribeTimeToLiveCommand({ TableName: client.table });
+  const { TimeToLiveDescription: ttl } = await client.raw.send(command, { abortSignal: signal });
+  const details = { status: ttl?.TimeToLiveStatus, attribute: ttl?.AttributeName };
+  const isOn = ttl?.TimeToLiveStatus === 'ENABLED' || ttl?.TimeToLiveStatus === 'ENABLING';
+  if (isOn && ttl.AttributeName !== TTL_ATTRIBUTE) {
+    const message = `TTL is on ${ttl.AttributeName}, not on ${TTL_ATTRIBUTE}: move it, or live records may vanish.`;
+    return { status: 'error', message, details };
+  }
+  const doomed = await liveWithTtl(client, buckets, signal);
+  if (doomed.length > 0) {
+    const message = 'Live sandboxes carry a TTL and would vanish: remove the attribute from them.';
+    return { status: 'error', message, details: { ...details, sandboxes: doomed.slice(0, 10) } };
+  }
+  return isOn
+    ? ok('TTL is on, and on no live sandbox that was looked at.', details)
+    : {
+        status: 'warning',
+        message: `TTL is off: turn it on for ${TTL_ATTRIBUTE}, or the table grows.`,
+        details,
+      };
+}
+
+/** Looks at the first hundred of each bucket and status: a bug that sets a TTL would not spare those. */
+async function liveWithTtl(client: StoreClient, buckets: number, signal: AbortSignal): Promise<unknown[]> {
+  const pages = POOL_STATUSES.flatMap((status) =>
+    Array.from({ length: buckets }, (_, bucket) =>
+      client.query(
+        {
+          IndexName: BY_STATUS,
+          KeyConditionExpression: 'pk = :pk AND begins_with(status_key, :prefix)',
+          FilterExpression: 'attribute_exists(#ttl)',
+          ExpressionAttributeNames: { '#ttl': TTL_ATTRIBUTE },
+          ExpressionAttributeValues: { ':pk': bucketPk(bucket), ':prefix': statusPrefix(status) },
+          Limit: LIVE_SAMPLE,
+        },
+        signal,
+      ),
+    ),
+  );
+  return (await Promise.all(pages)).flatMap((page) => page.items.map((item) => item.id));
+}
+
+async function checkCapacity(deps: Deps, signal: AbortSignal): Promise<Finding> {
+  const table = await describeTable(deps, signal);
+  const read = table.ProvisionedThroughput?.ReadCapacityUnits ?? 0;
+  const write = table.ProvisionedThroughput?.WriteCapacityUnits ?? 0;
+  const isOnDemand = table.BillingModeSummary?.BillingMode === 'PAY_PER_REQUEST';
+  const details = {
+    mode: isOnDemand ? 'on_demand' : 'provisioned',
+    read_units: read,
+    write_units: write,
+    throttled_at: table.OnDemandThroughput,
+  };
+  if (isOnDemand) return ok('The table is on demand.', details);
+  if (read === 0 && write === 0) return untold(new Error('no capacity told'));
+  return Math.min(read, write) >= MIN_PROVISIONED_UNITS
+    ? ok('The provisioned capacity has headroom for a training’s start.', details)
+    : {
+        status: 'warning',
+        message: `Fewer than ${MIN_PROVISIONED_UNITS} units throttle when a training starts: switch to on-demand.`,
+        details,
+      };
+}
+
+async function checkPointInTimeRecovery({ client }: Deps, signal: AbortSignal): Promise<Finding> {
+  const command = new DescribeContinuousBackupsCommand({ TableName: client.table });
+  const { ContinuousBackupsDescription: backups } = await client.raw.send(command, { abortSignal: signal });
+  const status = backups?.PointInTimeRecoveryDescription?.PointInTimeRecoveryStatus;
+  return status === 'ENABLED'
+    ? ok('Point-in-time recovery is on.', { status })
+    : { status: 'warning', message: 'Point-in-time recovery is off: turn it on.', details: { status } };
+}
+
+async function checkDeletionProtection(deps: Deps, signal: AbortSignal): Promise<Finding> {
+  const { DeletionProtectionEnabled: enabled } = await describeTable(deps, signal);
+  return enabled
+    ? ok('Deletion protection is on.', { enabled })
+    : { status: 'warning', message: 'Deletion protection is off: turn it on.', details: { enabled } };
+}
+
+async function checkClockSkew({ client, clock }: Deps, signal: AbortSignal): Promise<Finding> {
+  let serverDate: string | undefined;
+  const command = new DescribeTableCommand({ TableName: client.table });
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      serverDate = dateHeader(result.response);
+      return result;
+    },
+    { step: 'deserialize', priority: 'low', name: 'readDateHeader' },
+  );
+  const sentMs = clock.nowMs();
+  await client.raw.send(command, { abortSignal: signal });
+  const serverMs = serverDate === undefined ? Number.NaN : Date.parse(serverDate);
+  if (Number.isNaN(serverMs)) return untold(new Error('no Date header'));
+  // The header is cut to whole seconds: anything from then to a second later is what the server may mean.
+  const receivedMs = clock.nowMs();
+  const skewMs = Math.max(0, serverMs - receivedMs, sentMs - (serverMs + 999));
+  const details = { skew_ms: Math.round(skewMs) };
+  return skewMs <= MAX_CLOCK_SKEW_MS
+    ? ok('This clock and the store’s agree.', details)
+    : {
+        status: 'warning',
+        message: 'This clock and the store’s differ: check NTP on this machine.',
+        details,
+      };
+}
+
+function dateHeader(response: unknown): string | undefined {
+  if (typeof response !== 'object' || response === null || !('headers' in response)) return undefined;
+  const { headers } = response;
+  if (typeof headers !== 'object' || headers === null || !('date' in headers)) return undefined;
+  return typeof headers.date === 'string' ? headers.date : undefined;
+}
