@@ -7,6 +7,7 @@ import {
   withoutPastOverride,
 } from '../domain/breaker.ts';
 import type { BreakerStore, SharedBreaker } from '../store/breakers.ts';
+import { pause } from '../time-limit.ts';
 
 /** Why a breaker changed its state: its calls, an operator's word or the end of it, or an operator's fresh start. */
 export type TransitionCause = 'calls' | 'override' | 'override_over' | 'reset';
@@ -52,7 +53,12 @@ const STORE_REST_MS = 5_000;
 /** And it gets this long to answer. */
 const STORE_WITHIN_MS = 1_000;
 /** Lost races after which a change is made here only; the next one is tried in the store again. */
-const MAX_RACES = 8;
+const MAX_RACES = 16;
+/** After a lost race: up to so long, and twice as long each time, so that the same replica does not lose for ever. */
+const RACE_PAUSE_MS = 4;
+const MAX_RACE_PAUSE_MS = 64;
+
+const UNINTERRUPTED = new AbortController().signal;
 
 /** One breaker's record, shared through the store and kept here for when that is out of reach. */
 export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
@@ -134,6 +140,7 @@ export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
     for (let race = 0; race < MAX_RACES; race++) {
       const next = step(record);
       if (next === undefined || (await write(next, cause))) return;
+      await pause(Math.random() * Math.min(RACE_PAUSE_MS * 2 ** race, MAX_RACE_PAUSE_MS), UNINTERRUPTED);
     }
     const next = step(record);
     if (next !== undefined) keep(next, cause);

@@ -79,5 +79,9 @@ export const REQUEST_MAY_BEGIN =
   'attribute_not_exists(pk) OR (#state = :done AND expires_at_ms <= :now) OR (lease_until_ms < :now AND (fingerprint = :fingerprint OR expires_at_ms <= :now))';
 export const ANSWER_IS_MINE_TO_GIVE = 'attempt = :attempt AND #state = :under_way';
 
+/** What is noted of the pool is from an earlier count. Epoch milliseconds. */
+export const LEVEL_IS_OLDER = 'as_of_ms < :asOf';
+export const LEVEL_IS_OLDER_OR_NEW = `attribute_not_exists(pk) OR ${LEVEL_IS_OLDER}`;
+
 /** Its time is over, and TTL has not taken it yet. Aliases `#ttl`, because `ttl` is a reserved word. */
 export const IS_EXPIRED = '#ttl < :now';

@@ -25,6 +25,14 @@ export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 export const ALERT_SEVERITIES = ['info', 'warning', 'error', 'critical'] as const;
 export type AlertSeverity = (typeof ALERT_SEVERITIES)[number];
 
+/** How many attempts a task took. */
+export const RETRY_BUCKETS = ['1', '2', '3', '4-5', '6-10', '11-20', '21+'] as const;
+export type RetryBucket = (typeof RETRY_BUCKETS)[number];
+
+/** Circuit breakers, by what is called. */
+export const BREAKERS = ['csp_list', 'csp_delete', 'webhook'] as const;
+export type BreakerName = (typeof BREAKERS)[number];
+
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 /** Stands for every method, and every operation, that is not listed. */
 export const OTHER = 'OTHER';

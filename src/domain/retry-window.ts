@@ -1,0 +1,30 @@
+/** A task from its first attempt on, whichever replicas made the attempts. Times are epoch milliseconds. */
+export interface OpenWindow {
+  task: string;
+  firstAttemptAtMs: number;
+  lastAttemptAtMs: number;
+  attempts: number;
+}
+
+/** A task from its first attempt to its final result. */
+export interface EndedWindow extends OpenWindow {
+  result: 'success' | 'failed';
+  endedAtMs: number;
+}
+
+/** What is strange about a single task: it takes too long, or too many attempts. */
+export const WINDOW_ANOMALIES = ['window', 'attempts'] as const;
+export type WindowAnomaly = (typeof WINDOW_ANOMALIES)[number];
+
+/** More is an anomaly; as much is not. */
+export const MAX_WINDOW_MS = 3_600_000;
+export const MAX_ATTEMPTS = 10;
+
+/** What is strange about a task at a moment, or was at its end. */
+export function windowAnomalies(window: OpenWindow | EndedWindow, nowMs: number): WindowAnomaly[] {
+  const untilMs = 'endedAtMs' in window ? window.endedAtMs : nowMs;
+  const anomalies: WindowAnomaly[] = [];
+  if (untilMs - window.firstAttemptAtMs > MAX_WINDOW_MS) anomalies.push('window');
+  if (window.attempts > MAX_ATTEMPTS) anomalies.push('attempts');
+  return anomalies;
+}
