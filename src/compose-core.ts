@@ -1,4 +1,5 @@
 import type { Clock, NewId } from './clock.ts';
+import type { Safety } from './compose-safety.ts';
 import type { LeaseTerms } from './domain/lease.ts';
 import type { Provider } from './provider/provider.ts';
 import type { StoreClient } from './store/client.ts';
@@ -13,6 +14,7 @@ import { createTurns } from './store/turns.ts';
 import type { RaiseAlert } from './usecases/alert.ts';
 import { allocateSandbox } from './usecases/allocate-sandbox.ts';
 import { cleanUp } from './usecases/clean-up.ts';
+import type { CallContext } from './usecases/context.ts';
 import { countPool } from './usecases/count-pool.ts';
 import { expireLeases } from './usecases/expire-leases.ts';
 import { getSandbox } from './usecases/get-sandbox.ts';
@@ -28,6 +30,7 @@ export interface CoreOptions {
   /** The number the table was laid out with. */
   buckets: number;
   provider: Provider;
+  safety: Pick<Safety, 'guard' | 'recordGuard' | 'adapters'>;
   clock: Clock;
   newId: NewId;
   replicaId: string;
@@ -50,6 +53,7 @@ export type Core = ReturnType<typeof composeCore>;
 /** Store, use cases and the loops' work on one table: everything but HTTP, timers and the process. */
 export function composeCore(options: CoreOptions) {
   const { client, buckets, provider, clock, newId, alert } = options;
+  const { guard, recordGuard, adapters } = options.safety;
   const store = createSandboxStore(client, buckets, newId);
   const reads = createSandboxReads(client, buckets, options.onUnreadable);
   const register = createReplicaRegister(client, options.replicaId, clock);
@@ -58,6 +62,12 @@ export function composeCore(options: CoreOptions) {
     options.onBackgroundError('refill', error),
   );
   const deps = { store, reads, clock };
+  const purgeDeps = { ...deps, guard, recordGuard };
+  const onSandbox = (sandboxId: string, { signal }: CallContext) => ({
+    entity: sandboxId,
+    generation: 0,
+    signal,
+  });
   return {
     store,
     reads,
@@ -65,32 +75,38 @@ export function composeCore(options: CoreOptions) {
     turns,
     readyList,
     useCases: {
-      allocateSandbox: allocateSandbox({
-        store,
-        readKey: (pk, signal) => readKey(client, pk, clock.nowMs(), signal),
-        keyPk: idempotencyPk,
-        readyList,
-        clock,
-        newId,
-        terms: options.terms,
-        deadlineMs: options.allocateDeadlineMs,
-      }),
-      markForDeletion: markForDeletion(deps),
+      allocateSandbox: adapters.leaseGrant(
+        allocateSandbox({
+          store,
+          readKey: (pk, signal) => readKey(client, pk, clock.nowMs(), signal),
+          keyPk: idempotencyPk,
+          readyList,
+          clock,
+          newId,
+          terms: options.terms,
+          deadlineMs: options.allocateDeadlineMs,
+        }),
+        ({ holder }, { signal }) => ({ entity: holder, generation: 0, signal }),
+      ),
+      markForDeletion: adapters.leaseState(markForDeletion(deps), ({ sandboxId }, context) =>
+        onSandbox(sandboxId, context),
+      ),
       getSandbox: getSandbox(deps),
       inspectSandbox: inspectSandbox({
         store,
         readHistory: (sandboxId, limit, signal) => readHistory(client, sandboxId, limit, signal),
       }),
       listSandboxes: listSandboxes(deps),
-      bulkDelete: bulkDelete(deps),
-      releaseSandbox: releaseSandbox(deps),
-      retryDeletion: retrySandboxDeletion(deps),
+      bulkDelete: bulkDelete(purgeDeps),
+      releaseSandbox: adapters.leaseState(releaseSandbox(deps), onSandbox),
+      retryDeletion: adapters.sandboxState(retrySandboxDeletion(deps), onSandbox),
     },
     work: {
       sync: syncInventory({ ...deps, provider, maxStaleRatio: options.syncMaxStaleRatio, alert }),
       cleanup: cleanUp({
         ...deps,
         provider,
+        providerDelete: adapters.providerDelete,
         newId,
         concurrency: options.cleanupConcurrency,
         delayMs: options.cleanupDelayMs,
@@ -99,7 +115,7 @@ export function composeCore(options: CoreOptions) {
         alert,
       }),
       expire: expireLeases(deps),
-      purge: purgeStale(deps),
+      purge: purgeStale(purgeDeps),
       count: (signal: AbortSignal) => countPool(deps, signal),
     },
   };

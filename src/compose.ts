@@ -5,6 +5,7 @@ import { buildApp } from './app.ts';
 import { type Clock, type NewId, systemClock } from './clock.ts';
 import { composeCore } from './compose-core.ts';
 import { composeLoops } from './compose-loops.ts';
+import { composeSafety } from './compose-safety.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
 import { DEVELOPMENT_TOKENS } from './config-variables.ts';
 import { createCspProvider } from './provider/csp.ts';
@@ -89,8 +90,18 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
     const provider = createProvider(config, metrics.providerCall);
     toStop.push({ step: 'close the provider', stop: () => provider.close() });
+    const safety = composeSafety({
+      client,
+      clock,
+      newId,
+      alert,
+      secrets: configSecrets(config),
+      dryRun: config.dryRun,
+      quotas: config.quotas,
+    });
     const core = composeCore({
       client,
+      safety,
       buckets: config.buckets,
       provider,
       clock,

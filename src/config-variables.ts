@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SAFETY_VARIABLES } from './config-safety.ts';
 import {
   fraction,
   isUrl,
@@ -183,6 +184,8 @@ export const VARIABLES = {
     origins,
     'origins whose pages may call the API, separated by commas; empty: none',
   ),
+
+  ...SAFETY_VARIABLES,
 
   SHUTDOWN_DRAIN_MS: optional(
     whole(0, 600_000),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readSafety, type SafetyConfig } from './config-safety.ts';
 import { chooseStore, maskUrl, refuseStoreInProduction, type StoreConfig } from './config-store.ts';
 import { FACTS } from './config-values.ts';
 import { DEVELOPMENT_TOKENS, VARIABLES } from './config-variables.ts';
@@ -8,7 +9,7 @@ export type ProviderConfig =
   | { kind: 'simulated'; poolSize: number };
 
 /** Everything the environment decides, parsed and frozen. */
-export interface Config {
+export interface Config extends SafetyConfig {
   environment: 'development' | 'test' | 'production';
   host: string;
   /** 0: any free port. */
@@ -115,6 +116,7 @@ export function loadConfig(env: Environment): Config {
     rateLimit: { requestsPerSecond: values.RATE_LIMIT_RPS, burst: values.RATE_LIMIT_BURST },
     trustProxy: values.TRUST_PROXY,
     corsAllowedOrigins: values.CORS_ALLOWED_ORIGINS ?? [],
+    ...readSafety(values),
     shutdownDrainMs,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
   });

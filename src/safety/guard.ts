@@ -37,8 +37,8 @@ export interface GuardRunOptions<T> {
   breaker?: Breaker | undefined;
   /** Asks the far side whether it has happened already, after its owner crashed. */
   ask?: ((signal: AbortSignal) => Promise<T | undefined>) | undefined;
-  /** A result that stands for a failure in the log, where the work handles its own errors. */
-  isFailure?: ((result: T) => boolean) | undefined;
+  /** What the log calls a result, where the work deals with its own errors; `undefined`: nothing was done after all. */
+  logAs?: ((result: T) => 'executed' | 'error' | undefined) | undefined;
 }
 
 /** The one way to anything that cannot be undone. */
@@ -104,7 +104,8 @@ export function createGuard({ governor, dryRun, effects, retry }: GuardOptions):
       }
       try {
         const result = await carryOut(guarded, call, options);
-        record(guarded, options.isFailure?.(result) ? 'error' : 'executed');
+        const status = options.logAs ? options.logAs(result) : 'executed';
+        if (status !== undefined) record(guarded, status);
         return { outcome: 'executed', result };
       } catch (error) {
         if (error instanceof BreakerOpenError) {

@@ -1,9 +1,12 @@
 import pLimit from 'p-limit';
 import type { Clock, NewId } from '../clock.ts';
+import { assertNever } from '../domain/errors.ts';
 import { eventOf } from '../domain/event.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../domain/sandbox.ts';
 import { bury, claim, failDeletion, recycle, unclaim } from '../domain/transitions.ts';
 import { type DeleteOutcome, type Provider, ProviderError } from '../provider/provider.ts';
+import type { IrreversibleAdapter } from '../safety/adapters.ts';
+import type { GuardOutcome } from '../safety/guard.ts';
 import { everywhere, type SandboxReads } from '../store/reads.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
 import { limitTime, pause } from '../time-limit.ts';
@@ -12,6 +15,8 @@ import type { CallContext } from './context.ts';
 
 export interface CleanUpDeps {
   provider: Pick<Provider, 'deleteSandbox'>;
+  /** Puts a delete behind the governor and the dry-run lock, before its claim. */
+  providerDelete: IrreversibleAdapter;
   store: Pick<SandboxStore, 'get' | 'write'>;
   reads: SandboxReads;
   clock: Clock;
@@ -36,10 +41,12 @@ export interface CleanUpCounts {
   parked: number;
   /** Left untouched: another replica was at work on them, or the run ended early. */
   skipped: number;
+  /** Left untouched because of a dry run; only there in one. */
+  dry_run_blocked?: number;
 }
 
 type Used = PendingSandbox | FailedSandbox;
-type Ending = 'deleted' | 'recycled' | 'failed' | 'parked' | 'skipped' | 'provider_says_later';
+type Ending = 'deleted' | 'recycled' | 'failed' | 'parked' | 'skipped' | 'provider_says_later' | 'dry_run';
 
 /**
  * A claim outlasts its delete by this much, so that a cleaner whose clock is ahead does not take over while the delete
@@ -56,39 +63,69 @@ const RETRY_MAX_MS = 3_600_000;
 /**
  * Deletes at the provider what was given back, each under a claim, so that of several replicas one sets out. A sandbox
  * that cannot be deleted is tried again later and parked at last; it never stands in the way of the others. Ends early,
- * the rest untouched, when `context.signal` fires or the provider asks for a pause.
+ * the rest untouched, when `context.signal` fires, the quota is used up or the provider asks for a pause. In a dry run
+ * nothing is claimed: every record stays as it is.
  */
 export function cleanUp(deps: CleanUpDeps) {
+  const guardedDelete = deps.providerDelete(
+    (seen: Used, context: CallContext, pauseUntil: (ms: number) => void) =>
+      deleteUnderClaim(deps, seen, context, pauseUntil),
+    ({ id, name, generation }, { signal }) => ({
+      entity: id,
+      generation,
+      args: { sandbox_id: id, name },
+      signal,
+    }),
+    { logAs },
+  );
+
   return async (context: CallContext, onProgress?: () => void): Promise<CleanUpCounts> => {
     const counts: CleanUpCounts = { due: 0, deleted: 0, recycled: 0, failed: 0, parked: 0, skipped: 0 };
     const due = await findDue(deps, context);
     counts.due = due.length;
     let pausedUntilMs = 0;
+    const pauseUntil = (ms: number) => {
+      pausedUntilMs = ms;
+    };
     const limit = pLimit(deps.concurrency);
     const results = await Promise.allSettled(
       due.map((sandbox) =>
         limit(async () => {
           if (context.signal.aborted || pausedUntilMs > 0) return 'skipped';
-          const ending = await deleteOne(deps, sandbox, context, (untilMs) => {
-            pausedUntilMs = untilMs;
-          });
+          const guarded = await guardedDelete(sandbox, context, pauseUntil);
+          if (guarded.outcome === 'later') pauseUntil(deps.clock.nowMs() + guarded.retryAfterSeconds * 1000);
           onProgress?.();
           if (deps.delayMs > 0) await pause(deps.delayMs, context.signal);
-          return ending;
+          return endingOf(guarded);
         }),
       ),
     );
     for (const result of results) {
       if (result.status === 'rejected') continue;
-      const ending = result.value === 'provider_says_later' ? 'skipped' : result.value;
-      counts[ending]++;
-      if (ending === 'parked') counts.failed++;
+      count(counts, result.value);
     }
     // The others have had their turn; a store that failed in between is the run's failure all the same.
     const rejected = results.find((result) => result.status === 'rejected');
     if (rejected) throw rejected.reason;
     return counts;
   };
+}
+
+function count(counts: CleanUpCounts, ending: Ending): void {
+  switch (ending) {
+    case 'provider_says_later':
+      counts.skipped++;
+      break;
+    case 'dry_run':
+      counts.dry_run_blocked = (counts.dry_run_blocked ?? 0) + 1;
+      break;
+    case 'parked':
+      counts.parked++;
+      counts.failed++;
+      break;
+    default:
+      counts[ending]++;
+  }
 }
 
 async function findDue({ reads, clock }: CleanUpDeps, context: CallContext): Promise<Used[]> {
@@ -105,7 +142,38 @@ async function findDue({ reads, clock }: CleanUpDeps, context: CallContext): Pro
 const isUsed = (sandbox: Sandbox): sandbox is Used =>
   sandbox.status === 'pending_deletion' || sandbox.status === 'deletion_failed';
 
-async function deleteOne(
+function endingOf(guarded: GuardOutcome<Ending>): Ending {
+  switch (guarded.outcome) {
+    case 'executed':
+      return guarded.result;
+    case 'dry_run':
+      return 'dry_run';
+    case 'later':
+      return 'skipped';
+    default:
+      return assertNever(guarded);
+  }
+}
+
+/** How the log of irreversible actions calls a delete that ended so. */
+function logAs(ending: Ending): 'executed' | 'error' | undefined {
+  switch (ending) {
+    case 'deleted':
+    case 'recycled':
+      return 'executed';
+    case 'failed':
+    case 'parked':
+    case 'provider_says_later':
+      return 'error';
+    case 'skipped':
+    case 'dry_run':
+      return undefined;
+    default:
+      return assertNever(ending);
+  }
+}
+
+async function deleteUnderClaim(
   deps: CleanUpDeps,
   seen: Used,
   context: CallContext,

@@ -1,12 +1,20 @@
 import type { Clock } from '../clock.ts';
+import { assertNever } from '../domain/errors.ts';
 import { eventOf } from '../domain/event.ts';
 import type { FailedSandbox, StaleSandbox } from '../domain/sandbox.ts';
 import { purge } from '../domain/transitions.ts';
+import type { IrreversibleAction } from '../safety/action.ts';
+import { quotaExceeded } from '../safety/governor.ts';
+import type { Guard } from '../safety/guard.ts';
 import { everywhere, type SandboxReads } from '../store/reads.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
 import type { CallContext } from './context.ts';
 
 export interface PurgeDeps {
+  /** For a whole purge; without effect records, whose time would be too short for it. */
+  guard: Guard;
+  /** For one record. */
+  recordGuard: Guard;
   store: Pick<SandboxStore, 'write'>;
   reads: SandboxReads;
   clock: Clock;
@@ -16,6 +24,19 @@ export interface PurgeCounts {
   deleted: number;
   /** Changed while the run looked at them, or a cleaner is at work on them. */
   skipped: number;
+  /** What would have been deleted; only there in a dry run. */
+  dry_run_blocked?: number;
+}
+
+type Purgeable = StaleSandbox | FailedSandbox;
+
+interface Scope {
+  action: 'stale_purge' | 'bulk_delete';
+  args: Record<string, unknown>;
+  /** What the history calls it. */
+  event: string;
+  status: Purgeable['status'];
+  isPurgeable: (seen: Purgeable) => boolean;
 }
 
 /** Removes the records (not the sandboxes) of what has been stale for longer than the grace period. */
@@ -26,42 +47,126 @@ export function purgeStale(deps: PurgeDeps) {
     onProgress?: () => void,
   ): Promise<PurgeCounts> => {
     const staleUntilMs = deps.clock.nowMs() - options.gracePeriodHours * 3_600_000;
-    const isPurgeable = (seen: StaleSandbox | FailedSandbox) =>
-      seen.status === 'stale' && seen.staleSinceMs <= staleUntilMs;
-    return purgeRecords(deps, 'stale', isPurgeable, 'purge_stale', context, onProgress);
+    const scope: Scope = {
+      action: 'stale_purge',
+      args: { grace_period_hours: options.gracePeriodHours },
+      event: 'purge_stale',
+      status: 'stale',
+      isPurgeable: (seen) => seen.status === 'stale' && seen.staleSinceMs <= staleUntilMs,
+    };
+    return purgeUnderGuard(deps, scope, context, onProgress);
   };
 }
 
-/** Removes the records (not the sandboxes) in one status, never a leased one. */
+/** Removes the records (not the sandboxes) in one status, never a leased one. Throws `QUOTA_EXCEEDED`. */
 export type BulkDelete = (
   input: { status: 'stale' | 'deletion_failed' },
   context: CallContext,
 ) => Promise<PurgeCounts>;
 
 export function bulkDelete(deps: PurgeDeps): BulkDelete {
-  return ({ status }, context) => purgeRecords(deps, status, () => true, 'bulk_delete', context);
+  return ({ status }, context) => {
+    const scope: Scope = {
+      action: 'bulk_delete',
+      args: { status },
+      event: 'bulk_delete',
+      status,
+      isPurgeable: () => true,
+    };
+    return purgeUnderGuard(deps, scope, context);
+  };
 }
 
-async function purgeRecords(
-  { store, reads, clock }: PurgeDeps,
-  status: 'stale' | 'deletion_failed',
-  isPurgeable: (seen: StaleSandbox | FailedSandbox) => boolean,
-  action: string,
+async function purgeUnderGuard(
+  deps: PurgeDeps,
+  scope: Scope,
   context: CallContext,
   onProgress?: () => void,
 ): Promise<PurgeCounts> {
-  const counts: PurgeCounts = { deleted: 0, skipped: 0 };
+  const { action, args, status } = scope;
+  const guarded = await deps.guard.run(
+    { action, args, task: action, entity: status, generation: deps.clock.nowMs() },
+    () => purgeRecords(deps, scope, context, onProgress),
+    { signal: context.signal },
+  );
+  switch (guarded.outcome) {
+    case 'executed':
+      return guarded.result;
+    case 'later':
+      throw quotaExceeded(action, guarded.retryAfterSeconds);
+    case 'dry_run':
+      return {
+        deleted: 0,
+        skipped: 0,
+        dry_run_blocked: await countPurgeable(deps, scope, context, onProgress),
+      };
+    default:
+      return assertNever(guarded);
+  }
+}
+
+/** The records of the scope, one by one. */
+async function* purgeable(
+  { reads }: PurgeDeps,
+  { status, isPurgeable }: Scope,
+  context: CallContext,
+): AsyncGenerator<Purgeable, void, void> {
   const found = everywhere(reads.buckets, (place) => reads.byStatus({ status, ...place }, context.signal));
   for await (const seen of found) {
     if (seen.status !== 'stale' && seen.status !== 'deletion_failed') continue;
     if (!isPurgeable(seen)) continue;
     context.signal.throwIfAborted();
-    const isClaimed = seen.status === 'deletion_failed' && seen.cleanup.claimId !== undefined;
-    const next = purge(seen, clock.nowMs());
-    const event = eventOf(seen, next, action, context);
-    const written = !isClaimed && (await store.write({ seen, next, event }, context.signal));
+    yield seen;
+  }
+}
+
+const isClaimed = (seen: Purgeable): boolean =>
+  seen.status === 'deletion_failed' && seen.cleanup.claimId !== undefined;
+
+async function purgeRecords(
+  deps: PurgeDeps,
+  scope: Scope,
+  context: CallContext,
+  onProgress?: () => void,
+): Promise<PurgeCounts> {
+  const counts: PurgeCounts = { deleted: 0, skipped: 0 };
+  for await (const seen of purgeable(deps, scope, context)) {
+    const written = !isClaimed(seen) && (await purgeOne(deps, scope, seen, context));
     counts[written ? 'deleted' : 'skipped']++;
     onProgress?.();
   }
   return counts;
+}
+
+async function purgeOne(
+  { recordGuard, store, clock }: PurgeDeps,
+  { event: name }: Scope,
+  seen: Purgeable,
+  context: CallContext,
+): Promise<boolean> {
+  const action: IrreversibleAction = 'row_purge';
+  const { id, status, generation } = seen;
+  const guarded = await recordGuard.run(
+    { action, entity: id, generation, task: action, args: { sandbox_id: id, status, by: name } },
+    (signal) => {
+      const next = purge(seen, clock.nowMs());
+      return store.write({ seen, next, event: eventOf(seen, next, name, context) }, signal);
+    },
+    { signal: context.signal, logAs: (written) => (written ? 'executed' : undefined) },
+  );
+  return guarded.outcome === 'executed' && guarded.result;
+}
+
+async function countPurgeable(
+  deps: PurgeDeps,
+  scope: Scope,
+  context: CallContext,
+  onProgress?: () => void,
+): Promise<number> {
+  let count = 0;
+  for await (const seen of purgeable(deps, scope, context)) {
+    if (!isClaimed(seen)) count++;
+    onProgress?.();
+  }
+  return count;
 }

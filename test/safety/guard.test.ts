@@ -139,8 +139,10 @@ describe('the guard', () => {
 
   test('remembers a failure that the work has dealt with by itself as what it is', async () => {
     const { guard, dryRun, call } = trace();
-    const isFailure = (result: string) => result === 'destroyed';
-    expect(await guard.run(DELETE, call, { signal, isFailure })).toMatchObject({ outcome: 'executed' });
+    expect(await guard.run(DELETE, call, { signal, logAs: () => 'error' })).toMatchObject({
+      outcome: 'executed',
+    });
+    await guard.run(DELETE, call, { signal, logAs: () => undefined });
     expect(dryRun.log()).toMatchObject([{ status: 'error' }]);
   });
 

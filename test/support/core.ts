@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../src/clock.ts';
 import { type Core, type CoreOptions, composeCore } from '../../src/compose-core.ts';
+import { composeSafety, type Safety } from '../../src/compose-safety.ts';
+import { loadConfig } from '../../src/config.ts';
+import type { SafetyConfig } from '../../src/config-safety.ts';
 import { createSimulatedProvider, type SimulatedProvider } from '../../src/provider/simulated.ts';
 import { createStoreClient, type StoreClient, type StoreClientOptions } from '../../src/store/client.ts';
 import { openTable } from '../../src/store/table.ts';
@@ -67,6 +70,7 @@ export function createCountingClient(
 }
 
 export interface TestCore extends Core {
+  safety: Safety;
   client: StoreClient;
   calls: CallLog;
   clock: FakeClock;
@@ -81,7 +85,8 @@ export interface TestCore extends Core {
 /** A fresh table on an engine and a broker's core on it, with a simulated provider and a clock that stands still. */
 export async function startCore(
   endpoint: string,
-  options: Partial<CoreOptions> & { poolSize?: number; table?: string; clock?: FakeClock } = {},
+  options: Partial<CoreOptions> &
+    Partial<SafetyConfig> & { poolSize?: number; table?: string; clock?: FakeClock } = {},
 ): Promise<TestCore> {
   const table = options.table ?? uniqueTable();
   const { client, calls } = createCountingClient(endpoint, table);
@@ -91,10 +96,20 @@ export async function startCore(
   const backgroundErrors: { chore: string; error: unknown }[] = [];
   const buckets = options.buckets ?? 16;
   await openTable(client, { buckets, create: true }, AbortSignal.timeout(60_000));
+  const { dryRun, quotas } = loadConfig({});
+  const safety = composeSafety({
+    client,
+    clock,
+    newId: randomUUID,
+    alert: (alert) => alerts.push(alert),
+    dryRun: options.dryRun ?? dryRun,
+    quotas: { ...quotas, ...options.quotas },
+  });
   const core = composeCore({
     client,
     buckets,
     provider,
+    safety,
     clock,
     newId: randomUUID,
     replicaId: randomUUID(),
@@ -119,6 +134,7 @@ export async function startCore(
   calls.clear();
   return {
     ...core,
+    safety,
     client,
     calls,
     clock,

@@ -1,4 +1,5 @@
 import type { CoreOptions } from '../../src/compose-core.ts';
+import type { SafetyConfig } from '../../src/config-safety.ts';
 import { BrokerError, type ErrorCode } from '../../src/domain/errors.ts';
 import type { Description, Sandbox } from '../../src/domain/sandbox.ts';
 import { create } from '../../src/domain/transitions.ts';
@@ -8,7 +9,8 @@ import { context, type FakeClock, startCore, type TestCore } from './core.ts';
 import { closeAfterTest, setUp } from './csp-provider.ts';
 import { account, type FakeAccount, type FakeCsp } from './fake-csp.ts';
 
-type StartOptions = Partial<CoreOptions> & { poolSize?: number; table?: string; clock?: FakeClock };
+type StartOptions = Partial<CoreOptions> &
+  Partial<SafetyConfig> & { poolSize?: number; table?: string; clock?: FakeClock };
 
 /** `startCore` with fewer buckets to read, that closes itself after the test. */
 export async function coreOfTest(endpoint: string, options: StartOptions = {}): Promise<TestCore> {

@@ -1,0 +1,56 @@
+import type { Clock, NewId } from './clock.ts';
+import type { SafetyConfig } from './config-safety.ts';
+import type { Action, Resource } from './safety/action.ts';
+import { createAdapters } from './safety/adapters.ts';
+import { createDryRunLock } from './safety/dry-run.ts';
+import { createEffects } from './safety/effects.ts';
+import { createGovernor } from './safety/governor.ts';
+import { createGuard } from './safety/guard.ts';
+import { redaction } from './safety/redacted.ts';
+import type { StoreClient } from './store/client.ts';
+import { createEffectRecords } from './store/effects.ts';
+import { createQuotaStore } from './store/governor-quotas.ts';
+import type { RaiseAlert } from './usecases/alert.ts';
+
+export interface SafetyOptions extends SafetyConfig {
+  client: StoreClient;
+  clock: Clock;
+  newId: NewId;
+  alert: RaiseAlert;
+  /** Values that are masked wherever they turn up. */
+  secrets?: readonly string[];
+  metrics?: {
+    dryRunBlocked(action: Action): void;
+    governorDenied(resource: Resource): void;
+  };
+}
+
+export type Safety = ReturnType<typeof composeSafety>;
+
+/** What stands before everything that cannot be undone. */
+export function composeSafety({ client, clock, newId, alert, metrics, ...options }: SafetyOptions) {
+  const dryRun = createDryRunLock({
+    clock,
+    redact: redaction(options.secrets),
+    ...options.dryRun,
+    onBlocked: (action) => metrics?.dryRunBlocked(action),
+  });
+  const governor = createGovernor({
+    quotas: options.quotas,
+    store: createQuotaStore(client, clock),
+    clock,
+    alert,
+    onDenied: (resource) => metrics?.governorDenied(resource),
+  });
+  const effects = createEffects({ records: createEffectRecords(client, clock, newId) });
+  /** For work that has its effect records, breakers and retries further inside, or takes longer than an effect may. */
+  const guard = createGuard({ governor, dryRun });
+  return {
+    dryRun,
+    governor,
+    effects,
+    guard,
+    recordGuard: createGuard({ governor, dryRun, effects }),
+    adapters: createAdapters(guard),
+  };
+}
