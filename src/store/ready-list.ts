@@ -35,6 +35,8 @@ export interface ReadyList {
   readonly size: number;
   /** The last look at the whole pool found nothing free: likely still so, but no proof. */
   readonly believedEmpty: boolean;
+  /** What is kept besides the hints: those in use, spent generations, names swept for. Nothing of it stays for ever. */
+  readonly remembered: number;
 }
 
 const MIN_TARGET = 64;
@@ -50,6 +52,14 @@ interface SweepGate {
   running: Promise<Sweep> | undefined;
   waiting: number;
   startedAtMs: number;
+}
+
+interface BucketReading {
+  limit: number;
+  enough: number;
+  namePrefix?: string | undefined;
+  /** Ids that are not looked for. */
+  except?: Set<string> | undefined;
 }
 
 /** `onError` is told when a refill in the background fails; the next one tries again. */
@@ -91,8 +101,11 @@ export function createReadyList(
     return [own, shuffle(others)];
   }
 
-  /** Reads a bucket until it has `limit` usable ones, or at least one where the first page had none, or its end. */
-  async function readBucket(bucket: number, limit: number, namePrefix?: string) {
+  /** Reads a bucket, `limit` to a page, until it has `enough` that can be used, or to its end. */
+  async function readBucket(
+    bucket: number,
+    { limit, enough, namePrefix, except }: BucketReading,
+  ): Promise<{ found: AvailableSandbox[]; seen: number }> {
     const found: AvailableSandbox[] = [];
     let seen = 0;
     let after: Item | undefined;
@@ -101,10 +114,10 @@ export function createReadyList(
       for (const sandbox of page.sandboxes) {
         if (sandbox.status !== 'available') continue;
         seen++;
-        if (usable(sandbox)) found.push(sandbox);
+        if (usable(sandbox) && !except?.has(sandbox.id)) found.push(sandbox);
       }
       after = page.after;
-    } while (after && found.length === 0);
+    } while (after && found.length < enough);
     return { found: shuffle(found), seen };
   }
 
@@ -122,7 +135,9 @@ export function createReadyList(
       const wanted = gate.waiting - offered;
       if (wanted <= 0) return { startedAtMs, exhausted: false };
       const limit = Math.ceil((2 * wanted) / Math.max(1, group.length)) + 8;
-      const results = await Promise.all(group.map((bucket) => readBucket(bucket, limit, namePrefix)));
+      const results = await Promise.all(
+        group.map((bucket) => readBucket(bucket, { limit, enough: 1, namePrefix })),
+      );
       const found = results.flatMap((result) => result.found);
       seen += results.reduce((sum, result) => sum + result.seen, 0);
       // What is stolen beyond the need would only collide with its owner's callers.
@@ -135,12 +150,13 @@ export function createReadyList(
     return { startedAtMs, exhausted: seen === 0 };
   }
 
-  /** Up to `wanted` usable ones, the own buckets' at the end, where they are taken first. */
-  async function collect(wanted: number): Promise<AvailableSandbox[]> {
+  /** About `wanted` usable ones that are not among `except`, the own buckets' at the end, where they are taken first. */
+  async function collect(wanted: number, except?: Set<string>): Promise<AvailableSandbox[]> {
     const found: AvailableSandbox[] = [];
     for (const bucket of bucketGroups().flatMap((group) => shuffle(group))) {
-      if (found.length >= wanted) break;
-      found.push(...(await readBucket(bucket, wanted - found.length)).found);
+      const missing = wanted - found.length;
+      if (missing <= 0) break;
+      found.push(...(await readBucket(bucket, { limit: missing, enough: missing, except })).found);
     }
     runsShort = found.length < wanted;
     return found.reverse();
@@ -149,7 +165,7 @@ export function createReadyList(
   function refillInBackground(): void {
     if (refilling) return;
     refilling = true;
-    collect(target() - hints.length)
+    collect(target() - hints.length, new Set(hints.map((hint) => hint.id)))
       .then((found) => offer(found, 'last'))
       .catch(onError)
       .finally(() => {
@@ -168,7 +184,8 @@ export function createReadyList(
   /** Keeps the gap between a prefix's sweeps, and no gate for ever. */
   function forgetGateLater(name: string, gate: SweepGate): void {
     const timer = setTimeout(() => {
-      if (gate.waiting === 0) gates.delete(name);
+      // By now the name may have a gate of its own again, and callers behind it.
+      if (gate.waiting === 0 && gates.get(name) === gate) gates.delete(name);
     }, GATE_MEMORY_MS);
     timer.unref();
   }
@@ -180,6 +197,10 @@ export function createReadyList(
 
     get believedEmpty() {
       return believedEmpty;
+    },
+
+    get remembered() {
+      return inFlight.size + spent.size + gates.size;
     },
 
     take(namePrefix) {
