@@ -1,5 +1,6 @@
 import type { Clock, NewId } from './clock.ts';
 import type { Core } from './compose-core.ts';
+import type { Safety } from './compose-safety.ts';
 import type { Config } from './config.ts';
 import { createHeartbeat } from './loops/heartbeat.ts';
 import { createLoop, type LoopOptions, type RunReport } from './loops/loop.ts';
@@ -22,6 +23,7 @@ const TTL_SWEEP_INTERVAL_MS = 3_600_000;
 interface LoopsOptions {
   config: Config;
   core: Core;
+  safety: Pick<Safety, 'governor'>;
   client: StoreClient;
   clock: Clock;
   newId: NewId;
@@ -31,7 +33,9 @@ interface LoopsOptions {
 }
 
 /** The loops of DESIGN §6 and the replica's own chores, wired to logs and metrics; nothing runs before `start()`. */
-export function composeLoops({ config, core, client, clock, newId, logger, metrics, alert }: LoopsOptions) {
+export function composeLoops(options: LoopsOptions) {
+  const { config, core, client, clock, newId, logger, metrics, alert } = options;
+  const { governor } = options.safety;
   let known: PoolCounts | undefined;
   const learn = (counts: PoolCounts | undefined) => {
     if (!counts || (known && counts.asOfMs < known.asOfMs)) return;
@@ -124,6 +128,7 @@ export function composeLoops({ config, core, client, clock, newId, logger, metri
   };
   const chores = [
     createTicker(BEAT_INTERVAL_MS, beat, onChoreError('replica_beat')),
+    createTicker(BEAT_INTERVAL_MS, (signal) => governor.refresh(signal), onChoreError('governor_refresh')),
     createTicker(REFRESH_INTERVAL_MS, () => core.readyList.refresh(), onChoreError('refresh')),
   ];
   if (config.store.kind === 'embedded') {
@@ -152,6 +157,7 @@ export function composeLoops({ config, core, client, clock, newId, logger, metri
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
     async prepare() {
       await beat(AbortSignal.timeout(BEAT_INTERVAL_MS));
+      await governor.refresh(AbortSignal.timeout(BEAT_INTERVAL_MS));
       await core.readyList.refresh();
     },
     start() {

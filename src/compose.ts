@@ -79,7 +79,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       { action: 'start', version: VERSION, replica: replicaId, config: describeConfig(config) },
       'starting',
     );
-    warnOfDevelopmentSettings(config, logger);
+    warnOfSettings(config, logger);
 
     const engine = await startEmbeddedEngine(config, logger);
     if (engine) toStop.push({ step: 'end the engine', stop: () => engine.stop() });
@@ -96,6 +96,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       newId,
       alert,
       secrets: configSecrets(config),
+      metrics,
       dryRun: config.dryRun,
       quotas: config.quotas,
     });
@@ -126,7 +127,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
           'a chore failed and will be tried again',
         ),
     });
-    const loops = composeLoops({ config, core, client, clock, newId, logger, metrics, alert });
+    const loops = composeLoops({ config, core, safety, client, clock, newId, logger, metrics, alert });
     const app = buildApp({
       useCases: { ...core.useCases, poolStats: loops.poolStats },
       runs: loops.runs,
@@ -258,7 +259,13 @@ function composeReadiness(isShuttingDown: () => boolean, client: StoreClient) {
   };
 }
 
-function warnOfDevelopmentSettings(config: Config, logger: Logger): void {
+function warnOfSettings(config: Config, logger: Logger): void {
+  if (config.dryRun.enabled) {
+    logger.warn(
+      { action: 'start', dry_run: true, dry_run_strict: config.dryRun.strict },
+      'dry run: nothing that cannot be undone is done; sandboxes that are given back stay as they are',
+    );
+  }
   if (config.provider.kind === 'simulated') {
     logger.warn(
       { action: 'start', pool_size: config.provider.poolSize },

@@ -1,6 +1,7 @@
 import { type Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
+import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
 import { createInstruments } from './instruments.ts';
 import {
   ALERT_SEVERITIES,
@@ -44,6 +45,10 @@ export interface Metrics {
   ): void;
   setPoolCounts(pool: { counts: Readonly<Record<PoolStatus, number>>; total: number; asOfMs: number }): void;
   rateLimited(): void;
+  /** An irreversible action that a dry run held back. */
+  dryRunBlocked(action: Action): void;
+  /** Something whose quota was used up. */
+  governorDenied(resource: Resource): void;
   alert(task: string, severity: AlertSeverity): void;
   /** What a scrape gets: last known values, nothing is waited for. */
   text(): Promise<{ contentType: string; body: string }>;
@@ -125,6 +130,15 @@ export function createMetrics(clock: Clock): Metrics {
   );
   const rateLimited = counter('broker_rate_limited_total', 'Requests refused by the rate limit');
 
+  const dryRunBlocked = counter(
+    'broker_dry_run_blocked_total',
+    'Irreversible actions that a dry run held back',
+    { action: IRREVERSIBLE_ACTIONS },
+  );
+  const governorDenied = counter('broker_governor_denied_total', 'Uses refused by the governor', {
+    resource: RESOURCES,
+  });
+
   const storeLabels = { operation: STORE_OPERATIONS, outcome: STORE_OUTCOMES };
   const storeCalls = counter('broker_store_calls_total', 'Calls to the store, retries included', storeLabels);
   const storeSeconds = histogram(
@@ -190,6 +204,8 @@ export function createMetrics(clock: Clock): Metrics {
       countedAtMs = asOfMs;
     },
     rateLimited: () => rateLimited.inc(),
+    dryRunBlocked: (action) => dryRunBlocked.inc({ action }),
+    governorDenied: (resource) => governorDenied.inc({ resource }),
     alert: (task, severity) => alerts.inc({ task, severity }),
     async text() {
       countsAge.set(Math.max(0, clock.nowMs() - countedAtMs) / 1000);
