@@ -2,10 +2,9 @@ import type { Clock, NewId } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
 import { ProviderError } from '../provider/provider.ts';
 import type { Turn, Turns } from '../store/turns.ts';
-import { pause } from '../time-limit.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { CallContext } from '../usecases/context.ts';
-import type { Heartbeat } from './heartbeat.ts';
+import { type Heartbeat, restBeating } from './heartbeat.ts';
 import type { RunCounts, RunNow } from './run.ts';
 
 /** How a run ended. `skipped`: another replica has the turn, or served the interval already. */
@@ -37,6 +36,8 @@ export interface LoopDeps {
   clock: Clock;
   newId: NewId;
   heartbeat: Heartbeat;
+  /** How often a resting loop gives a sign of life, milliseconds. */
+  heartbeatEveryMs?: number;
   report: (report: RunReport) => void;
   alert: RaiseAlert;
   /** Runs `work` with these ids as the correlation of all it logs and calls. */
@@ -54,6 +55,7 @@ export interface Loop<Options> {
 }
 
 const TURN_TTL_MS = 30_000;
+const HEARTBEAT_EVERY_MS = 10_000;
 /** The part of an interval after which another replica may run; the rest is for the timers' jitter. */
 const SERVED_PART = 0.9;
 
@@ -178,7 +180,8 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     for (let first = true; !signal.aborted; first = false) {
       await tick(!first);
       const jitter = 0.9 + Math.random() * 0.2;
-      await pause(loop.intervalMs * jitter, signal);
+      const everyMs = deps.heartbeatEveryMs ?? HEARTBEAT_EVERY_MS;
+      await restBeating(loop.intervalMs * jitter, { heartbeat: deps.heartbeat, everyMs, signal });
     }
   }
 
@@ -189,12 +192,14 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     start() {
       if (ticking !== undefined) return;
       stopping = new AbortController();
+      deps.heartbeat.begin();
       ticking = tickForever(stopping.signal);
     },
 
     async stop() {
       stopping.abort(new Error('the broker is shutting down'));
       await Promise.allSettled([ticking, ...running]);
+      deps.heartbeat.end();
       ticking = undefined;
     },
 

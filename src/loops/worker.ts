@@ -173,6 +173,7 @@ export function createWorker(deps: WorkerDeps): Worker {
     start() {
       if (working !== undefined) return;
       stopping = new AbortController();
+      heartbeat.begin();
       working = workForever(stopping.signal);
     },
     async stop() {
@@ -180,6 +181,7 @@ export function createWorker(deps: WorkerDeps): Worker {
       await working;
       await Promise.all(running.values());
       working = undefined;
+      heartbeat.end();
     },
     announce() {
       setTotals(totals.pending + 1, totals.completed);

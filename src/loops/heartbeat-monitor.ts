@@ -1,0 +1,87 @@
+import type { Clock } from '../clock.ts';
+import type { RaiseAlert } from '../usecases/alert.ts';
+import type { Heartbeat } from './heartbeat.ts';
+
+/** What is known of one loop's life. */
+export interface HeartbeatReport {
+  isRunning: boolean;
+  /** Running, and heard of within the time-out. What was never started is not healthy. */
+  isHealthy: boolean;
+  /** Epoch milliseconds; undefined before the first beat. */
+  lastHeartbeatMs: number | undefined;
+  secondsSinceHeartbeat: number | undefined;
+  /** How often the monitor has looked at it. */
+  totalChecks: number;
+}
+
+export interface HeartbeatMonitor {
+  watch(name: string, heartbeat: Heartbeat): void;
+  /** Looks at every heartbeat once; alerts when one that was healthy no longer is, and when it is back. */
+  check(): void;
+  /** As of now, by name. */
+  report(): Record<string, HeartbeatReport>;
+}
+
+export interface HeartbeatMonitorOptions {
+  clock: Clock;
+  /** Silence for longer than this is a hang, milliseconds, > 0. */
+  timeoutMs: number;
+  alert: RaiseAlert;
+  /** Told the age of each heartbeat at each look, seconds. */
+  onAge: (name: string, seconds: number) => void;
+}
+
+/** Throws `RangeError` for a time-out that is not > 0. */
+export function createHeartbeatMonitor(options: HeartbeatMonitorOptions): HeartbeatMonitor {
+  const { clock, timeoutMs, alert, onAge } = options;
+  if (!(timeoutMs > 0)) throw new RangeError(`timeoutMs must be > 0, not ${timeoutMs}`);
+  const watched = new Map<string, { heartbeat: Heartbeat; totalChecks: number; isHung: boolean }>();
+
+  const isHealthy = (heartbeat: Heartbeat): boolean => {
+    const ageMs = heartbeat.ageMs();
+    return heartbeat.isRunning && ageMs !== undefined && ageMs <= timeoutMs;
+  };
+
+  return {
+    watch(name, heartbeat) {
+      watched.set(name, { heartbeat, totalChecks: 0, isHung: false });
+    },
+
+    check() {
+      for (const [name, entry] of watched) {
+        const { heartbeat } = entry;
+        entry.totalChecks++;
+        const ageMs = heartbeat.ageMs();
+        if (ageMs !== undefined) onAge(name, ageMs / 1000);
+        const isHung = heartbeat.isRunning && !isHealthy(heartbeat);
+        if (isHung !== entry.isHung) {
+          entry.isHung = isHung;
+          alert({
+            task: name,
+            reason: isHung ? 'heartbeat_hung' : 'heartbeat_back',
+            severity: isHung ? 'error' : 'info',
+            context: { seconds_since_heartbeat: toSeconds(ageMs), timeout_seconds: timeoutMs / 1000 },
+          });
+        }
+      }
+    },
+
+    report() {
+      const reports = [...watched].map(([name, { heartbeat, totalChecks }]) => {
+        const ageMs = heartbeat.ageMs();
+        const report: HeartbeatReport = {
+          isRunning: heartbeat.isRunning,
+          isHealthy: isHealthy(heartbeat),
+          lastHeartbeatMs: ageMs === undefined ? undefined : Math.round(clock.nowMs() - ageMs),
+          secondsSinceHeartbeat: toSeconds(ageMs),
+          totalChecks,
+        };
+        return [name, report] as const;
+      });
+      return Object.fromEntries(reports);
+    },
+  };
+}
+
+const toSeconds = (ms: number | undefined): number | undefined =>
+  ms === undefined ? undefined : Math.round(ms) / 1000;
