@@ -42,6 +42,8 @@ export interface StoreClientOptions {
   totalTimeoutMs?: number;
   /** Told about every call that was sent, retries included. `outcome` is `success` or an error's name. */
   observe?: (operation: string, outcome: string, seconds: number) => void;
+  /** Told that a call's attempt (1, 2, …) failed and that another follows after `waitMs`. */
+  onRetry?: ((operation: string, attempt: number, error: unknown, waitMs: number) => void) | undefined;
 }
 
 /** The table as the store's modules see it: typed calls, translated errors, bounded time. */
@@ -138,6 +140,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
       return await retryUnavailable(
         () => untilAborted(limit(attempt<T>, operation, send, overall.signal), overall.signal),
         overall.signal,
+        (...retry) => options.onRetry?.(operation, ...retry),
       );
     } catch (error) {
       throw translate(error, overall.signal);

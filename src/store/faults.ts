@@ -6,11 +6,15 @@ import {
   TransactionConflictException,
 } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
+import { backoffDelayMs } from '../domain/backoff.ts';
 import { ConditionFailedError, StoreUnavailableError, TransactionCancelledError } from './errors.ts';
 
-/** Retries after the first attempt, and the first delay; each further one is twice as long, times [0.5, 1.5). */
+/** Retries after the first attempt, and the waits before them. The SDK itself retries nothing. */
 const RETRIES = 3;
-const BASE_DELAY_MS = 50;
+const BACKOFF = { baseMs: 50, maxMs: 1_000, multiplier: 2 };
+
+/** Told that an attempt (1, 2, …) failed and that another follows after `waitMs`. */
+export type OnRetry = (attempt: number, error: unknown, waitMs: number) => void;
 
 const THROTTLES = new Set([
   'ThrottlingException',
@@ -40,14 +44,20 @@ const NETWORK = new Set([
  * Runs `attempt` and runs it again, a bounded number of times, while the store is throttling or out of reach.
  * Stops early when `signal` fires. Anything else is thrown at once, as it is.
  */
-export async function retryUnavailable<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+export async function retryUnavailable<T>(
+  attempt: () => Promise<T>,
+  signal?: AbortSignal,
+  onRetry?: OnRetry,
+): Promise<T> {
   for (let retry = 0; ; retry++) {
     try {
       return await attempt();
     } catch (error) {
       if (retry === RETRIES || signal?.aborted || !isUnavailable(error)) throw error;
+      const waitMs = backoffDelayMs(BACKOFF, retry, Math.random());
+      onRetry?.(retry + 1, error, waitMs);
+      await delay(waitMs, undefined, signal ? { signal } : {});
     }
-    await delay(BASE_DELAY_MS * 2 ** retry * (0.5 + Math.random()), undefined, signal ? { signal } : {});
   }
 }
 
