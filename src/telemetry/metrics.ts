@@ -1,13 +1,17 @@
-import { type Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
+import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
 import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
-import { createInstruments } from './instruments.ts';
+import { type CardinalityReport, createCardinalityGuard } from './cardinality-guard.ts';
+import { createInstruments, type GuardedCounter } from './instruments.ts';
 import {
   ALERT_SEVERITIES,
   ALLOCATION_OUTCOMES,
   type AlertSeverity,
   type AllocationOutcome,
+  BREAKERS,
+  type BreakerName,
   LOOPS,
   type Loop,
   MARK_OUTCOMES,
@@ -16,6 +20,8 @@ import {
   OTHER,
   PROVIDER_OPERATIONS,
   PROVIDER_OUTCOMES,
+  RETRY_BUCKETS,
+  type RetryBucket,
   RUN_OUTCOMES,
   type RunOutcome,
   STORE_OPERATIONS,
@@ -49,11 +55,17 @@ export interface Metrics {
   dryRunBlocked(action: Action): void;
   /** Something whose quota was used up. */
   governorDenied(resource: Resource): void;
+  /** A task is over that was tried so often. */
+  retryEnded(attempts: RetryBucket): void;
+  circuitState(name: BreakerName, state: BreakerState): void;
   alert(task: string, severity: AlertSeverity): void;
+  /** What the guard over the number of series has seen. */
+  cardinality(): CardinalityReport;
   /** What a scrape gets: last known values, nothing is waited for. */
   text(): Promise<{ contentType: string; body: string }>;
 }
 
+const VIOLATIONS = 'broker_metrics_cardinality_violations_total';
 const ALLOCATION_BUCKETS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1];
 const REQUEST_BUCKETS = [0.001, 0.005, ...ALLOCATION_BUCKETS, 2.5, 5, 10, 30];
 const STORE_BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 3];
@@ -70,7 +82,18 @@ const UNTYPED =
 /** The broker's metrics on a registry of their own; `clock` dates the pool's counts and the loops' successes. */
 export function createMetrics(clock: Clock): Metrics {
   const registry = new Registry();
-  const { counter, gauge, histogram } = createInstruments(registry);
+  const guard = createCardinalityGuard({
+    onViolation(metric) {
+      // The count of violations is one series per metric, and there are fewer of those than a label may have values.
+      if (metric !== VIOLATIONS) violations.inc({ metric });
+    },
+  });
+  const { counter, gauge, histogram } = createInstruments(registry, guard);
+  const violations: GuardedCounter<'metric'> = counter(
+    VIOLATIONS,
+    'Labels refused, and values counted as other, to keep the number of series bounded',
+    { metric: [] },
+  );
   collectDefaultMetrics({ register: registry });
 
   const allocations = counter('broker_allocate_total', 'Answers to allocations', {
@@ -92,12 +115,12 @@ export function createMetrics(clock: Clock): Metrics {
     outcome: MARK_OUTCOMES,
   });
 
-  const runs: Partial<Record<Loop, Counter<'outcome'>>> = {
+  const runs: Partial<Record<Loop, GuardedCounter<'outcome'>>> = {
     sync: counter('broker_sync_total', "Reads of the provider's inventory", { outcome: RUN_OUTCOMES }),
     cleanup: counter('broker_cleanup_total', 'Cleanups of returned sandboxes', { outcome: RUN_OUTCOMES }),
     expiry: counter('broker_expiry_total', 'Searches for expired leases', { outcome: RUN_OUTCOMES }),
   };
-  const runCounts: Partial<Record<Loop, Record<string, Counter>>> = {
+  const runCounts: Partial<Record<Loop, Record<string, GuardedCounter<never>>>> = {
     sync: {
       synced: counter('broker_sync_sandboxes_synced_total', 'Sandboxes found in the inventory by syncs'),
       stale: counter('broker_sync_sandboxes_stale_total', 'Sandboxes marked stale by syncs'),
@@ -158,6 +181,13 @@ export function createMetrics(clock: Clock): Metrics {
 
   const alerts = counter('broker_alerts_total', 'Alerts raised', { task: LOOPS, severity: ALERT_SEVERITIES });
 
+  const retries = counter('broker_retry_attempts_total', 'Tasks that are over, by their attempts', {
+    bucket: RETRY_BUCKETS,
+  });
+  const circuits = gauge('broker_circuit_state', 'Circuit breakers: 0 closed, 1 open, 2 half-open', {
+    name: BREAKERS,
+  });
+
   const poolTotal = gauge('broker_pool_total', 'Sandboxes in the pool, whatever their status');
   const pool = POOL_STATUSES.map((status) => ({
     status,
@@ -171,13 +201,13 @@ export function createMetrics(clock: Clock): Metrics {
     allocation(outcome, seconds, lost) {
       allocations.inc({ outcome });
       allocationSeconds.observe({ outcome }, seconds);
-      for (const each of conflicts) each.inc(lost);
-      if (outcome === 'idempotent') for (const each of idempotentHits) each.inc();
+      for (const each of conflicts) each.inc({}, lost);
+      if (outcome === 'idempotent') for (const each of idempotentHits) each.inc({});
     },
     marked: (outcome) => marks.inc({ outcome }),
     loopRun(loop, outcome, seconds, counts) {
       runs[loop]?.inc({ outcome });
-      for (const [name, total] of Object.entries(runCounts[loop] ?? {})) total.inc(counts[name] ?? 0);
+      for (const [name, total] of Object.entries(runCounts[loop] ?? {})) total.inc({}, counts[name] ?? 0);
       if (outcome === 'skipped') return;
       runSeconds.observe({ loop }, seconds);
       if (outcome === 'success') lastSuccess.set({ loop }, clock.nowMs() / 1000);
@@ -199,16 +229,19 @@ export function createMetrics(clock: Clock): Metrics {
       providerSeconds.observe({ operation, outcome }, seconds);
     },
     setPoolCounts({ counts, total, asOfMs }) {
-      for (const { status, count } of pool) count.set(counts[status]);
-      poolTotal.set(total);
+      for (const { status, count } of pool) count.set({}, counts[status]);
+      poolTotal.set({}, total);
       countedAtMs = asOfMs;
     },
-    rateLimited: () => rateLimited.inc(),
+    rateLimited: () => rateLimited.inc({}),
     dryRunBlocked: (action) => dryRunBlocked.inc({ action }),
     governorDenied: (resource) => governorDenied.inc({ resource }),
+    retryEnded: (bucket) => retries.inc({ bucket }),
+    circuitState: (name, state) => circuits.set({ name }, BREAKER_STATES.indexOf(state)),
     alert: (task, severity) => alerts.inc({ task, severity }),
+    cardinality: guard.report,
     async text() {
-      countsAge.set(Math.max(0, clock.nowMs() - countedAtMs) / 1000);
+      countsAge.set({}, Math.max(0, clock.nowMs() - countedAtMs) / 1000);
       const body = await registry.metrics();
       return { contentType: registry.contentType, body: body.replace(UNTYPED, '# TYPE $1 untyped') };
     },
