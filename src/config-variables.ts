@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RESILIENCE_VARIABLES } from './config-resilience.ts';
 import { SAFETY_VARIABLES } from './config-safety.ts';
 import {
   fraction,
@@ -186,6 +187,7 @@ export const VARIABLES = {
   ),
 
   ...SAFETY_VARIABLES,
+  ...RESILIENCE_VARIABLES,
 
   SHUTDOWN_DRAIN_MS: optional(
     whole(0, 600_000),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type ResilienceConfig, readResilience } from './config-resilience.ts';
 import { readSafety, type SafetyConfig } from './config-safety.ts';
 import { chooseStore, maskUrl, refuseStoreInProduction, type StoreConfig } from './config-store.ts';
 import { FACTS } from './config-values.ts';
@@ -9,7 +10,7 @@ export type ProviderConfig =
   | { kind: 'simulated'; poolSize: number };
 
 /** Everything the environment decides, parsed and frozen. */
-export interface Config extends SafetyConfig {
+export interface Config extends SafetyConfig, ResilienceConfig {
   environment: 'development' | 'test' | 'production';
   host: string;
   /** 0: any free port. */
@@ -78,6 +79,7 @@ export function loadConfig(env: Environment): Config {
   const { values, bad } = parseValues(given);
   const { store, problems } = chooseStore(values);
   const provider = chooseProvider(values, problems);
+  const resilience = readResilience(values, problems);
   const production = values.NODE_ENV === 'production';
   const shutdownDrainMs = values.SHUTDOWN_DRAIN_MS ?? (production ? 5000 : 0);
   if (shutdownDrainMs >= values.SHUTDOWN_TIMEOUT_MS) {
@@ -117,6 +119,7 @@ export function loadConfig(env: Environment): Config {
     trustProxy: values.TRUST_PROXY,
     corsAllowedOrigins: values.CORS_ALLOWED_ORIGINS ?? [],
     ...readSafety(values),
+    ...resilience,
     shutdownDrainMs,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
   });
