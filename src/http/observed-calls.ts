@@ -16,6 +16,7 @@ const ALLOCATION_REFUSALS: Partial<Record<ErrorCode, AllocationOutcome>> = {
   NO_SANDBOXES_AVAILABLE: 'no_sandboxes',
   IDEMPOTENCY_KEY_REUSED: 'conflict_key',
   BUSY: 'busy',
+  QUOTA_EXCEEDED: 'busy',
 };
 
 const MARK_REFUSALS: Partial<Record<ErrorCode, MarkOutcome>> = {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { assertNever, ERROR_CODES } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
 import { SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
+import { IRREVERSIBLE_ACTIONS } from '../safety/action.ts';
 
 const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
 
@@ -114,11 +115,20 @@ export const statsSchema = z
   })
   .meta({ id: 'PoolStats', description: 'The last known counts of the pool.' });
 
-export const runSchema = z.looseObject({ status: z.literal('completed'), duration_ms: z.number() }).meta({
-  id: 'Run',
-  description: 'A run that has ended, with the counts of what it did.',
-  additionalProperties: { type: 'number' },
-});
+export const runSchema = z
+  .looseObject({
+    status: z.literal('completed'),
+    duration_ms: z.number(),
+    dry_run: z.literal(true).optional().describe('Nothing that cannot be undone was done.'),
+    action: z.enum(IRREVERSIBLE_ACTIONS).optional().describe('What the dry run held back.'),
+    result: z.null().optional().describe('There is none of a dry run.'),
+    dry_run_blocked: z.int().optional().describe('How often the dry run held it back.'),
+  })
+  .meta({
+    id: 'Run',
+    description: 'A run that has ended, with the counts of what it did.',
+    additionalProperties: { type: 'number' },
+  });
 
 const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
 

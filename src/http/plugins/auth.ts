@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { onRequestHookHandler } from 'fastify';
+import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import { BrokerError } from '../../domain/errors.ts';
 import { clientKey } from '../client-address.ts';
@@ -7,6 +7,13 @@ import { createLimiter } from '../token-bucket.ts';
 import { MAX_ADDRESSES } from './rate-limit.ts';
 
 export type Role = 'track' | 'admin';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whose token it came with, by its place among the configured ones; undefined where none is needed. */
+    caller: { role: Role; name: string } | undefined;
+  }
+}
 
 export interface AuthOptions {
   /** The tokens of each role; several, so that one can be replaced while the other still works. */
@@ -39,19 +46,22 @@ export function createAuth({ tokens, clock, metrics }: AuthOptions): (role: Role
   const roles: Role[] = ['track', 'admin'];
   const known = roles.flatMap((role) => {
     if (tokens[role].length === 0) throw new RangeError(`no token for the role ${role}`);
-    return tokens[role].map((token) => ({ role, digest: sha256(token) }));
+    return tokens[role].map((token, index) => ({
+      caller: { role, name: `${role}-${index + 1}` },
+      digest: sha256(token),
+    }));
   });
   const takeFailure = createLimiter(FAILED_LOGINS, clock);
 
-  function roleOf(token: Buffer): Role | undefined {
+  function callerOf(token: Buffer): FastifyRequest['caller'] {
     const digest = sha256(token);
-    let role: Role | undefined;
+    let caller: FastifyRequest['caller'];
     // Every token is compared, the found one's successors too: the time taken tells neither how much of a token was
     // right nor which one it was. Digests have one length, which timingSafeEqual asks for.
     for (const candidate of known) {
-      if (timingSafeEqual(candidate.digest, digest)) role = candidate.role;
+      if (timingSafeEqual(candidate.digest, digest)) caller = candidate.caller;
     }
-    return role;
+    return caller;
   }
 
   return (required) => (request, _reply, done) => {
@@ -59,9 +69,12 @@ export function createAuth({ tokens, clock, metrics }: AuthOptions): (role: Role
     if (token === undefined) {
       throw new BrokerError('UNAUTHORIZED', 'A token is needed: Authorization: Bearer <token>.');
     }
-    const role = roleOf(token);
-    if (role === required) return done();
-    if (role !== undefined) {
+    const caller = callerOf(token);
+    if (caller?.role === required) {
+      request.caller = caller;
+      return done();
+    }
+    if (caller !== undefined) {
       throw new BrokerError('FORBIDDEN', `A token of the role ${required} is needed here.`);
     }
     // Counted only now: a right token passes whatever others behind the same address have tried. A lab of a thousand

@@ -104,7 +104,7 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
     app.route({
       method: 'POST',
       url: '/v1/admin/bulk-delete',
-      config: { errors: ['BUSY', 'STORE_UNAVAILABLE'] },
+      config: { errors: ['BUSY', 'STORE_UNAVAILABLE'], irreversible: 'bulk_delete' },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'bulkDelete',
@@ -116,8 +116,8 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
       },
       handler: async (request) => {
         const startedAtMs = performance.now();
-        const { deleted, skipped } = await useCases.bulkDelete(request.query, callContext(request, 'admin'));
-        return runRecord({ deleted, skipped }, performance.now() - startedAtMs);
+        const counts = await useCases.bulkDelete(request.query, callContext(request, 'admin'));
+        return runRecord({ ...counts }, performance.now() - startedAtMs);
       },
     });
 
