@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { sandboxKey } from '../../src/store/keys.ts';
 import { context, type TestCore } from '../support/core.ts';
 import {
@@ -110,52 +110,55 @@ describeOnEngines('cleaning up', ({ endpoint }) => {
   });
 
   it.each([
-    ['server_error', { kind: 'respond', status: 500 }],
-    ['rejected', { kind: 'respond', status: 403 }],
-    ['bad_response', { kind: 'html' }],
-    ['network', { kind: 'lost' }],
-  ] as const)('%s: tries again later, each time twice as late, and parks it at last', async (kind, fault) => {
-    const { core, csp, ids } = await startWithUsed(endpoint, 1);
-    const [id = ''] = ids;
-    csp.faults.add('delete', fault, { times: 3 });
+    ['server_error', { kind: 'respond', status: 500 }, 0],
+    ['rejected', { kind: 'respond', status: 403 }, 0.25],
+    ['bad_response', { kind: 'html' }, 0.5],
+    ['network', { kind: 'lost' }, 0.75],
+  ] as const)(
+    '%s: tries again later, each time twice as late, and parks it at last',
+    async (kind, fault, jitter) => {
+      const random = vi.spyOn(Math, 'random').mockReturnValue(jitter);
+      closeAfterTest(async () => random.mockRestore());
+      const { core, csp, ids } = await startWithUsed(endpoint, 1);
+      const [id = ''] = ids;
+      csp.faults.add('delete', fault, { times: 3 });
 
-    for (const [retries, waitSeconds] of [
-      [1, 60],
-      [2, 120],
-    ] as const) {
-      expect(await cleanUp(core)).toEqual({ ...NOTHING, due: 1, failed: 1 });
-      expect(await recordOf(core, id)).toMatchObject({
-        status: 'deletion_failed',
-        cleanup: { retries, attempts: retries, lastError: kind },
-      });
-      const dueMs = (await dueMsOf(core, id)) ?? 0;
-      const waitMs = dueMs - core.clock.nowMs();
-      expect(waitMs).toBeGreaterThanOrEqual(waitSeconds * 500);
-      expect(waitMs).toBeLessThanOrEqual(waitSeconds * 1500);
-      core.clock.set(dueMs - 1);
+      for (const [retries, waitSeconds] of [
+        [1, 60],
+        [2, 120],
+      ] as const) {
+        expect(await cleanUp(core)).toEqual({ ...NOTHING, due: 1, failed: 1 });
+        expect(await recordOf(core, id)).toMatchObject({
+          status: 'deletion_failed',
+          cleanup: { retries, attempts: retries, lastError: kind },
+        });
+        const dueMs = (await dueMsOf(core, id)) ?? 0;
+        expect(dueMs - core.clock.nowMs()).toBe(waitSeconds * 1000 * (0.5 + jitter));
+        core.clock.set(dueMs - 1);
+        expect(await cleanUp(core)).toEqual(NOTHING);
+        core.clock.set(dueMs);
+      }
+      expect(core.alerts).toEqual([]);
+      expect(await cleanUp(core)).toEqual({ ...NOTHING, due: 1, failed: 1, parked: 1 });
+      expect(core.alerts).toEqual([
+        {
+          task: 'cleanup',
+          reason: 'deletion_parked',
+          severity: 'error',
+          context: { sandbox_id: id, attempts: 3, last_error: kind },
+        },
+      ]);
+      expect(await dueMsOf(core, id)).toBeUndefined();
+      core.clock.advanceSeconds(30 * 24 * HOUR_SECONDS);
       expect(await cleanUp(core)).toEqual(NOTHING);
-      core.clock.set(dueMs);
-    }
-    expect(core.alerts).toEqual([]);
-    expect(await cleanUp(core)).toEqual({ ...NOTHING, due: 1, failed: 1, parked: 1 });
-    expect(core.alerts).toEqual([
-      {
-        task: 'cleanup',
-        reason: 'deletion_parked',
-        severity: 'error',
-        context: { sandbox_id: id, attempts: 3, last_error: kind },
-      },
-    ]);
-    expect(await dueMsOf(core, id)).toBeUndefined();
-    core.clock.advanceSeconds(30 * 24 * HOUR_SECONDS);
-    expect(await cleanUp(core)).toEqual(NOTHING);
-    expect(csp.calls.filter((call) => call.operation === 'delete')).toHaveLength(3);
+      expect(csp.calls.filter((call) => call.operation === 'delete')).toHaveLength(3);
 
-    const retried = await core.useCases.retryDeletion(id, context('admin'));
-    expect(retried).toMatchObject({ status: 'pending_deletion', cleanup: { attempts: 0, retries: 0 } });
-    expect(await cleanUp(core)).toEqual({ ...NOTHING, due: 1, deleted: 1 });
-    expect((await recordOf(core, id)).status).toBe('deleted');
-  });
+      const retried = await core.useCases.retryDeletion(id, context('admin'));
+      expect(retried).toMatchObject({ status: 'pending_deletion', cleanup: { attempts: 0, retries: 0 } });
+      expect(await cleanUp(core)).toEqual({ ...NOTHING, due: 1, deleted: 1 });
+      expect((await recordOf(core, id)).status).toBe('deleted');
+    },
+  );
 
   it('one poisoned sandbox never blocks the others, nor do many', async () => {
     const { core, csp, used } = await startWithUsed(endpoint, 8, { cleanupConcurrency: 2 });
@@ -277,7 +280,7 @@ describeOnEngines('cleaners at once', ({ endpoint }) => {
       injectFaults(replica.client).next('PutItem', claims.fault, { times: ids.length });
     }
     const runs = [cleanUp(core), cleanUp(other)];
-    await until(() => claims.waiting === 2 * ids.length, { timeoutMs: 5_000, what: 'both set out' });
+    await until(() => claims.waiting === 2 * ids.length, { timeoutMs: 10_000, what: 'both set out' });
     claims.release();
 
     const counts = await Promise.all(runs);
@@ -330,6 +333,28 @@ describeOnEngines('cleaners at once', ({ endpoint }) => {
       reason: 'already_gone',
       cleanup: { attempts: 2, retries: 0 },
     });
+  });
+
+  it('a cleaner that comes back while its successor is at work leaves the record to that one', async () => {
+    const { core, csp, ids } = await startWithUsed(endpoint, 1);
+    const other = await replicaOfTest(core);
+    const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    csp.faults.add('delete', { kind: 'hold', until: first.promise });
+    csp.faults.add('delete', { kind: 'hold', until: second.promise });
+    const late = cleanUp(core);
+    await csp.arrived('delete', 1);
+    core.clock.advanceSeconds(CLAIM_SECONDS);
+    const successor = cleanUp(other);
+    await csp.arrived('delete', 2);
+
+    const before = await recordOf(core, ids[0]);
+    first.resolve();
+    expect(await late).toEqual({ ...NOTHING, due: 1, skipped: 1 });
+    expect(await recordOf(core, ids[0])).toEqual(before);
+    second.resolve();
+    expect(await successor).toEqual({ ...NOTHING, due: 1, deleted: 1 });
+    expect(deletesAt(csp)).toEqual({ effective: 1, missed: 1 });
+    expect(await recordOf(core, ids[0])).toMatchObject({ status: 'deleted', reason: 'already_gone' });
   });
 
   it('a cleaner that comes back after its claim changes nothing, also when the sandbox has a new holder', async () => {
