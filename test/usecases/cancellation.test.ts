@@ -22,7 +22,7 @@ import { auditLeases } from '../support/table-audit.ts';
 /** Sleeping between two tries would take at least this long each time. */
 const SHORTEST_SLEEP_MS = 5;
 /** What a call may take beyond its limit, on a machine that has other things to do. */
-const SLACK_MS = 1_500;
+const SLACK_MS = 3_000;
 const TRANSACT = 'TransactWriteItems';
 
 const cleanups: (() => unknown)[] = [];
