@@ -1,0 +1,83 @@
+import type { onRequestHookHandler } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import type { HeartbeatReport } from '../../loops/heartbeat-monitor.ts';
+import type { CardinalityReport } from '../../telemetry/cardinality-guard.ts';
+import type { Readiness } from '../../usecases/readiness.ts';
+import type { RuntimeWatch } from '../../usecases/watch-runtime.ts';
+import { noQuery } from '../request-schemas.ts';
+import {
+  heartbeatRecords,
+  heartbeatsSchema,
+  metricsGuardRecord,
+  metricsGuardSchema,
+  readinessRecord,
+  readinessSchema,
+  runtimeRecord,
+  runtimeSchema,
+} from '../watch-schemas.ts';
+import { ADMIN_OPERATION } from './admin.ts';
+
+export interface WatchRoutesDeps {
+  readiness: Readiness;
+  runtime: RuntimeWatch;
+  heartbeats: () => Readonly<Record<string, HeartbeatReport>>;
+  cardinality: () => CardinalityReport;
+  requireAdmin: onRequestHookHandler;
+}
+
+/** What operators look at to see whether the broker is well, and why not. */
+export function watchRoutes(deps: WatchRoutesDeps): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.addHook('onRequest', deps.requireAdmin);
+
+    const page = { ...ADMIN_OPERATION, querystring: noQuery };
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/readiness',
+      schema: {
+        ...page,
+        operationId: 'getReadiness',
+        summary: 'GO or NO-GO',
+        response: { 200: readinessSchema },
+      },
+      handler: async () => readinessRecord(await deps.readiness.evaluate()),
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/runtime',
+      schema: {
+        ...page,
+        operationId: 'checkRuntime',
+        summary: 'Check the store',
+        response: { 200: runtimeSchema },
+      },
+      handler: async () => runtimeRecord(await deps.runtime.look()),
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/heartbeats',
+      schema: {
+        ...page,
+        operationId: 'listHeartbeats',
+        summary: 'Look at the signs of life',
+        response: { 200: heartbeatsSchema },
+      },
+      handler: async () => heartbeatRecords(deps.heartbeats()),
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/metrics-guard',
+      schema: {
+        ...page,
+        operationId: 'getMetricsGuard',
+        summary: 'Look at the labels of the metrics',
+        response: { 200: metricsGuardSchema },
+      },
+      handler: async () => metricsGuardRecord(deps.cardinality()),
+    });
+  };
+}
