@@ -4,6 +4,7 @@ import { createRawRefusals } from './http/client-error.ts';
 import { handleError } from './http/error-handler.ts';
 import { HTTP_LIMITS } from './http/limits.ts';
 import type { CallMetrics } from './http/observed-calls.ts';
+import { type AdminIdempotencyDeps, keepAdminAnswers } from './http/plugins/admin-idempotency.ts';
 import { createAuth, type Role } from './http/plugins/auth.ts';
 import { readBodies } from './http/plugins/body.ts';
 import { collectRoutes, type KnownRoute, refuseUnknownRoutes } from './http/plugins/known-routes.ts';
@@ -15,6 +16,7 @@ import { addSecurityHeaders } from './http/plugins/security-headers.ts';
 import { type AdminRoutesDeps, adminRoutes } from './http/routes/admin.ts';
 import { docsRoutes } from './http/routes/docs.ts';
 import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
+import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
 import { type Runs, runRoutes } from './http/routes/runs.ts';
 import { type TrackRoutesDeps, trackRoutes } from './http/routes/tracks.ts';
 
@@ -27,8 +29,9 @@ export type HttpMetrics = RequestMetrics &
   };
 
 export interface AppDeps {
-  useCases: TrackRoutesDeps['useCases'] & AdminRoutesDeps['useCases'];
+  useCases: TrackRoutesDeps['useCases'] & AdminRoutesDeps['useCases'] & JobRoutesDeps['useCases'];
   runs: Runs;
+  idempotency: Omit<AdminIdempotencyDeps, 'clock'>;
   readiness: HealthRoutesDeps['readiness'];
   tokens: Readonly<Record<Role, readonly string[]>>;
   rateLimit: RateLimitOptions;
@@ -105,12 +108,20 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   guardRequests(app);
   refuseUnknownRoutes(app, routes);
   readBodies(app);
+  keepAdminAnswers(app, { ...deps.idempotency, clock });
 
   const requireRole = createAuth({ tokens: deps.tokens, clock, metrics });
   app.register(healthRoutes({ readiness: deps.readiness, metrics, clock, version: deps.version }));
   app.register(trackRoutes({ useCases: deps.useCases, requireTrack: requireRole('track'), metrics }));
   app.register(adminRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
-  app.register(runRoutes(deps.runs, requireRole('admin')));
+  app.register(
+    runRoutes({
+      runs: deps.runs,
+      submitJob: deps.useCases.submitJob,
+      requireAdmin: requireRole('admin'),
+    }),
+  );
+  app.register(jobRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(docsRoutes);
   return app;
 }

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { buildApp } from './app.ts';
 import { type Clock, type NewId, systemClock } from './clock.ts';
 import { composeCore } from './compose-core.ts';
+import { composeJobs } from './compose-jobs.ts';
 import { composeLoops } from './compose-loops.ts';
 import { composeSafety } from './compose-safety.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
@@ -26,8 +27,8 @@ export interface Broker {
   /** Brings up engine, table, HTTP and loops, in this order. Throws what stops the start; call `stop()` then, too. */
   start(): Promise<{ url: string }>;
   /**
-   * Not ready any more → drain → finish requests → end the loops' step → give up turns → end the engine → flush logs.
-   * Idempotent: a second call awaits the first.
+   * Not ready any more → drain → finish requests → put jobs back → end the loops' step → give up turns → end the engine
+   * → flush logs. Idempotent: a second call awaits the first.
    */
   stop(): Promise<void>;
   /** The step that the shutdown is at, for naming what hung. */
@@ -128,9 +129,21 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
         ),
     });
     const loops = composeLoops({ config, core, safety, client, clock, newId, logger, metrics, alert });
-    const app = buildApp({
-      useCases: { ...core.useCases, poolStats: loops.poolStats },
+    const jobs = composeJobs({
+      config,
+      client,
+      clock,
+      newId,
+      replicaId,
       runs: loops.runs,
+      logger,
+      metrics,
+      alert,
+    });
+    const app = buildApp({
+      useCases: { ...core.useCases, ...jobs.useCases, poolStats: loops.poolStats },
+      runs: loops.runs,
+      idempotency: jobs.idempotency,
       readiness: composeReadiness(() => shuttingDown, client),
       tokens: { track: config.trackTokens, admin: config.adminTokens },
       rateLimit: { rps: config.rateLimit.requestsPerSecond, burst: config.rateLimit.burst },
@@ -148,10 +161,13 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     });
     await loops.prepare();
     toStop.push({ step: 'end the loops', stop: () => loops.stop() });
+    // Before the loops: a job whose work was told to stop by them would seem to have failed.
+    toStop.push({ step: 'put the jobs back', stop: () => jobs.worker.stop() });
     const url = await app.listen({ host: config.host, port: config.port });
     listening = true;
     toStop.push({ step: 'finish the requests', stop: () => app.close() });
     loops.start();
+    jobs.worker.start();
     logger.info(
       { action: 'start', outcome: 'success', url, latency_ms: Math.round(performance.now() - startedMs) },
       `ready: ${url}`,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { JOB_VARIABLES } from './config-jobs.ts';
 import { RESILIENCE_VARIABLES } from './config-resilience.ts';
 import { SAFETY_VARIABLES } from './config-safety.ts';
 import {
@@ -188,6 +189,7 @@ export const VARIABLES = {
 
   ...SAFETY_VARIABLES,
   ...RESILIENCE_VARIABLES,
+  ...JOB_VARIABLES,
 
   SHUTDOWN_DRAIN_MS: optional(
     whole(0, 600_000),

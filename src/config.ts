@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type JobsConfig, readJobs } from './config-jobs.ts';
 import { type ResilienceConfig, readResilience } from './config-resilience.ts';
 import { readSafety, type SafetyConfig } from './config-safety.ts';
 import { chooseStore, maskUrl, refuseStoreInProduction, type StoreConfig } from './config-store.ts';
@@ -10,7 +11,7 @@ export type ProviderConfig =
   | { kind: 'simulated'; poolSize: number };
 
 /** Everything the environment decides, parsed and frozen. */
-export interface Config extends SafetyConfig, ResilienceConfig {
+export interface Config extends SafetyConfig, ResilienceConfig, JobsConfig {
   environment: 'development' | 'test' | 'production';
   host: string;
   /** 0: any free port. */
@@ -120,6 +121,7 @@ export function loadConfig(env: Environment): Config {
     corsAllowedOrigins: values.CORS_ALLOWED_ORIGINS ?? [],
     ...readSafety(values),
     ...resilience,
+    ...readJobs(values),
     shutdownDrainMs,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
   });

@@ -29,6 +29,14 @@ export interface JobError {
   message: string;
 }
 
+/**
+ * How a run ended. `postponed`: the work was under way elsewhere, the job waits and is tried again. `interrupted`: the
+ * worker was told to stop. `lost`: another worker has taken the job over. `abandoned`: too many workers did not survive
+ * it. Only `completed`, `failed` and `abandoned` end the job.
+ */
+export const JOB_OUTCOMES = ['completed', 'failed', 'postponed', 'interrupted', 'lost', 'abandoned'] as const;
+export type JobOutcome = (typeof JOB_OUTCOMES)[number];
+
 interface JobBase {
   /** Sorts in the order of submission. */
   id: string;

@@ -42,3 +42,17 @@ export interface KeptAnswers {
   /** Forgets the request: it failed, and may be sent again. */
   forget(undertaking: Undertaking, signal?: AbortSignal): Promise<void>;
 }
+
+/**
+ * What became of a request with a key. `not_kept`: it failed, and may be sent again. `unstored`: it was carried out, and
+ * the store did not take its answer; a repetition within the lease is told to wait, a later one is carried out again.
+ */
+export const KEYED_OUTCOMES = [
+  'executed',
+  'replayed',
+  'other_request',
+  'in_progress',
+  'not_kept',
+  'unstored',
+] as const;
+export type KeyedOutcome = (typeof KEYED_OUTCOMES)[number];

@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { BrokerError, type ErrorCode } from '../domain/errors.ts';
+import { emptyBody } from './request-schemas.ts';
 import { fieldProblems, invalidRequest } from './validation-problems.ts';
 
 /** The one table that turns an error's code into an HTTP status. */
@@ -143,8 +144,9 @@ function isFastifyError(error: unknown): error is FastifyError {
   return error instanceof Error && 'code' in error && typeof error.code === 'string';
 }
 
-/** The fields a strict schema of the route knows, to tell whoever misspelt one. */
-function knownNames(request: FastifyRequest, context: string | undefined): string[] {
+/** The fields a strict schema of the route knows, to tell whoever misspelt one. A body's depend on its other fields. */
+function knownNames(request: FastifyRequest, context: string | undefined): string[] | undefined {
+  if (context === 'body' && request.routeOptions.schema?.body !== emptyBody) return undefined;
   const schema: unknown = context === 'querystring' ? request.routeOptions.schema?.querystring : undefined;
   if (typeof schema !== 'object' || schema === null || !('shape' in schema)) return [];
   return Object.keys(schema.shape ?? {});

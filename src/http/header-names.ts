@@ -4,6 +4,7 @@ const REQUEST_HEADERS = [
   'Content-Type',
   'Host',
   'Idempotency-Key',
+  'Prefer',
   'X-Correlation-ID',
   'X-Instruqt-Sandbox-ID',
   'X-Instruqt-Track-ID',
@@ -15,6 +16,8 @@ const BY_LOWER_CASE: ReadonlyMap<string, string> = new Map(
   REQUEST_HEADERS.map((name) => [name.toLowerCase(), name]),
 );
 
+const REPEATABLE: ReadonlySet<string> = new Set(['X-Correlation-ID', 'Prefer']);
+
 /** A header's usual spelling; names the broker does not know come back as they are. */
 export function headerName(name: string): string {
   return BY_LOWER_CASE.get(name.toLowerCase()) ?? name;
@@ -23,14 +26,14 @@ export function headerName(name: string): string {
 /**
  * The first header that is there twice though it must have one value. Node keeps the first of some and joins others
  * with a comma: either way a proxy in front may have decided by another one than we would. A correlation id is none of
- * them: a strange one is replaced, not refused.
+ * them: a strange one is replaced, not refused. Preferences are a list by their nature (RFC 7240).
  */
 export function repeatedHeader(rawHeaders: readonly string[]): string | undefined {
   const seen = new Set<string>();
   // rawHeaders is name, value, name, value, …
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = BY_LOWER_CASE.get(rawHeaders[index]?.toLowerCase() ?? '');
-    if (name === undefined || name === 'X-Correlation-ID') continue;
+    if (name === undefined || REPEATABLE.has(name)) continue;
     if (seen.has(name)) return name;
     seen.add(name);
   }

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../domain/errors.ts';
 import { errorResponses } from './error-examples.ts';
 import { headerName } from './header-names.ts';
+import { isAdminWrite } from './plugins/admin-idempotency.ts';
 import type { KnownRoute } from './plugins/known-routes.ts';
 
 declare module 'fastify' {
@@ -9,6 +10,8 @@ declare module 'fastify' {
     errors?: readonly ErrorCode[];
     /** For the API's description: headers of one status's answer, by their names in the components. */
     answerHeaders?: Readonly<Record<string, readonly string[]>>;
+    /** For the API's description: without a body there is nothing to do. */
+    bodyRequired?: boolean;
   }
 }
 
@@ -50,6 +53,17 @@ export const DOCUMENT_COMPONENTS = {
         "Ties this call to the caller's other doings. Anything but 1 to 128 of A-Z a-z 0-9 . _ : @ / - is replaced.",
       schema: { type: 'string', maxLength: 128 },
     },
+    'Idempotency-Key': {
+      name: 'Idempotency-Key',
+      in: 'header',
+      required: false,
+      description:
+        'Carries this request out once: sent again with the same key, it is answered as the first was, for an hour ' +
+        '(`IDEMPOTENCY_TTL_SEC`) from its end. While it is under way, a repetition is 409; another request with the ' +
+        'same key is 422. What failed is not kept and may be sent again. An answer of more than 64 KiB is not kept: ' +
+        'its repetition is 409, and nothing is done a second time.',
+      schema: { type: 'string', minLength: 1, maxLength: 255 },
+    },
   },
   headers: {
     'X-Request-ID': header("The broker's own id of this request.", 'string'),
@@ -62,7 +76,9 @@ export const DOCUMENT_COMPONENTS = {
     'X-RateLimit-Reset': header('Seconds until all of them are there again.', 'integer'),
     'Retry-After': header('Seconds after which a retry makes sense.', 'integer'),
     'WWW-Authenticate': header('`Bearer`.', 'string'),
-    'Idempotency-Replayed': header('`true`: this key already had the lease.', 'string'),
+    'Idempotency-Replayed': header('`true`: this key was used before, and this is what it gave.', 'string'),
+    Location: header('Where to ask for the job.', 'string'),
+    'Preference-Applied': header('`respond-async`: there is a job, and nobody waited for it.', 'string'),
   },
 } as const;
 
@@ -73,17 +89,18 @@ export function documentedPath(url: string): string {
 
 /**
  * Adds, in place, what the schemas of the routes do not say: errors with examples, headers of requests and answers, and
- * that a body is never needed.
+ * whether a body is needed.
  */
 export function completeDocument(document: ApiDocument, routes: readonly KnownRoute[]): void {
   for (const { method, url, config } of routes) {
     const operation = document.paths[documentedPath(url)]?.[method.toLowerCase()];
     if (operation === undefined) continue;
-    for (const [status, response] of errorResponses(refusals(operation, config))) {
+    const isKeyed = isAdminWrite(method, url);
+    for (const [status, response] of errorResponses(refusals(operation, config, isKeyed))) {
       operation.responses[status] ??= response;
     }
     for (const [status, response] of Object.entries(operation.responses)) {
-      const names = answerHeaders(status, config);
+      const names = answerHeaders(status, config, isKeyed);
       response.headers = Object.fromEntries(
         names.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
       );
@@ -93,14 +110,21 @@ export function completeDocument(document: ApiDocument, routes: readonly KnownRo
     }
     operation.parameters = [
       ...(operation.parameters ?? []),
+      ...(isKeyed ? [{ $ref: '#/components/parameters/Idempotency-Key' }] : []),
       { $ref: '#/components/parameters/X-Correlation-ID' },
     ];
-    if (operation.requestBody !== undefined) operation.requestBody.required = false;
+    if (operation.requestBody !== undefined) operation.requestBody.required = config.bodyRequired === true;
   }
   dropUnusedSchemas(document);
 }
 
-function refusals(operation: ApiOperation, config: KnownRoute['config']): ErrorCode[] {
+const KEYED_REFUSALS = [
+  'IDEMPOTENCY_IN_PROGRESS',
+  'IDEMPOTENCY_ANSWER_NOT_KEPT',
+  'IDEMPOTENCY_KEY_REUSED',
+] as const;
+
+function refusals(operation: ApiOperation, config: KnownRoute['config'], isKeyed: boolean): ErrorCode[] {
   return [
     'INVALID_REQUEST',
     ...(operation.security === undefined ? [] : (['UNAUTHORIZED', 'FORBIDDEN'] as const)),
@@ -109,13 +133,14 @@ function refusals(operation: ApiOperation, config: KnownRoute['config']): ErrorC
       : (['PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'] as const)),
     ...(config.rateLimitExempt === true ? [] : (['RATE_LIMITED'] as const)),
     ...(config.errors ?? []),
+    ...(isKeyed ? KEYED_REFUSALS : []),
     'INTERNAL',
   ];
 }
 
 const RETRYABLE = ['429', '502', '503'];
 
-function answerHeaders(status: string, config: KnownRoute['config']): string[] {
+function answerHeaders(status: string, config: KnownRoute['config'], isKeyed: boolean): string[] {
   return [
     'X-Request-ID',
     'X-Correlation-ID',
@@ -125,6 +150,7 @@ function answerHeaders(status: string, config: KnownRoute['config']): string[] {
     ...(RETRYABLE.includes(status) ? ['Retry-After'] : []),
     ...(status === '401' ? ['WWW-Authenticate'] : []),
     ...(config.answerHeaders?.[status] ?? []),
+    ...(isKeyed && status.startsWith('2') ? ['Idempotency-Replayed'] : []),
   ];
 }
 

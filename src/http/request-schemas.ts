@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { SANDBOX_STATUSES } from '../domain/sandbox.ts';
 
 const TEXT_LENGTH = 128;
-const MAX_GRACE_HOURS = 8760;
+export const MAX_GRACE_HOURS = 8760;
 
 /** A text with these bounds, and one sentence for every way to miss them. */
 function matching(pattern: RegExp, allowed: string, description: string) {
@@ -34,7 +34,7 @@ const headerText = (description: string) =>
   z.string().transform(decodeHeader).pipe(text).meta({ minLength: 1, maxLength: TEXT_LENGTH, description });
 
 /** A number from a query: digits only, where `Number` alone would take '', '0x10' and '1e9'. */
-function decimal(schema: (error: string) => z.ZodNumber, allowed: string) {
+export function decimal(schema: (error: string) => z.ZodNumber, allowed: string) {
   const read = (value: unknown) =>
     typeof value === 'string' && /^\d{1,9}(\.\d{1,9})?$/.test(value) ? Number(value) : value;
   return z.preprocess(read, schema(`must be ${allowed}`));
@@ -44,7 +44,7 @@ const holder = (description: string) =>
   matching(/^[A-Za-z0-9._:@/-]{1,128}$/, '1 to 128 of A-Z a-z 0-9 . _ : @ / -', description);
 
 /** A parameter with a default, which the generator would not find behind the reading of it. */
-function withDefault<Value>(
+export function withDefault<Value>(
   schema: z.ZodType<Value>,
   value: z.core.util.NoUndefined<Value>,
   description: string,

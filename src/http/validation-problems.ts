@@ -41,28 +41,32 @@ export function invalidRequest(problems: readonly FieldProblem[]): BrokerError {
 /**
  * The problems in a validation error of Fastify's.
  * @param context Which part of the request was looked at, as Fastify names it.
- * @param known The names that part may have, told to whoever used another one.
+ * @param known The names that part may have, told to whoever used another one; undefined: it depends on the rest.
  */
 export function fieldProblems(
   issues: readonly Issue[],
   context: string | undefined,
-  known: readonly string[],
+  known: readonly string[] | undefined,
 ): FieldProblem[] {
   const place = isContext(context) ? PLACES[context] : 'body';
   return issues.flatMap((issue): FieldProblem[] => {
     if (issue.keyword === 'unrecognized_keys' && Array.isArray(issue.params?.keys)) {
-      const allowed =
-        known.length === 0 ? 'nothing is' : `${known.join(', ')} ${known.length === 1 ? 'is' : 'are'}`;
       return issue.params.keys.map((key: unknown) => ({
         in: place,
         name: String(key),
-        problem: `is not known here: ${allowed}`,
+        problem: `is not known here${alternatives(known)}`,
       }));
     }
     const path = issue.instancePath?.replace(/^\//, '') ?? '';
     const name = place === 'header' ? headerName(path) : path;
     return [{ in: place, name: name === '' ? place : name, problem: issue.message ?? 'is not valid' }];
   });
+}
+
+function alternatives(known: readonly string[] | undefined): string {
+  if (known === undefined) return '';
+  if (known.length === 0) return ': nothing is';
+  return `: ${known.join(', ')} ${known.length === 1 ? 'is' : 'are'}`;
 }
 
 function isContext(context: string | undefined): context is keyof typeof PLACES {

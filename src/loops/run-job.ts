@@ -4,6 +4,7 @@ import {
   completeJob,
   failJob,
   type JobError,
+  type JobOutcome,
   type JobRequest,
   type JobResult,
   putBackJob,
@@ -11,13 +12,6 @@ import {
 } from '../domain/job.ts';
 import type { JobStore } from '../store/jobs.ts';
 import type { CallContext } from '../usecases/context.ts';
-
-/**
- * How a run ended. `postponed`: the work was under way elsewhere, the job waits and is tried again. `interrupted`: the
- * worker was told to stop. `lost`: another worker has taken the job over. `abandoned`: too many workers did not survive it.
- */
-export const JOB_OUTCOMES = ['completed', 'failed', 'postponed', 'interrupted', 'lost', 'abandoned'] as const;
-export type JobOutcome = (typeof JOB_OUTCOMES)[number];
 
 /** Does a job's work. Throws `ALREADY_RUNNING` when it cannot take place now. */
 export type DoJob = (request: JobRequest, context: CallContext, onProgress: () => void) => Promise<JobResult>;

@@ -1,11 +1,11 @@
 import type { Clock } from '../clock.ts';
-import { claimableAtMs, JOB_TYPES, type JobType, type RunningJob } from '../domain/job.ts';
+import { claimableAtMs, JOB_TYPES, type JobOutcome, type JobType, type RunningJob } from '../domain/job.ts';
 import type { JobReads } from '../store/job-reads.ts';
 import type { JobStore } from '../store/jobs.ts';
 import { pause } from '../time-limit.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { Heartbeat } from './heartbeat.ts';
-import { CLAIM_MS, type DoJob, type JobOutcome, runJob } from './run-job.ts';
+import { CLAIM_MS, type DoJob, runJob } from './run-job.ts';
 
 /** Told about every run that ended. `durationMs` is the run's, without the writing of how it ended. */
 export interface JobReport {

@@ -5,6 +5,7 @@ import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
 import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
 import { type CardinalityReport, createCardinalityGuard } from './cardinality-guard.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';
+import { createJobMetrics, type JobMetrics } from './job-metrics.ts';
 import {
   ALERT_SEVERITIES,
   ALLOCATION_OUTCOMES,
@@ -31,7 +32,7 @@ import {
 } from './metric-labels.ts';
 
 /** Everything the broker counts and measures. All durations are seconds. */
-export interface Metrics {
+export interface Metrics extends JobMetrics {
   /** An allocation's answer. `conflicts`: candidates lost to others on the way. */
   allocation(outcome: AllocationOutcome, seconds: number, conflicts: number): void;
   marked(outcome: MarkOutcome): void;
@@ -88,7 +89,8 @@ export function createMetrics(clock: Clock): Metrics {
       if (metric !== VIOLATIONS) violations.inc({ metric });
     },
   });
-  const { counter, gauge, histogram } = createInstruments(registry, guard);
+  const instruments = createInstruments(registry, guard);
+  const { counter, gauge, histogram } = instruments;
   const violations: GuardedCounter<'metric'> = counter(
     VIOLATIONS,
     'Labels refused, and values counted as other, to keep the number of series bounded',
@@ -198,6 +200,7 @@ export function createMetrics(clock: Clock): Metrics {
   const countsAge = gauge('broker_pool_counts_age_seconds', 'Age of the counts of the pool');
 
   return {
+    ...createJobMetrics(instruments),
     allocation(outcome, seconds, lost) {
       allocations.inc({ outcome });
       allocationSeconds.observe({ outcome }, seconds);

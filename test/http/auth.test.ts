@@ -16,10 +16,16 @@ const ADMIN_ROUTES = [
   ['POST', '/v1/admin/cleanup'],
   ['POST', '/v1/admin/expire'],
   ['POST', '/v1/admin/auto-delete-stale'],
+  ['POST', '/v1/admin/jobs'],
+  ['GET', '/v1/admin/jobs'],
+  ['GET', '/v1/admin/jobs/job-1'],
   ['POST', '/v1/admin/bulk-delete?status=stale'],
   ['POST', '/v1/admin/sandboxes/sbx-1/release'],
   ['POST', '/v1/admin/sandboxes/sbx-1/retry-deletion'],
 ] as const;
+
+/** For routes that have nothing to do without one. */
+const BODIES: Readonly<Record<string, string>> = { '/v1/admin/jobs': '{"type":"sync"}' };
 
 test('the lists here are all the routes that need a token', async () => {
   const { app } = await startApp();
@@ -58,7 +64,12 @@ describe.each([...TRACK_ROUTES, ...ADMIN_ROUTES])('%s %s', (method, path) => {
 
   test("with its role's token is let in", async () => {
     const { call } = await startApp();
-    const answer = await call(method, path, { headers: isAdminRoute ? asAdmin() : asTrack() });
+    const body = BODIES[path];
+    const headers = {
+      ...(isAdminRoute ? asAdmin() : asTrack()),
+      ...(body && { 'content-type': 'application/json' }),
+    };
+    const answer = await call(method, path, { headers, ...(body && { body }) });
     expect(answer.status).toBeLessThan(300);
   });
 });

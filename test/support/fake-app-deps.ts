@@ -1,4 +1,5 @@
 import type { AppDeps } from '../../src/app.ts';
+import type { PendingJob } from '../../src/domain/job.ts';
 import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 
@@ -16,6 +17,17 @@ export const availableSandbox: AvailableSandbox = {
   generation: 1,
   createdAtMs: START_MS,
   updatedAtMs: START_MS + 1500,
+};
+
+export const pendingJob: PendingJob = {
+  id: 'job-1767225600000-0000000001',
+  status: 'pending',
+  request: { type: 'sync', options: { force: false } },
+  submitter: { actor: 'admin', requestId: 'id-1', correlationId: 'id-1' },
+  submittedAtMs: START_MS,
+  attempts: 0,
+  waits: 0,
+  generation: 1,
 };
 
 export type LogLine = Record<string, unknown> & { level: string; msg: string };
@@ -74,6 +86,9 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       bulkDelete: record('bulkDelete', async () => ({ deleted: 3, skipped: 1 })),
       releaseSandbox: record('releaseSandbox', async () => availableSandbox),
       retryDeletion: record('retryDeletion', async () => availableSandbox),
+      submitJob: record('submitJob', async (request) => ({ ...pendingJob, request })),
+      getJob: record('getJob', async () => pendingJob),
+      listJobs: record('listJobs', async () => ({ jobs: [pendingJob] })),
       poolStats: record('poolStats', () => ({
         counts: { available: 5, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 },
         total: 15,
@@ -85,6 +100,18 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       cleanup: record('cleanup', run({ deleted: 2 })),
       expire: record('expire', run({ expired: 1 })),
       purge: record('purge', run({ purged: 1 })),
+    },
+    idempotency: {
+      answers: {
+        begin: record('answers.begin', async (request) => ({
+          type: 'begun' as const,
+          undertaking: { request, attemptId: 'attempt-1' },
+        })),
+        renew: record('answers.renew', async () => true),
+        keep: record('answers.keep', async () => true),
+        forget: record('answers.forget', async () => undefined),
+      },
+      observe: record('idempotency.observe', () => undefined),
     },
     readiness: record('readiness', async () => ({ ready: true, checks: { dynamodb: 'ok' } })),
     tokens: { track: [TRACK_TOKEN], admin: [ADMIN_TOKEN] },

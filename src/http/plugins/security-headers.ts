@@ -17,6 +17,8 @@ const EXPOSED_HEADERS = [
   'X-RateLimit-Reset',
   'Retry-After',
   'Idempotency-Replayed',
+  'Location',
+  'Preference-Applied',
 ];
 
 /**

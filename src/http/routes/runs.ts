@@ -1,10 +1,14 @@
-import type { onRequestHookHandler } from 'fastify';
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import type { JobRequest } from '../../domain/job.ts';
 import type { PurgeOptions, RunNow, SyncOptions } from '../../loops/run.ts';
+import type { SubmitJob } from '../../usecases/submit-job.ts';
+import { acceptedSchema, preferHeader, prefersJob } from '../job-schemas.ts';
 import { callContext } from '../plugins/request-context.ts';
 import { emptyBody, noQuery, purgeQuery, syncQuery } from '../request-schemas.ts';
 import { runRecord, runSchema } from '../schemas.ts';
 import { ADMIN_OPERATION } from './admin.ts';
+import { acceptJob } from './jobs.ts';
 
 /** The loops' work, to be run at once. */
 export interface Runs {
@@ -18,24 +22,55 @@ function completed({ counts, durationMs }: Awaited<ReturnType<RunNow<unknown>>>)
   return runRecord(counts, durationMs);
 }
 
-/** What operators call to run a loop's work now. The answer comes when the run is over, and tells what it did. */
-export function runRoutes(runs: Runs, requireAdmin: onRequestHookHandler): FastifyPluginAsyncZod {
+export interface RunRoutesDeps {
+  runs: Runs;
+  submitJob: SubmitJob;
+  requireAdmin: onRequestHookHandler;
+}
+
+const ANSWERS = { 200: runSchema, 202: acceptedSchema.describe('With `Prefer: respond-async`: a job.') };
+const ASYNC_HEADERS = { 202: ['Location', 'Preference-Applied'] };
+
+/**
+ * What operators call to run a loop's work now. The answer comes when the run is over, and tells what it did; to those
+ * who prefer not to wait it comes at once, and tells of a job.
+ */
+export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): FastifyPluginAsyncZod {
   return async (app) => {
     app.addHook('onRequest', requireAdmin);
+
+    async function runOrSubmit<Job extends JobRequest>(
+      request: FastifyRequest,
+      reply: Pick<FastifyReply, 'code' | 'header'>,
+      job: Job,
+      run: RunNow<Job['options']>,
+    ) {
+      if (!prefersJob(request.headers.prefer)) {
+        return completed(await run(job.options, callContext(request, 'admin')));
+      }
+      const accepted = await acceptJob(submitJob, job, request, reply);
+      reply.header('preference-applied', 'respond-async');
+      return accepted;
+    }
 
     app.route({
       method: 'POST',
       url: '/v1/admin/sync',
-      config: { errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'STORE_UNAVAILABLE'] },
+      config: {
+        errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE'],
+        answerHeaders: ASYNC_HEADERS,
+      },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'sync',
         summary: "Take over the provider's inventory",
+        headers: preferHeader,
         querystring: syncQuery,
         body: emptyBody,
-        response: { 200: runSchema },
+        response: ANSWERS,
       },
-      handler: async (request) => completed(await runs.sync(request.query, callContext(request, 'admin'))),
+      handler: (request, reply) =>
+        runOrSubmit(request, reply, { type: 'sync', options: request.query }, runs.sync),
     });
 
     const plain = [
@@ -46,34 +81,39 @@ export function runRoutes(runs: Runs, requireAdmin: onRequestHookHandler): Fasti
       app.route({
         method: 'POST',
         url: `/v1/admin/${name}`,
-        config: { errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'STORE_UNAVAILABLE'] },
+        config: {
+          errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE'],
+          answerHeaders: ASYNC_HEADERS,
+        },
         schema: {
           ...ADMIN_OPERATION,
           operationId: name,
           summary,
+          headers: preferHeader,
           querystring: noQuery,
           body: emptyBody,
-          response: { 200: runSchema },
+          response: ANSWERS,
         },
-        handler: async (request) => completed(await run({}, callContext(request, 'admin'))),
+        handler: (request, reply) => runOrSubmit(request, reply, { type: name, options: {} }, run),
       });
     }
 
     app.route({
       method: 'POST',
       url: '/v1/admin/auto-delete-stale',
-      config: { errors: ['ALREADY_RUNNING', 'STORE_UNAVAILABLE'] },
+      config: { errors: ['ALREADY_RUNNING', 'BUSY', 'STORE_UNAVAILABLE'], answerHeaders: ASYNC_HEADERS },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'autoDeleteStale',
         summary: 'Remove the records of sandboxes that have long been stale',
+        headers: preferHeader,
         querystring: purgeQuery,
         body: emptyBody,
-        response: { 200: runSchema },
+        response: ANSWERS,
       },
-      handler: async (request) => {
+      handler: (request, reply) => {
         const options = { gracePeriodHours: request.query.grace_period_hours };
-        return completed(await runs.purge(options, callContext(request, 'admin')));
+        return runOrSubmit(request, reply, { type: 'purge', options }, runs.purge);
       },
     });
   };

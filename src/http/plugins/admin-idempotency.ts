@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  onSendAsyncHookHandler,
+  preHandlerAsyncHookHandler,
+} from 'fastify';
+import type { Clock } from '../../clock.ts';
+import { assertNever, BrokerError } from '../../domain/errors.ts';
+import type {
+  KeptAnswer,
+  KeptAnswers,
+  KeyedOutcome,
+  KeyedRequest,
+  Undertaking,
+} from '../../domain/kept-answer.ts';
+import { canonicalJson } from '../../safety/effect-key.ts';
+import { invalidRequest } from '../validation-problems.ts';
+
+export interface AdminIdempotencyDeps {
+  answers: KeptAnswers;
+  clock: Clock;
+  observe: (outcome: KeyedOutcome) => void;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set while a request with a key is carried out; its answer is kept. */
+    undertaking: { hold: Undertaking; stopRenewing: () => void } | undefined;
+  }
+}
+
+/** All admin tokens are one principal: rotating them takes nobody's answer away. */
+const PRINCIPAL = 'admin';
+const KEY = /^[\x21-\x7e]{1,255}$/;
+/** How long a crashed owner blocks its key; a living one renews it at a third. */
+const LEASE_MS = 30_000;
+/** The client waits for its answer meanwhile. */
+const SETTLE_WITHIN_MS = 2_000;
+/** An item holds 400 KB; no answer of today has more than a few hundred bytes. */
+export const MAX_KEPT_BODY_BYTES = 64 * 1024;
+const KEPT_HEADERS = ['content-type', 'location', 'preference-applied'];
+/** A repetition is told to come back after as long as the first has taken so far. */
+const RETRY_AFTER_SECONDS = { min: 1, max: 30 };
+
+/** True for the requests that may carry an `Idempotency-Key` for operators. */
+export const isAdminWrite = (method: string, url: string): boolean =>
+  method === 'POST' && url.startsWith('/v1/admin/');
+
+/** The request that is meant, whatever the order of its parameters and the spelling of its defaults: as it was validated. */
+function fingerprintOf({ method, routeOptions, params, query, body }: FastifyRequest): string {
+  const parts = [method, routeOptions.url ?? '', params ?? {}, query ?? {}, body ?? null];
+  // Through JSON once: what is absent and what is undefined are the same, and objects are plain.
+  const plain: unknown = JSON.parse(JSON.stringify(parts));
+  return createHash('sha256').update(canonicalJson(plain)).digest('hex');
+}
+
+function keyOf(request: FastifyRequest): string | undefined {
+  const key = request.headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key === 'string' && KEY.test(key)) return key;
+  const problem = 'must be 1 to 255 visible ASCII characters';
+  throw invalidRequest([{ in: 'header', name: 'Idempotency-Key', problem }]);
+}
+
+/**
+ * Carries out an operator's write once for each `Idempotency-Key`, and answers its repetitions with what the first was
+ * answered, on every `POST /v1/admin/*` there is. Only a success is kept: what failed may be sent again.
+ */
+export function keepAdminAnswers(
+  app: FastifyInstance,
+  { answers, clock, observe }: AdminIdempotencyDeps,
+): void {
+  app.decorateRequest('undertaking', undefined);
+
+  const begin: preHandlerAsyncHookHandler = async (request, reply) => {
+    const key = keyOf(request);
+    if (key === undefined) return;
+    const keyed: KeyedRequest = {
+      principal: PRINCIPAL,
+      key,
+      fingerprint: fingerprintOf(request),
+      operation: `${request.method} ${request.routeOptions.url}`,
+    };
+    const beginning = await answers.begin(keyed, LEASE_MS);
+    switch (beginning.type) {
+      case 'begun':
+        request.undertaking = {
+          hold: beginning.undertaking,
+          stopRenewing: holdOn(request, beginning.undertaking),
+        };
+        return;
+      case 'done':
+        observe('replayed');
+        return replay(reply, beginning.answer);
+      case 'other_request':
+        observe('other_request');
+        throw new BrokerError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request.');
+      case 'under_way':
+        observe('in_progress');
+        throw underWay(Math.ceil((clock.nowMs() - beginning.sinceMs) / 1000));
+      default:
+        return assertNever(beginning);
+    }
+  };
+
+  const end: onSendAsyncHookHandler = async (request, reply, payload) => {
+    const { undertaking } = request;
+    if (undertaking !== undefined) {
+      // Before the client has its answer: a repetition that follows upon it shall find it.
+      request.undertaking = undefined;
+      undertaking.stopRenewing();
+      observe(await settle(request, reply, undertaking.hold, payload));
+    }
+    return payload;
+  };
+
+  // Route by route, so that the tracks' requests pass nothing of it. After validation: what is not valid is nobody's
+  // request, and has no effect to repeat.
+  app.addHook('onRoute', (route) => {
+    if (![route.method].flat().some((method) => isAdminWrite(method, route.url))) return;
+    route.preHandler = [begin, ...[route.preHandler ?? []].flat()];
+    route.onSend = [...[route.onSend ?? []].flat(), end];
+  });
+
+  function holdOn(request: FastifyRequest, undertaking: Undertaking): () => void {
+    const timer = setInterval(() => {
+      answers.renew(undertaking, LEASE_MS).catch((error: unknown) => {
+        request.log.warn({ action: 'idempotency', err: error }, 'a request under way could not be renewed');
+      });
+    }, LEASE_MS / 3);
+    return () => clearInterval(timer);
+  }
+
+  /** What was done is done: nothing that goes wrong here changes the answer. */
+  async function settle(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    undertaking: Undertaking,
+    payload: unknown,
+  ): Promise<KeyedOutcome> {
+    const failed = reply.statusCode >= 400;
+    const signal = AbortSignal.timeout(SETTLE_WITHIN_MS);
+    try {
+      if (failed) await answers.forget(undertaking, signal);
+      else await answers.keep(undertaking, answerOf(reply, payload), signal);
+      return failed ? 'not_kept' : 'executed';
+    } catch (error) {
+      request.log.warn({ action: 'idempotency', err: error }, 'an answer could not be kept');
+      return failed ? 'not_kept' : 'unstored';
+    }
+  }
+}
+
+function answerOf(reply: FastifyReply, payload: unknown): KeptAnswer {
+  const headers = Object.fromEntries(
+    KEPT_HEADERS.flatMap((name) => {
+      const value = reply.getHeader(name);
+      return value === undefined ? [] : [[name, String(value)]];
+    }),
+  );
+  const answer = { status: reply.statusCode, headers };
+  const isKeepable = typeof payload === 'string' && Buffer.byteLength(payload) <= MAX_KEPT_BODY_BYTES;
+  return isKeepable ? { ...answer, body: payload } : answer;
+}
+
+function replay(reply: FastifyReply, { status, headers, body }: KeptAnswer): FastifyReply {
+  reply.header('idempotency-replayed', 'true');
+  if (body === undefined) {
+    throw new BrokerError(
+      'IDEMPOTENCY_ANSWER_NOT_KEPT',
+      `This was done already and answered with ${status}; the answer was too large to be kept.`,
+      { details: { status, max_bytes: MAX_KEPT_BODY_BYTES } },
+    );
+  }
+  return reply
+    .code(status)
+    .headers(headers)
+    .serializer((text: string) => text)
+    .send(body);
+}
+
+function underWay(forSeconds: number): BrokerError {
+  const { min, max } = RETRY_AFTER_SECONDS;
+  return new BrokerError('IDEMPOTENCY_IN_PROGRESS', 'A request with this Idempotency-Key is under way.', {
+    retryAfterSeconds: Math.min(max, Math.max(min, forSeconds)),
+  });
+}
