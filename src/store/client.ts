@@ -19,8 +19,8 @@ import {
   type UpdateCommandInput,
 } from '@aws-sdk/lib-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import pLimit from 'p-limit';
 import { limitTime, untilAborted } from '../time-limit.ts';
+import { createCongestionLimit } from './congestion.ts';
 import { retryUnavailable, translate } from './faults.ts';
 
 export type Item = Record<string, NativeAttributeValue>;
@@ -34,7 +34,7 @@ export interface StoreClientOptions {
   /** `undefined`: the default credential chain. */
   credentials?: { accessKeyId: string; secretAccessKey: string } | undefined;
   table: string;
-  /** Calls under way at once; more wait their turn. Also the number of sockets. */
+  /** Calls under way at once at the most, and the number of sockets; more wait their turn. A slow store gets fewer. */
   maxConcurrentCalls?: number;
   /** Limit for one call from being sent to being answered, milliseconds. */
   callTimeoutMs?: number;
@@ -71,6 +71,8 @@ export interface StoreClient {
 const DEFAULT_MAX_CONCURRENT_CALLS = 64;
 const DEFAULT_CALL_TIMEOUT_MS = 3_000;
 const DEFAULT_TOTAL_TIMEOUT_MS = 10_000;
+/** A call that took this part of its time limit shows that the store has more to do than it can. */
+const SLOW_PART = 4;
 
 /**
  * A client for one table.
@@ -107,7 +109,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   const documents = DynamoDBDocumentClient.from(raw, {
     marshallOptions: { removeUndefinedValues: true },
   });
-  const limit = pLimit(maxConcurrentCalls);
+  const limit = createCongestionLimit({ max: maxConcurrentCalls, slowMs: callTimeoutMs / SLOW_PART });
 
   /** One attempt, in its place among the concurrent ones. */
   const attempt = async <T>(
@@ -138,7 +140,11 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     const overall = limitTime(totalTimeoutMs, signal);
     try {
       return await retryUnavailable(
-        () => untilAborted(limit(attempt<T>, operation, send, overall.signal), overall.signal),
+        () =>
+          untilAborted(
+            limit.run(() => attempt(operation, send, overall.signal)),
+            overall.signal,
+          ),
         overall.signal,
         (...retry) => options.onRetry?.(operation, ...retry),
       );
