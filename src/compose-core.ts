@@ -13,7 +13,7 @@ import { createSandboxStore } from './store/sandboxes.ts';
 import { createTurns } from './store/turns.ts';
 import type { RaiseAlert } from './usecases/alert.ts';
 import { allocateSandbox } from './usecases/allocate-sandbox.ts';
-import { cleanUp } from './usecases/clean-up.ts';
+import { type CleanUpDeps, cleanUp } from './usecases/clean-up.ts';
 import type { CallContext } from './usecases/context.ts';
 import { countPool } from './usecases/count-pool.ts';
 import { expireLeases } from './usecases/expire-leases.ts';
@@ -41,6 +41,10 @@ export interface CoreOptions {
   cleanupDelayMs: number;
   deletionMaxAttempts: number;
   deleteTimeoutMs: number;
+  /** Of the provider's deletes, where they have one. */
+  deleteBreaker?: CleanUpDeps['breaker'];
+  /** Told of a sandbox that is parked. */
+  onParked?: CleanUpDeps['onParked'];
   alert: RaiseAlert;
   /** A record that cannot be read, by its sort key. */
   onUnreadable: (sortKey: unknown, error: unknown) => void;
@@ -112,6 +116,8 @@ export function composeCore(options: CoreOptions) {
         delayMs: options.cleanupDelayMs,
         maxAttempts: options.deletionMaxAttempts,
         deleteTimeoutMs: options.deleteTimeoutMs,
+        breaker: options.deleteBreaker,
+        onParked: options.onParked,
         alert,
       }),
       expire: expireLeases(deps),

@@ -1,11 +1,13 @@
 import pLimit from 'p-limit';
 import type { Clock, NewId } from '../clock.ts';
+import { backoffDelayMs } from '../domain/backoff.ts';
 import { assertNever } from '../domain/errors.ts';
 import { eventOf } from '../domain/event.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../domain/sandbox.ts';
 import { bury, claim, failDeletion, recycle, unclaim } from '../domain/transitions.ts';
 import { type DeleteOutcome, type Provider, ProviderError } from '../provider/provider.ts';
 import type { IrreversibleAdapter } from '../safety/adapters.ts';
+import { type Breaker, BreakerOpenError } from '../safety/breaker.ts';
 import type { GuardOutcome } from '../safety/guard.ts';
 import { everywhere, type SandboxReads } from '../store/reads.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
@@ -29,7 +31,11 @@ export interface CleanUpDeps {
   maxAttempts: number;
   /** How long one delete at the provider may take, milliseconds; the claim outlasts it. */
   deleteTimeoutMs: number;
+  /** Of the provider's deletes: while it is open nothing is claimed, and while it is half open one at a time. */
+  breaker?: Pick<Breaker, 'state' | 'blockedForMs'> | undefined;
   alert: RaiseAlert;
+  /** Told of a sandbox that is parked. */
+  onParked?: ((sandboxId: string) => void) | undefined;
 }
 
 export interface CleanUpCounts {
@@ -46,7 +52,15 @@ export interface CleanUpCounts {
 }
 
 type Used = PendingSandbox | FailedSandbox;
-type Ending = 'deleted' | 'recycled' | 'failed' | 'parked' | 'skipped' | 'provider_says_later' | 'dry_run';
+type Ending =
+  | 'deleted'
+  | 'recycled'
+  | 'failed'
+  | 'parked'
+  | 'skipped'
+  | 'provider_says_later'
+  | 'breaker_open'
+  | 'dry_run';
 
 /**
  * A claim outlasts its delete by this much, so that a cleaner whose clock is ahead does not take over while the delete
@@ -56,15 +70,14 @@ type Ending = 'deleted' | 'recycled' | 'failed' | 'parked' | 'skipped' | 'provid
  */
 const CLAIM_MARGIN_MS = 30_000;
 
-/** Wait before the next attempt: `min(base · 2^retries, max)`, times [0.5, 1.5). */
-const RETRY_BASE_MS = 60_000;
-const RETRY_MAX_MS = 3_600_000;
+/** The wait before a cleaner comes again. */
+const BACKOFF = { baseMs: 60_000, maxMs: 3_600_000, multiplier: 2 };
 
 /**
  * Deletes at the provider what was given back, each under a claim, so that of several replicas one sets out. A sandbox
  * that cannot be deleted is tried again later and parked at last; it never stands in the way of the others. Ends early,
- * the rest untouched, when `context.signal` fires, the quota is used up or the provider asks for a pause. In a dry run
- * nothing is claimed: every record stays as it is.
+ * the rest untouched, when `context.signal` fires, the quota is used up, the provider asks for a pause or its breaker
+ * opens. In a dry run nothing is claimed: every record stays as it is.
  */
 export function cleanUp(deps: CleanUpDeps) {
   const guardedDelete = deps.providerDelete(
@@ -87,19 +100,24 @@ export function cleanUp(deps: CleanUpDeps) {
     const pauseUntil = (ms: number) => {
       pausedUntilMs = ms;
     };
+    const isSuspended = () => deps.breaker !== undefined && deps.breaker.blockedForMs() > 0;
+    const deleteOne = async (sandbox: Used): Promise<Ending> => {
+      if (context.signal.aborted || pausedUntilMs > 0 || isSuspended()) return 'skipped';
+      const guarded = await guardedDelete(sandbox, context, pauseUntil);
+      if (guarded.outcome === 'later') pauseUntil(deps.clock.nowMs() + guarded.retryAfterSeconds * 1000);
+      onProgress?.();
+      if (deps.delayMs > 0) await pause(deps.delayMs, context.signal);
+      return endingOf(guarded);
+    };
+    const results: PromiseSettledResult<Ending>[] = [];
+    // After an outage the first one is the breaker's probe: the others wait for what it finds, unclaimed.
+    while (deps.breaker && deps.breaker.state() !== 'closed' && results.length < due.length) {
+      const probes = due.slice(results.length, results.length + 1);
+      results.push(...(await Promise.allSettled(probes.map(deleteOne))));
+    }
     const limit = pLimit(deps.concurrency);
-    const results = await Promise.allSettled(
-      due.map((sandbox) =>
-        limit(async () => {
-          if (context.signal.aborted || pausedUntilMs > 0) return 'skipped';
-          const guarded = await guardedDelete(sandbox, context, pauseUntil);
-          if (guarded.outcome === 'later') pauseUntil(deps.clock.nowMs() + guarded.retryAfterSeconds * 1000);
-          onProgress?.();
-          if (deps.delayMs > 0) await pause(deps.delayMs, context.signal);
-          return endingOf(guarded);
-        }),
-      ),
-    );
+    const rest = due.slice(results.length).map((sandbox) => limit(deleteOne, sandbox));
+    results.push(...(await Promise.allSettled(rest)));
     for (const result of results) {
       if (result.status === 'rejected') continue;
       count(counts, result.value);
@@ -114,6 +132,7 @@ export function cleanUp(deps: CleanUpDeps) {
 function count(counts: CleanUpCounts, ending: Ending): void {
   switch (ending) {
     case 'provider_says_later':
+    case 'breaker_open':
       counts.skipped++;
       break;
     case 'dry_run':
@@ -166,6 +185,7 @@ function logAs(ending: Ending): 'executed' | 'error' | undefined {
     case 'provider_says_later':
       return 'error';
     case 'skipped':
+    case 'breaker_open':
     case 'dry_run':
       return undefined;
     default:
@@ -191,6 +211,17 @@ async function deleteUnderClaim(
     const { id: sandboxId, externalId, name } = claimed;
     outcome = await deps.provider.deleteSandbox({ sandboxId, externalId, name }, time.signal);
   } catch (error) {
+    if (error instanceof BreakerOpenError) {
+      // It opened between the look at it and the call: nothing was sent, and the sandbox is due as it was.
+      const { dueMs = nowMs } = seen.cleanup;
+      pauseUntil(deps.clock.nowMs() + error.retryAfterMs);
+      await settle(deps, claimed, claimId, context, {
+        action: 'cleanup_postponed',
+        detail: 'breaker_open',
+        end: (sandbox, at) => unclaim(sandbox, dueMs, at),
+      });
+      return 'breaker_open';
+    }
     if (!(error instanceof ProviderError)) throw error;
     return await settleFailure(deps, claimed, claimId, error, context, pauseUntil);
   } finally {
@@ -216,7 +247,7 @@ async function settleFailure(
   const nowMs = deps.clock.nowMs();
   if (error.kind === 'rate_limited') {
     // Not this sandbox's fault: nothing is counted against it.
-    const untilMs = nowMs + (error.retryAfterMs ?? RETRY_BASE_MS);
+    const untilMs = nowMs + (error.retryAfterMs ?? BACKOFF.baseMs);
     pauseUntil(untilMs);
     await settle(deps, claimed, claimId, context, {
       action: 'cleanup_postponed',
@@ -226,7 +257,7 @@ async function settleFailure(
   }
   const retries = claimed.cleanup.retries + 1;
   const park = retries >= deps.maxAttempts;
-  const waitMs = Math.min(RETRY_BASE_MS * 2 ** (retries - 1), RETRY_MAX_MS) * (0.5 + Math.random());
+  const waitMs = backoffDelayMs(BACKOFF, retries - 1, Math.random());
   const done = await settle(deps, claimed, claimId, context, {
     action: 'cleanup_failed',
     detail: error.kind,
@@ -234,6 +265,7 @@ async function settleFailure(
   });
   if (!done) return 'skipped';
   if (!park) return 'failed';
+  deps.onParked?.(claimed.id);
   deps.alert({
     task: 'cleanup',
     reason: 'deletion_parked',
