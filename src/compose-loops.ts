@@ -24,6 +24,8 @@ interface LoopsOptions {
   config: Config;
   core: Core;
   safety: Pick<Safety, 'governor'>;
+  /** What else every replica does for itself, over and over. */
+  chores: readonly { name: string; intervalMs: number; run: (signal: AbortSignal) => Promise<void> }[];
   client: StoreClient;
   clock: Clock;
   newId: NewId;
@@ -131,6 +133,9 @@ export function composeLoops(options: LoopsOptions) {
     createTicker(BEAT_INTERVAL_MS, (signal) => governor.refresh(signal), onChoreError('governor_refresh')),
     createTicker(REFRESH_INTERVAL_MS, () => core.readyList.refresh(), onChoreError('refresh')),
   ];
+  for (const { name, intervalMs, run } of options.chores) {
+    chores.push(createTicker(intervalMs, run, onChoreError(name)));
+  }
   if (config.store.kind === 'embedded') {
     chores.push(createTicker(TTL_SWEEP_INTERVAL_MS, sweepExpired, onChoreError('ttl_sweep')));
   }

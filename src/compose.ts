@@ -6,6 +6,7 @@ import { type Clock, type NewId, systemClock } from './clock.ts';
 import { composeCore } from './compose-core.ts';
 import { composeJobs } from './compose-jobs.ts';
 import { composeLoops } from './compose-loops.ts';
+import { composeResilience, type Resilience } from './compose-resilience.ts';
 import { composeSafety } from './compose-safety.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
 import { DEVELOPMENT_TOKENS } from './config-variables.ts';
@@ -69,6 +70,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
   let listening = false;
   let shuttingDown = false;
+  const stopping = new AbortController();
   let step: string | undefined;
   let stopped: Promise<void> | undefined;
   /** What the start has brought up, in order; the shutdown takes it down in the opposite order. */
@@ -84,13 +86,33 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
     const engine = await startEmbeddedEngine(config, logger);
     if (engine) toStop.push({ step: 'end the engine', stop: () => engine.stop() });
-    const client = openStore(config, engine, metrics.storeCall);
+    // The statistics of retries are kept in the store whose retries they count.
+    let storeRetried: Resilience['statistics']['storeRetried'] | undefined;
+    const client = openStore(config, engine, metrics.storeCall, (...retry) => storeRetried?.(...retry));
     toStop.push({ step: 'close the store', stop: async () => client.close() });
     const options = { buckets: config.buckets, create: config.createTable };
     await openTable(client, options, AbortSignal.timeout(OPEN_TABLE_WITHIN_MS));
 
     const provider = createProvider(config, metrics.providerCall);
     toStop.push({ step: 'close the provider', stop: () => provider.close() });
+    const resilience = composeResilience({
+      config,
+      client,
+      provider,
+      clock,
+      newId,
+      logger,
+      metrics,
+      alert,
+      deleteTimeoutMs: DELETE_TIMEOUT_MS,
+      stopping: stopping.signal,
+    });
+    const { statistics, breakers } = resilience;
+    storeRetried = statistics.storeRetried;
+    toStop.push({
+      step: 'tell the other replicas of retries',
+      stop: () => statistics.share(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
+    });
     const safety = composeSafety({
       client,
       clock,
@@ -105,7 +127,9 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       client,
       safety,
       buckets: config.buckets,
-      provider,
+      provider: resilience.provider,
+      deleteBreaker: breakers.csp_delete,
+      onParked: resilience.onParked,
       clock,
       newId,
       replicaId,
@@ -128,7 +152,18 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
           'a chore failed and will be tried again',
         ),
     });
-    const loops = composeLoops({ config, core, safety, client, clock, newId, logger, metrics, alert });
+    const loops = composeLoops({
+      config,
+      core,
+      safety,
+      chores: resilience.chores,
+      client,
+      clock,
+      newId,
+      logger,
+      metrics,
+      alert,
+    });
     const jobs = composeJobs({
       config,
       client,
@@ -177,6 +212,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
   async function stop(): Promise<void> {
     shuttingDown = true;
+    stopping.abort();
     logger.info({ action: 'shutdown' }, 'shutting down');
     step = 'drain';
     if (listening) await pause(config.shutdownDrainMs, new AbortController().signal);
@@ -225,8 +261,9 @@ function openStore(
   { store, tableName }: Config,
   engine: Engine | undefined,
   observe: (operation: string, outcome: string, seconds: number) => void,
+  onRetry: (operation: string, attempt: number, error: unknown, waitMs: number) => void,
 ): StoreClient {
-  const common = { table: tableName, observe };
+  const common = { table: tableName, observe, onRetry };
   switch (store.kind) {
     case 'embedded':
       return createStoreClient({
