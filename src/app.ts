@@ -7,6 +7,8 @@ import type { CallMetrics } from './http/observed-calls.ts';
 import { type AdminIdempotencyDeps, keepAdminAnswers } from './http/plugins/admin-idempotency.ts';
 import { createAuth, type Role } from './http/plugins/auth.ts';
 import { readBodies } from './http/plugins/body.ts';
+import { rationCallers } from './http/plugins/caller-quota.ts';
+import { announceDryRun } from './http/plugins/dry-run.ts';
 import { collectRoutes, type KnownRoute, refuseUnknownRoutes } from './http/plugins/known-routes.ts';
 import { describeApi } from './http/plugins/openapi.ts';
 import { limitRates, type RateLimitOptions } from './http/plugins/rate-limit.ts';
@@ -15,10 +17,14 @@ import { guardRequests, rewriteUrl } from './http/plugins/request-guard.ts';
 import { addSecurityHeaders } from './http/plugins/security-headers.ts';
 import { type AdminRoutesDeps, adminRoutes } from './http/routes/admin.ts';
 import { docsRoutes } from './http/routes/docs.ts';
+import { dryRunRoutes } from './http/routes/dry-run.ts';
+import { governorRoutes } from './http/routes/governor.ts';
 import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
 import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
 import { type Runs, runRoutes } from './http/routes/runs.ts';
 import { type TrackRoutesDeps, trackRoutes } from './http/routes/tracks.ts';
+import type { DryRunLock } from './safety/dry-run.ts';
+import type { Governor } from './safety/governor.ts';
 
 /** What the HTTP layer needs of the metrics. */
 export type HttpMetrics = RequestMetrics &
@@ -31,6 +37,8 @@ export type HttpMetrics = RequestMetrics &
 export interface AppDeps {
   useCases: TrackRoutesDeps['useCases'] & AdminRoutesDeps['useCases'] & JobRoutesDeps['useCases'];
   runs: Runs;
+  governor: Pick<Governor, 'take' | 'report' | 'setLimit' | 'resetLimit'>;
+  dryRun: Pick<DryRunLock, 'enabled' | 'strict' | 'blocks' | 'record' | 'log'>;
   idempotency: Omit<AdminIdempotencyDeps, 'clock'>;
   readiness: HealthRoutesDeps['readiness'];
   tokens: Readonly<Record<Role, readonly string[]>>;
@@ -108,6 +116,9 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   guardRequests(app);
   refuseUnknownRoutes(app, routes);
   readBodies(app);
+  // After validation and before anything is kept or done: who comes too often, and what a strict dry run locks.
+  rationCallers(app, deps.governor);
+  announceDryRun(app, deps.dryRun);
   keepAdminAnswers(app, { ...deps.idempotency, clock });
 
   const requireRole = createAuth({ tokens: deps.tokens, clock, metrics });
@@ -122,6 +133,8 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     }),
   );
   app.register(jobRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
+  app.register(governorRoutes({ governor: deps.governor, requireAdmin: requireRole('admin') }));
+  app.register(dryRunRoutes({ dryRun: deps.dryRun, requireAdmin: requireRole('admin') }));
   app.register(docsRoutes);
   return app;
 }

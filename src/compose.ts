@@ -178,6 +178,8 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     const app = buildApp({
       useCases: { ...core.useCases, ...jobs.useCases, poolStats: loops.poolStats },
       runs: loops.runs,
+      governor: safety.governor,
+      dryRun: safety.dryRun,
       idempotency: jobs.idempotency,
       readiness: composeReadiness(() => shuttingDown, client),
       tokens: { track: config.trackTokens, admin: config.adminTokens },

@@ -132,6 +132,8 @@ function refusals(operation: ApiOperation, config: KnownRoute['config'], isKeyed
       ? []
       : (['PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'] as const)),
     ...(config.rateLimitExempt === true ? [] : (['RATE_LIMITED'] as const)),
+    ...(operation.security === undefined || config.quotaExempt === true ? [] : (['QUOTA_EXCEEDED'] as const)),
+    ...(config.irreversible === undefined ? [] : (['DRY_RUN_LOCKED'] as const)),
     ...(config.errors ?? []),
     ...(isKeyed ? KEYED_REFUSALS : []),
     'INTERNAL',

@@ -19,13 +19,20 @@ const ADMIN_ROUTES = [
   ['POST', '/v1/admin/jobs'],
   ['GET', '/v1/admin/jobs'],
   ['GET', '/v1/admin/jobs/job-1'],
+  ['GET', '/v1/admin/governor'],
+  ['PUT', '/v1/admin/governor/api_call'],
+  ['DELETE', '/v1/admin/governor/api_call'],
+  ['GET', '/v1/admin/dry-run/log'],
   ['POST', '/v1/admin/bulk-delete?status=stale'],
   ['POST', '/v1/admin/sandboxes/sbx-1/release'],
   ['POST', '/v1/admin/sandboxes/sbx-1/retry-deletion'],
 ] as const;
 
 /** For routes that have nothing to do without one. */
-const BODIES: Readonly<Record<string, string>> = { '/v1/admin/jobs': '{"type":"sync"}' };
+const BODIES: Readonly<Record<string, string>> = {
+  '/v1/admin/jobs': '{"type":"sync"}',
+  '/v1/admin/governor/api_call': '{"max_actions":5}',
+};
 
 test('the lists here are all the routes that need a token', async () => {
   const { app } = await startApp();

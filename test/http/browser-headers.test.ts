@@ -73,7 +73,7 @@ describe('with an origin listed', () => {
     expect([answer.status, answer.text]).toEqual([200, '']);
     expect(answer.headers).toMatchObject({
       'access-control-allow-origin': ORIGIN,
-      'access-control-allow-methods': 'GET, HEAD, POST',
+      'access-control-allow-methods': 'GET, HEAD, POST, PUT, DELETE',
       'access-control-allow-headers': 'authorization,x-track-id',
     });
     expect(recorded.of('allocateSandbox')).toEqual([]);

@@ -78,7 +78,7 @@ export interface TestCore extends Core {
   alerts: Alert[];
   backgroundErrors: { chore: string; error: unknown }[];
   /** Another replica on the same table, with its own client, list and id, and the same clock. */
-  replica(options?: Partial<CoreOptions>): Promise<TestCore>;
+  replica(options?: Partial<CoreOptions> & Partial<SafetyConfig>): Promise<TestCore>;
   close(): void;
 }
 

@@ -20,7 +20,10 @@ export async function coreOfTest(endpoint: string, options: StartOptions = {}): 
 }
 
 /** Another replica of `core` that closes itself after the test. */
-export async function replicaOfTest(core: TestCore, options: Partial<CoreOptions> = {}): Promise<TestCore> {
+export async function replicaOfTest(
+  core: TestCore,
+  options: Partial<CoreOptions> & Partial<SafetyConfig> = {},
+): Promise<TestCore> {
   const replica = await core.replica(options);
   closeAfterTest(async () => replica.close());
   return replica;

@@ -1,7 +1,13 @@
 import type { AppDeps } from '../../src/app.ts';
 import type { PendingJob } from '../../src/domain/job.ts';
 import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
+import { QUOTA_SCOPES, RESOURCES } from '../../src/safety/action.ts';
+import { createDryRunLock } from '../../src/safety/dry-run.ts';
+import { redaction } from '../../src/safety/redacted.ts';
+import { createCardinalityGuard } from '../../src/telemetry/cardinality-guard.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { createReadiness } from '../../src/usecases/readiness.ts';
+import { watchRuntime } from '../../src/usecases/watch-runtime.ts';
 
 /** The start of every fake clock: 2026-01-01T00:00:00Z. */
 export const START_MS = 1_767_225_600_000;
@@ -101,6 +107,36 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       expire: record('expire', run({ expired: 1 })),
       purge: record('purge', run({ purged: 1 })),
     },
+    governor: {
+      take: record('governor.take', async () => ({ allowed: true as const })),
+      report: record('governor.report', () =>
+        RESOURCES.map((resource) => ({
+          resource,
+          scope: QUOTA_SCOPES[resource],
+          currentActions: 1,
+          maxActions: 10,
+          windowSeconds: 60,
+          deniedCount: 2,
+          overridden: false,
+        })),
+      ),
+      setLimit: record('governor.setLimit', async () => undefined),
+      resetLimit: record('governor.resetLimit', async () => undefined),
+    },
+    watch: {
+      readiness: createReadiness(
+        [{ name: 'store', otherwise: 'failing', timeoutMs: 1_000, check: () => ({ state: 'ok' }) }],
+        recorded.clock,
+        () => undefined,
+      ),
+      runtime: watchRuntime(
+        async () => [],
+        () => undefined,
+      ),
+      heartbeats: () => ({}),
+      cardinality: createCardinalityGuard().report,
+    },
+    dryRun: createDryRunLock({ clock: recorded.clock, redact: redaction(), enabled: false }),
     idempotency: {
       answers: {
         begin: record('answers.begin', async (request) => ({

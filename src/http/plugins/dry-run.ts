@@ -30,10 +30,10 @@ export function announceDryRun(
     done();
   });
   app.addHook('preSerialization', async (request, reply, payload) => {
-    const irreversible = irreversibleOf(request);
     // An error says what it says, and a job that was accepted has no result yet.
-    if (irreversible === undefined || reply.statusCode !== 200 || !dryRun.blocks(irreversible))
-      return payload;
+    if (reply.statusCode !== 200) return payload;
+    const irreversible = irreversibleOf(request);
+    if (irreversible === undefined || !dryRun.blocks(irreversible)) return payload;
     return { ...(payload as object), ...dryRunResult(irreversible) };
   });
 }

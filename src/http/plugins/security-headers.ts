@@ -30,7 +30,7 @@ export function addSecurityHeaders(app: FastifyInstance, allowedOrigins: readonl
   if (allowedOrigins.length === 0) return;
   app.register(cors, {
     origin: [...allowedOrigins],
-    methods: ['GET', 'HEAD', 'POST'],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
     exposedHeaders: EXPOSED_HEADERS,
     maxAge: 600,
     // On to the rate limit, and OPTIONS that is no preflight to its 405; the plugin would answer both by itself.

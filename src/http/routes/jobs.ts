@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { assertNever } from '../../domain/errors.ts';
 import type { JobRequest } from '../../domain/job.ts';
+import type { IrreversibleAction } from '../../safety/action.ts';
 import type { GetJob } from '../../usecases/get-job.ts';
 import type { ListJobs } from '../../usecases/list-jobs.ts';
 import type { SubmitJob } from '../../usecases/submit-job.ts';
@@ -21,6 +23,22 @@ import { ADMIN_OPERATION } from './admin.ts';
 export interface JobRoutesDeps {
   useCases: { submitJob: SubmitJob; getJob: GetJob; listJobs: ListJobs };
   requireAdmin: onRequestHookHandler;
+}
+
+/** What a job that is asked for comes down to, if that cannot be undone. */
+function irreversibleJob(body: unknown): IrreversibleAction | undefined {
+  const { type } = jobBody.parse(body);
+  switch (type) {
+    case 'cleanup':
+      return 'csp_delete';
+    case 'purge':
+      return 'stale_purge';
+    case 'sync':
+    case 'expire':
+      return undefined;
+    default:
+      return assertNever(type);
+  }
 }
 
 /** Puts a job into the queue and makes the answer: 202, with the place to ask for it. */
@@ -48,6 +66,7 @@ export function jobRoutes({ useCases, requireAdmin }: JobRoutesDeps): FastifyPlu
         errors: ['BUSY', 'STORE_UNAVAILABLE'],
         answerHeaders: { 202: ['Location'] },
         bodyRequired: true,
+        irreversible: irreversibleJob,
       },
       schema: {
         ...ADMIN_OPERATION,

@@ -74,14 +74,15 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
     });
 
     const plain = [
-      ['cleanup', 'Delete what was given back', runs.cleanup],
-      ['expire', 'End the leases whose time is over', runs.expire],
+      ['cleanup', 'Delete what was given back', runs.cleanup, { irreversible: 'csp_delete' }],
+      ['expire', 'End the leases whose time is over', runs.expire, {}],
     ] as const;
-    for (const [name, summary, run] of plain) {
+    for (const [name, summary, run, config] of plain) {
       app.route({
         method: 'POST',
         url: `/v1/admin/${name}`,
         config: {
+          ...config,
           errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE'],
           answerHeaders: ASYNC_HEADERS,
         },
@@ -101,7 +102,11 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
     app.route({
       method: 'POST',
       url: '/v1/admin/auto-delete-stale',
-      config: { errors: ['ALREADY_RUNNING', 'BUSY', 'STORE_UNAVAILABLE'], answerHeaders: ASYNC_HEADERS },
+      config: {
+        errors: ['ALREADY_RUNNING', 'BUSY', 'STORE_UNAVAILABLE'],
+        answerHeaders: ASYNC_HEADERS,
+        irreversible: 'stale_purge',
+      },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'autoDeleteStale',
