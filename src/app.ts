@@ -16,13 +16,16 @@ import { type RequestMetrics, trackRequests } from './http/plugins/request-conte
 import { guardRequests, rewriteUrl } from './http/plugins/request-guard.ts';
 import { addSecurityHeaders } from './http/plugins/security-headers.ts';
 import { type AdminRoutesDeps, adminRoutes } from './http/routes/admin.ts';
+import { type BreakerRoutesDeps, breakerRoutes } from './http/routes/breakers.ts';
 import { docsRoutes } from './http/routes/docs.ts';
 import { dryRunRoutes } from './http/routes/dry-run.ts';
 import { governorRoutes } from './http/routes/governor.ts';
 import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
 import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
+import { type RetryRoutesDeps, retryRoutes } from './http/routes/retries.ts';
 import { type Runs, runRoutes } from './http/routes/runs.ts';
 import { type TrackRoutesDeps, trackRoutes } from './http/routes/tracks.ts';
+import { type WatchRoutesDeps, watchRoutes } from './http/routes/watch.ts';
 import type { DryRunLock } from './safety/dry-run.ts';
 import type { Governor } from './safety/governor.ts';
 
@@ -37,10 +40,13 @@ export type HttpMetrics = RequestMetrics &
 export interface AppDeps {
   useCases: TrackRoutesDeps['useCases'] & AdminRoutesDeps['useCases'] & JobRoutesDeps['useCases'];
   runs: Runs;
+  breakers: BreakerRoutesDeps['breakers'];
+  retries: RetryRoutesDeps['retries'];
   governor: Pick<Governor, 'take' | 'report' | 'setLimit' | 'resetLimit'>;
   dryRun: Pick<DryRunLock, 'enabled' | 'strict' | 'blocks' | 'record' | 'log'>;
   idempotency: Omit<AdminIdempotencyDeps, 'clock'>;
   readiness: HealthRoutesDeps['readiness'];
+  watch: Omit<WatchRoutesDeps, 'requireAdmin'>;
   tokens: Readonly<Record<Role, readonly string[]>>;
   rateLimit: RateLimitOptions;
   /** Whose `X-Forwarded-For` is believed: nobody's, the n nearest proxies', or these networks'. */
@@ -135,6 +141,9 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.register(jobRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(governorRoutes({ governor: deps.governor, requireAdmin: requireRole('admin') }));
   app.register(dryRunRoutes({ dryRun: deps.dryRun, requireAdmin: requireRole('admin') }));
+  app.register(watchRoutes({ ...deps.watch, requireAdmin: requireRole('admin') }));
+  app.register(breakerRoutes({ breakers: deps.breakers, requireAdmin: requireRole('admin') }));
+  app.register(retryRoutes({ retries: deps.retries, requireAdmin: requireRole('admin') }));
   app.register(docsRoutes);
   return app;
 }

@@ -74,6 +74,7 @@ export function composeLoops(options: LoopsOptions) {
         clock,
         newId,
         heartbeat: createHeartbeat(),
+        heartbeatEveryMs: config.heartbeatIntervalMs,
         report,
         alert,
         correlate: (ids, work) => runWithCorrelation(ids, work),
@@ -159,6 +160,7 @@ export function composeLoops(options: LoopsOptions) {
   return {
     runs: { sync: sync.runNow, cleanup: cleanup.runNow, expire: expiry.runNow, purge: purge.runNow },
     poolStats: () => known,
+    heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
     async prepare() {
       await beat(AbortSignal.timeout(BEAT_INTERVAL_MS));

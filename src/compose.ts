@@ -8,6 +8,7 @@ import { composeJobs } from './compose-jobs.ts';
 import { composeLoops } from './compose-loops.ts';
 import { composeResilience, type Resilience } from './compose-resilience.ts';
 import { composeSafety } from './compose-safety.ts';
+import { composeWatch } from './compose-watch.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
 import { DEVELOPMENT_TOKENS } from './config-variables.ts';
 import { createCspProvider } from './provider/csp.ts';
@@ -45,7 +46,6 @@ export interface BrokerOverrides {
 const DELETE_TIMEOUT_MS = 45_000;
 const OPEN_TABLE_WITHIN_MS = 60_000;
 const SHUTDOWN_STORE_WITHIN_MS = 2_000;
-const READINESS_WITHIN_MS = 2_000;
 
 const VERSION = readVersion();
 
@@ -175,13 +175,30 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       metrics,
       alert,
     });
+    const watch = composeWatch({
+      config,
+      client,
+      clock,
+      newId,
+      logger,
+      metrics,
+      alert,
+      heartbeats: loops.heartbeats,
+      worker: jobs.worker.heartbeat,
+      governor: safety.governor,
+      openBreakers: () => [],
+      isShuttingDown: () => shuttingDown,
+    });
     const app = buildApp({
       useCases: { ...core.useCases, ...jobs.useCases, poolStats: loops.poolStats },
       runs: loops.runs,
+      breakers,
+      retries: statistics,
       governor: safety.governor,
       dryRun: safety.dryRun,
       idempotency: jobs.idempotency,
-      readiness: composeReadiness(() => shuttingDown, client),
+      readiness: watch.probe,
+      watch: { ...watch, cardinality: metrics.cardinality },
       tokens: { track: config.trackTokens, admin: config.adminTokens },
       rateLimit: { rps: config.rateLimit.requestsPerSecond, burst: config.rateLimit.burst },
       trustProxy: typeof config.trustProxy === 'object' ? [...config.trustProxy] : config.trustProxy,
@@ -196,7 +213,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       step: 'leave the register of replicas',
       stop: () => core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
     });
-    await loops.prepare();
+    await Promise.all([loops.prepare(), watch.runtime.look()]);
     toStop.push({ step: 'end the loops', stop: () => loops.stop() });
     // Before the loops: a job whose work was told to stop by them would seem to have failed.
     toStop.push({ step: 'put the jobs back', stop: () => jobs.worker.stop() });
@@ -205,6 +222,8 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     toStop.push({ step: 'finish the requests', stop: () => app.close() });
     loops.start();
     jobs.worker.start();
+    await watch.start();
+    toStop.push({ step: 'end the watch', stop: () => watch.stop() });
     logger.info(
       { action: 'start', outcome: 'success', url, latency_ms: Math.round(performance.now() - startedMs) },
       `ready: ${url}`,
@@ -290,28 +309,6 @@ function createProvider({ provider }: Config, observe: ProviderObserver): Provid
   return provider.kind === 'csp'
     ? createCspProvider({ ...provider, observe, correlationId: () => currentCorrelation()?.correlationId })
     : createSimulatedProvider({ poolSize: provider.poolSize, observe });
-}
-
-/** Ready is who can serve tracks: the store answers, and the broker is not on its way out. */
-function composeReadiness(isShuttingDown: () => boolean, client: StoreClient) {
-  let asked: Promise<boolean> | undefined;
-  const storeAnswers = () => {
-    asked ??= client
-      .get({ pk: 'CFG', sk: 'layout' }, AbortSignal.timeout(READINESS_WITHIN_MS))
-      .then(
-        (layout) => layout !== undefined,
-        () => false,
-      )
-      .finally(() => {
-        asked = undefined;
-      });
-    return asked;
-  };
-  return async () => {
-    const dynamodb = (await storeAnswers()) ? 'ok' : 'failing';
-    const shutdown = isShuttingDown() ? { shutdown: 'shutting_down' } : {};
-    return { ready: dynamodb === 'ok' && !isShuttingDown(), checks: { dynamodb, ...shutdown } };
-  };
 }
 
 function warnOfSettings(config: Config, logger: Logger): void {

@@ -16,6 +16,7 @@ import {
   variable,
   whole,
 } from './config-values.ts';
+import { WATCH_VARIABLES } from './config-watch.ts';
 
 /** The development tokens: named in the README, refused in production. */
 export const DEVELOPMENT_TOKENS = { track: 'dev-track-token', admin: 'dev-admin-token' } as const;
@@ -190,6 +191,7 @@ export const VARIABLES = {
   ...SAFETY_VARIABLES,
   ...RESILIENCE_VARIABLES,
   ...JOB_VARIABLES,
+  ...WATCH_VARIABLES,
 
   SHUTDOWN_DRAIN_MS: optional(
     whole(0, 600_000),

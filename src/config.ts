@@ -5,13 +5,14 @@ import { readSafety, type SafetyConfig } from './config-safety.ts';
 import { chooseStore, maskUrl, refuseStoreInProduction, type StoreConfig } from './config-store.ts';
 import { FACTS } from './config-values.ts';
 import { DEVELOPMENT_TOKENS, VARIABLES } from './config-variables.ts';
+import { readWatch, type WatchConfig } from './config-watch.ts';
 
 export type ProviderConfig =
   | { kind: 'csp'; baseUrl: string; token: string; connectTimeoutMs: number; readTimeoutMs: number }
   | { kind: 'simulated'; poolSize: number };
 
 /** Everything the environment decides, parsed and frozen. */
-export interface Config extends SafetyConfig, ResilienceConfig, JobsConfig {
+export interface Config extends SafetyConfig, ResilienceConfig, JobsConfig, WatchConfig {
   environment: 'development' | 'test' | 'production';
   host: string;
   /** 0: any free port. */
@@ -88,6 +89,7 @@ export function loadConfig(env: Environment): Config {
       `SHUTDOWN_DRAIN_MS (${shutdownDrainMs}) must be less than SHUTDOWN_TIMEOUT_MS (${values.SHUTDOWN_TIMEOUT_MS}): the drain is part of the shutdown.`,
     );
   }
+  const watch = readWatch(values, problems);
   if (production) problems.push(...refuseInProduction(values, store, provider));
   // A bad value was judged as if it were unset: what else is said about its variable is not the reader's mistake.
   const found = problems.filter((problem) => !bad.some((name) => problem.includes(name)));
@@ -122,6 +124,7 @@ export function loadConfig(env: Environment): Config {
     ...readSafety(values),
     ...resilience,
     ...readJobs(values),
+    ...watch,
     shutdownDrainMs,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
   });

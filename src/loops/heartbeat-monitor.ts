@@ -15,7 +15,8 @@ export interface HeartbeatReport {
 }
 
 export interface HeartbeatMonitor {
-  watch(name: string, heartbeat: Heartbeat): void;
+  /** @param restMs How long it may rest without a sign of life, milliseconds; it comes on top of the time-out. */
+  watch(name: string, heartbeat: Heartbeat, restMs?: number): void;
   /** Looks at every heartbeat once; alerts when one that was healthy no longer is, and when it is back. */
   check(): void;
   /** As of now, by name. */
@@ -35,16 +36,19 @@ export interface HeartbeatMonitorOptions {
 export function createHeartbeatMonitor(options: HeartbeatMonitorOptions): HeartbeatMonitor {
   const { clock, timeoutMs, alert, onAge } = options;
   if (!(timeoutMs > 0)) throw new RangeError(`timeoutMs must be > 0, not ${timeoutMs}`);
-  const watched = new Map<string, { heartbeat: Heartbeat; totalChecks: number; isHung: boolean }>();
+  const watched = new Map<
+    string,
+    { heartbeat: Heartbeat; restMs: number; totalChecks: number; isHung: boolean }
+  >();
 
-  const isHealthy = (heartbeat: Heartbeat): boolean => {
+  const isHealthy = ({ heartbeat, restMs }: { heartbeat: Heartbeat; restMs: number }): boolean => {
     const ageMs = heartbeat.ageMs();
-    return heartbeat.isRunning && ageMs !== undefined && ageMs <= timeoutMs;
+    return heartbeat.isRunning && ageMs !== undefined && ageMs <= timeoutMs + restMs;
   };
 
   return {
-    watch(name, heartbeat) {
-      watched.set(name, { heartbeat, totalChecks: 0, isHung: false });
+    watch(name, heartbeat, restMs = 0) {
+      watched.set(name, { heartbeat, restMs, totalChecks: 0, isHung: false });
     },
 
     check() {
@@ -53,7 +57,7 @@ export function createHeartbeatMonitor(options: HeartbeatMonitorOptions): Heartb
         entry.totalChecks++;
         const ageMs = heartbeat.ageMs();
         if (ageMs !== undefined) onAge(name, ageMs / 1000);
-        const isHung = heartbeat.isRunning && !isHealthy(heartbeat);
+        const isHung = heartbeat.isRunning && !isHealthy(entry);
         if (isHung !== entry.isHung) {
           entry.isHung = isHung;
           alert({
@@ -67,11 +71,12 @@ export function createHeartbeatMonitor(options: HeartbeatMonitorOptions): Heartb
     },
 
     report() {
-      const reports = [...watched].map(([name, { heartbeat, totalChecks }]) => {
+      const reports = [...watched].map(([name, entry]) => {
+        const { heartbeat, totalChecks } = entry;
         const ageMs = heartbeat.ageMs();
         const report: HeartbeatReport = {
           isRunning: heartbeat.isRunning,
-          isHealthy: isHealthy(heartbeat),
+          isHealthy: isHealthy(entry),
           lastHeartbeatMs: ageMs === undefined ? undefined : Math.round(clock.nowMs() - ageMs),
           secondsSinceHeartbeat: toSeconds(ageMs),
           totalChecks,

@@ -38,6 +38,8 @@ export interface LoopDeps {
   heartbeat: Heartbeat;
   /** How often a resting loop gives a sign of life, milliseconds. */
   heartbeatEveryMs?: number;
+  /** How long a turn is held without being renewed, milliseconds; it is renewed at a third of that. */
+  turnTtlMs?: number;
   report: (report: RunReport) => void;
   alert: RaiseAlert;
   /** Runs `work` with these ids as the correlation of all it logs and calls. */
@@ -65,6 +67,7 @@ const SERVED_PART = 0.9;
  */
 export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>): Loop<Options> {
   if (!(loop.intervalMs > 0)) throw new RangeError(`intervalMs must be > 0, not ${loop.intervalMs}`);
+  const { turnTtlMs = TURN_TTL_MS } = deps;
   let stopping = new AbortController();
   let ticking: Promise<void> | undefined;
   const running = new Set<Promise<unknown>>();
@@ -83,7 +86,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     if (owed) await owed();
     // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
     // same, and would keep every replica from running until it lapses.
-    const taken = await deps.turns.take(loop.name, { ttlMs: TURN_TTL_MS, onlyIfDue });
+    const taken = await deps.turns.take(loop.name, { ttlMs: turnTtlMs, onlyIfDue });
     if (!taken.turn) return { counts: undefined, freeInMs: taken.freeInMs };
     const turn = taken.turn;
     const lost = new AbortController();
@@ -98,7 +101,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       return { counts, durationMs: Math.round(performance.now() - startedMs) };
     } catch (error) {
       // It is somebody else's now, and so is the work.
-      throw lost.signal.aborted ? alreadyRunning(loop.name, TURN_TTL_MS, error) : error;
+      throw lost.signal.aborted ? alreadyRunning(loop.name, turnTtlMs, error) : error;
     } finally {
       deps.heartbeat.beat();
       await stopRenewing();
@@ -122,12 +125,12 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   function keepTurn(turn: Turn, lost: AbortController): () => Promise<void> {
     let renewal = Promise.resolve();
     const renew = async () => {
-      const kept = await deps.turns.renew(turn, TURN_TTL_MS, lost.signal).catch(() => true);
+      const kept = await deps.turns.renew(turn, turnTtlMs, lost.signal).catch(() => true);
       if (!kept) lost.abort(new Error(`the turn of ${loop.name} was lost`));
     };
     const timer = setInterval(() => {
       renewal = renew();
-    }, TURN_TTL_MS / 3);
+    }, turnTtlMs / 3);
     return () => {
       clearInterval(timer);
       return renewal;

@@ -52,6 +52,8 @@ export interface Metrics extends JobMetrics {
   ): void;
   setPoolCounts(pool: { counts: Readonly<Record<PoolStatus, number>>; total: number; asOfMs: number }): void;
   rateLimited(): void;
+  /** Seconds since a loop's, or the worker's, last sign of life. */
+  heartbeatAge(loop: string, seconds: number): void;
   /** An irreversible action that a dry run held back. */
   dryRunBlocked(action: Action): void;
   /** Something whose quota was used up. */
@@ -153,6 +155,11 @@ export function createMetrics(clock: Clock): Metrics {
       status: [],
     },
   );
+  const heartbeatAge = gauge(
+    'broker_heartbeat_age_seconds',
+    "Time since the loop's, or the worker's, last sign of life",
+    { loop: [...LOOPS, 'worker'] },
+  );
   const rateLimited = counter('broker_rate_limited_total', 'Requests refused by the rate limit');
 
   const dryRunBlocked = counter(
@@ -237,6 +244,7 @@ export function createMetrics(clock: Clock): Metrics {
       countedAtMs = asOfMs;
     },
     rateLimited: () => rateLimited.inc({}),
+    heartbeatAge: (loop, seconds) => heartbeatAge.set({ loop }, seconds),
     dryRunBlocked: (action) => dryRunBlocked.inc({ action }),
     governorDenied: (resource) => governorDenied.inc({ resource }),
     retryEnded: (bucket) => retries.inc({ bucket }),

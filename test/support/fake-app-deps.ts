@@ -2,6 +2,7 @@ import type { AppDeps } from '../../src/app.ts';
 import type { PendingJob } from '../../src/domain/job.ts';
 import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
 import { QUOTA_SCOPES, RESOURCES } from '../../src/safety/action.ts';
+import { createBreaker } from '../../src/safety/breaker.ts';
 import { createDryRunLock } from '../../src/safety/dry-run.ts';
 import { redaction } from '../../src/safety/redacted.ts';
 import { createCardinalityGuard } from '../../src/telemetry/cardinality-guard.ts';
@@ -106,6 +107,22 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       cleanup: record('cleanup', run({ deleted: 2 })),
       expire: record('expire', run({ expired: 1 })),
       purge: record('purge', run({ purged: 1 })),
+    },
+    breakers: {
+      csp_list: createBreaker({ name: 'csp_list', clock: recorded.clock }),
+      csp_delete: createBreaker({ name: 'csp_delete', clock: recorded.clock }),
+      webhook: createBreaker({ name: 'webhook', clock: recorded.clock }),
+    },
+    retries: {
+      report: record('retries.report', async () => ({
+        attempts: { '1': 5, '2': 1, '3': 0, '4-5': 0, '6-10': 0, '11-20': 0, '21+': 0 },
+        rate: { windowMs: 3_600_000, jobs: 6, retried: 1, rate: 1 / 6, isAnomalous: false },
+        spike: { windowMs: 300_000, retries: 1, completedWindows: 0 },
+        open: [],
+        ended: [],
+        shared: true,
+        tasks: [],
+      })),
     },
     governor: {
       take: record('governor.take', async () => ({ allowed: true as const })),
