@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { EndedWindow, OpenWindow, WindowAnomaly } from '../domain/retry-window.ts';
 import type { RetryWindowStore } from '../store/retry-windows.ts';
 import type { RetryBucket } from '../telemetry/metric-labels.ts';
+import { limitTime } from '../time-limit.ts';
 import type { AttemptReport, RunReport } from './retry.ts';
 import { createRetryHistogram } from './retry-histogram.ts';
 import { createRetryLog, errorWord, type LoggedAttempt } from './retry-log.ts';
@@ -54,6 +55,9 @@ export interface RetryStatistics {
   /** `task`: only tasks whose names begin so. Never throws. */
   report(task: string, signal: AbortSignal): Promise<RetriesReport>;
 }
+
+/** The store gets so long for its part of a report. */
+const REPORT_WITHIN_MS = 1_000;
 
 /** A name may be a sort key in the store: ids of the provider's own making are cut. */
 const MAX_TASK_LENGTH = 256;
@@ -115,7 +119,9 @@ export function createRetryStatistics(deps: RetryStatisticsDeps): RetryStatistic
     },
     async report(task, signal) {
       const nowMs = clock.nowMs();
-      const stored = await store.readEnded(nowMs, signal).catch(() => undefined);
+      const time = limitTime(REPORT_WITHIN_MS, signal);
+      const stored = await store.readEnded(nowMs, time.signal).catch(() => undefined);
+      time.clear();
       const isAskedFor = (window: OpenWindow) => window.task.startsWith(task);
       return {
         attempts: histogram.counts(),
