@@ -1,0 +1,92 @@
+import { Agent } from 'undici';
+import { onTestFinished } from 'vitest';
+import { type Broker, composeBroker } from '../../src/compose.ts';
+import { loadConfig } from '../../src/config.ts';
+import { uniqueTable } from './core.ts';
+import { until } from './until.ts';
+
+export interface HereAnswer {
+  status: number;
+  headers: Record<string, unknown>;
+  json: Record<string, unknown> & { error?: { code: string; retry_after?: number; details?: unknown } };
+}
+
+/** A whole broker inside of the test's process, behind a real socket and before a real engine. */
+export interface BrokerHere {
+  broker: Broker;
+  table: string;
+  asTrack(method: string, path: string, holder: string): Promise<HereAnswer>;
+  asAdmin(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<HereAnswer>;
+  /** One sample of `/metrics`, by name and labels. */
+  metric(series: string): Promise<number | undefined>;
+}
+
+/** Starts one with its simulated pool listed, and ends it with the test. Loops come by only at the start. */
+export async function startBrokerHere(
+  endpoint: string,
+  env: Record<string, string> = {},
+  prepare: (broker: Broker) => void = () => undefined,
+): Promise<BrokerHere> {
+  const table = env['DDB_TABLE_NAME'] ?? uniqueTable();
+  const broker = composeBroker(
+    loadConfig({
+      PORT: '0',
+      LOG_LEVEL: 'silent',
+      DDB_ENDPOINT_URL: endpoint,
+      DDB_TABLE_NAME: table,
+      DDB_BUCKETS: '4',
+      SIMULATED_POOL_SIZE: '5',
+      RATE_LIMIT_RPS: '100000',
+      RATE_LIMIT_BURST: '100000',
+      ...env,
+    }),
+  );
+  prepare(broker);
+  const agent = new Agent();
+  onTestFinished(async () => {
+    await agent.destroy();
+    await broker.stop();
+  });
+  const { url } = await broker.start();
+
+  async function call(method: string, path: string, headers: Record<string, string>, body?: unknown) {
+    const response = await agent.request({
+      origin: url,
+      path,
+      method: method as 'GET',
+      headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+    const text = await response.body.text();
+    const isJson = String(response.headers['content-type']).startsWith('application/json');
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      text,
+      json: (isJson ? JSON.parse(text) : {}) as HereAnswer['json'],
+    };
+  }
+  const here: BrokerHere = {
+    broker,
+    table,
+    asTrack: (method, path, holder) =>
+      call(method, path, { authorization: 'Bearer dev-track-token', 'x-track-id': holder }),
+    asAdmin: (method, path, body, headers = {}) =>
+      call(method, path, { authorization: 'Bearer dev-admin-token', ...headers }, body),
+    async metric(series) {
+      const { text } = await call('GET', '/metrics', {});
+      const line = text.split('\n').find((each) => each.startsWith(`${series} `));
+      return line === undefined ? undefined : Number(line.slice(series.length + 1));
+    },
+  };
+  await until(async () => Number((await here.asAdmin('GET', '/v1/admin/stats')).json['total']) > 0, {
+    timeoutMs: 20_000,
+    what: 'the first sync',
+  });
+  return here;
+}
