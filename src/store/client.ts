@@ -106,6 +106,8 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     },
     { step: 'build', priority: 'high', name: 'stripClientRequestToken' },
   );
+  // Nobody reads the SDK's own log, for which it would copy every input and output, item by item.
+  raw.middlewareStack.remove('loggerMiddleware');
   const documents = DynamoDBDocumentClient.from(raw, {
     marshallOptions: { removeUndefinedValues: true },
   });
