@@ -220,7 +220,10 @@ export function createReadyList(
 
     giveBack(hint) {
       inFlight.delete(hint.id);
-      offer([hint], 'first');
+      // No reading has brought it back meanwhile, so there is no need to look for it in the list.
+      if (!usable(hint)) return;
+      hints.push(hint);
+      believedEmpty = false;
     },
 
     settle(hint, isSpent) {
