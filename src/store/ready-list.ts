@@ -92,13 +92,15 @@ export function createReadyList(
     if (hints.length > 0) believedEmpty = false;
   }
 
-  /** Own buckets first, then the others in an order of this replica's own. */
-  function bucketGroups(): [own: number[], others: number[]] {
+  /** Own buckets first, then the others in an order of this replica's own, each time as many as were read before. */
+  function bucketGroups(): number[][] {
     const { index, replicas } = rank();
     const all = Array.from({ length: reads.buckets }, (_, bucket) => bucket);
     const own = all.filter((bucket) => bucket % replicas === index % reads.buckets);
-    const others = all.filter((bucket) => !own.includes(bucket));
-    return [own, shuffle(others)];
+    const others = shuffle(all.filter((bucket) => !own.includes(bucket)));
+    const groups = [own];
+    for (let read = own.length; others.length > 0; read *= 2) groups.push(others.splice(0, read));
+    return groups;
   }
 
   /** Reads a bucket, `limit` to a page, until it has `enough` that can be used, or to its end. */
