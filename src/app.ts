@@ -16,6 +16,7 @@ import { type RequestMetrics, trackRequests } from './http/plugins/request-conte
 import { guardRequests, rewriteUrl } from './http/plugins/request-guard.ts';
 import { addSecurityHeaders } from './http/plugins/security-headers.ts';
 import { type AdminRoutesDeps, adminRoutes } from './http/routes/admin.ts';
+import { type AlertRoutesDeps, alertRoutes } from './http/routes/alerts.ts';
 import { type BreakerRoutesDeps, breakerRoutes } from './http/routes/breakers.ts';
 import { docsRoutes } from './http/routes/docs.ts';
 import { dryRunRoutes } from './http/routes/dry-run.ts';
@@ -38,7 +39,10 @@ export type HttpMetrics = RequestMetrics &
   };
 
 export interface AppDeps {
-  useCases: TrackRoutesDeps['useCases'] & AdminRoutesDeps['useCases'] & JobRoutesDeps['useCases'];
+  useCases: TrackRoutesDeps['useCases'] &
+    AdminRoutesDeps['useCases'] &
+    JobRoutesDeps['useCases'] &
+    AlertRoutesDeps['useCases'];
   runs: Runs;
   breakers: BreakerRoutesDeps['breakers'];
   retries: RetryRoutesDeps['retries'];
@@ -141,6 +145,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.register(jobRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(governorRoutes({ governor: deps.governor, requireAdmin: requireRole('admin') }));
   app.register(dryRunRoutes({ dryRun: deps.dryRun, requireAdmin: requireRole('admin') }));
+  app.register(alertRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(watchRoutes({ ...deps.watch, requireAdmin: requireRole('admin') }));
   app.register(breakerRoutes({ breakers: deps.breakers, requireAdmin: requireRole('admin') }));
   app.register(retryRoutes({ retries: deps.retries, requireAdmin: requireRole('admin') }));

@@ -32,6 +32,8 @@ interface LoopsOptions {
   logger: Logger;
   metrics: Metrics;
   alert: RaiseAlert;
+  /** Looks whether counts are worth an alert. */
+  watchPool: (counts: PoolCounts, signal: AbortSignal) => Promise<void>;
 }
 
 /** The loops of DESIGN §6 and the replica's own chores, wired to logs and metrics; nothing runs before `start()`. */
@@ -48,6 +50,7 @@ export function composeLoops(options: LoopsOptions) {
     const counts = await core.work.count(signal);
     learn(counts);
     await writeCounts(client, counts, signal);
+    await options.watchPool(counts, signal);
     return counts;
   };
 

@@ -1,27 +1,28 @@
 import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { buildApp } from './app.ts';
 import { type Clock, type NewId, systemClock } from './clock.ts';
+import { composeAlerts, composeAlertWebhook } from './compose-alerts.ts';
 import { composeCore } from './compose-core.ts';
 import { composeJobs } from './compose-jobs.ts';
 import { composeLoops } from './compose-loops.ts';
 import { composeResilience, type Resilience } from './compose-resilience.ts';
 import { composeSafety } from './compose-safety.ts';
+import { openStore, startEmbeddedEngine } from './compose-store.ts';
 import { composeWatch } from './compose-watch.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
 import { DEVELOPMENT_TOKENS } from './config-variables.ts';
 import { createCspProvider } from './provider/csp.ts';
 import type { Provider, ProviderObserver } from './provider/provider.ts';
 import { createSimulatedProvider } from './provider/simulated.ts';
-import { createStoreClient, type StoreClient } from './store/client.ts';
-import { type Engine, type EngineEvent, startEngine } from './store/engine.ts';
+import type { AlertEvents } from './safety/alert-hooks.ts';
 import { openTable } from './store/table.ts';
 import { currentCorrelation } from './telemetry/correlation.ts';
 import { createLogger, flushLogs, type Logger } from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { pause } from './time-limit.ts';
-import type { RaiseAlert } from './usecases/alert.ts';
 
 /** A whole broker in one process, not started. */
 export interface Broker {
@@ -33,6 +34,8 @@ export interface Broker {
    * → flush logs. Idempotent: a second call awaits the first.
    */
   stop(): Promise<void>;
+  /** Emits every alert of this replica. */
+  readonly events: AlertEvents;
   /** The step that the shutdown is at, for naming what hung. */
   stopStep(): string | undefined;
 }
@@ -60,13 +63,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     pretty: process.stdout.isTTY === true,
     secrets: configSecrets(config),
   });
-  const alert: RaiseAlert = ({ task, reason, severity, context }) => {
-    metrics.alert(task, severity);
-    logger[severity === 'info' ? 'info' : severity === 'warning' ? 'warn' : 'error'](
-      { action: 'alert', task, reason, severity, ...context },
-      'alert',
-    );
-  };
+  const events: AlertEvents = new EventEmitter();
 
   let listening = false;
   let shuttingDown = false;
@@ -92,6 +89,18 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     toStop.push({ step: 'close the store', stop: async () => client.close() });
     const options = { buckets: config.buckets, create: config.createTable };
     await openTable(client, options, AbortSignal.timeout(OPEN_TABLE_WITHIN_MS));
+    const { alerts, listAlerts, watchPool, flushAlerts } = composeAlerts({
+      config,
+      client,
+      clock,
+      newId,
+      replicaId,
+      logger,
+      metrics,
+      events,
+    });
+    const alert = alerts.raise;
+    toStop.push({ step: 'store the alerts', stop: flushAlerts });
 
     const provider = createProvider(config, metrics.providerCall);
     toStop.push({ step: 'close the provider', stop: () => provider.close() });
@@ -122,6 +131,10 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       metrics,
       dryRun: config.dryRun,
       quotas: config.quotas,
+    });
+    toStop.push({
+      step: 'send the alerts',
+      stop: composeAlertWebhook({ config, alerts, safety, resilience, clock, logger, metrics }),
     });
     const core = composeCore({
       client,
@@ -157,6 +170,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       core,
       safety,
       chores: resilience.chores,
+      watchPool,
       client,
       clock,
       newId,
@@ -190,7 +204,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       isShuttingDown: () => shuttingDown,
     });
     const app = buildApp({
-      useCases: { ...core.useCases, ...jobs.useCases, poolStats: loops.poolStats },
+      useCases: { ...core.useCases, ...jobs.useCases, poolStats: loops.poolStats, listAlerts },
       runs: loops.runs,
       breakers,
       retries: statistics,
@@ -254,6 +268,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
   return {
     logger,
+    events,
     start,
     stop: () => {
       stopped ??= stop();
@@ -262,48 +277,6 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     stopStep: () => step,
   };
 }
-
-async function startEmbeddedEngine({ store }: Config, logger: Logger): Promise<Engine | undefined> {
-  if (store.kind !== 'embedded') return undefined;
-  const onEvent = (event: EngineEvent) => {
-    const { type, ...fields } = event;
-    const level = type === 'restarted' ? 'info' : 'error';
-    logger[level]({ action: 'engine', outcome: type, ...fields }, `the embedded engine: ${type}`);
-  };
-  const engine = await startEngine({ file: store.file, onEvent });
-  logger.info(
-    { action: 'engine', kind: engine.kind, endpoint: engine.endpoint, file: store.file },
-    'engine started',
-  );
-  return engine;
-}
-
-function openStore(
-  { store, tableName }: Config,
-  engine: Engine | undefined,
-  observe: (operation: string, outcome: string, seconds: number) => void,
-  onRetry: (operation: string, attempt: number, error: unknown, waitMs: number) => void,
-): StoreClient {
-  const common = { table: tableName, observe, onRetry };
-  switch (store.kind) {
-    case 'embedded':
-      return createStoreClient({
-        ...common,
-        region: 'local',
-        endpoint: engine?.endpoint,
-        credentials: NO_CREDENTIALS,
-      });
-    case 'endpoint': {
-      // Nobody signs in to a local engine over plain HTTP, but the SDK insists on something to sign with.
-      const credentials = store.credentials ?? (store.url.startsWith('http:') ? NO_CREDENTIALS : undefined);
-      return createStoreClient({ ...common, region: store.region, endpoint: store.url, credentials });
-    }
-    case 'aws':
-      return createStoreClient({ ...common, region: store.region });
-  }
-}
-
-const NO_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
 
 function createProvider({ provider }: Config, observe: ProviderObserver): Provider {
   return provider.kind === 'csp'

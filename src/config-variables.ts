@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ALERT_VARIABLES } from './config-alerts.ts';
 import { JOB_VARIABLES } from './config-jobs.ts';
 import { RESILIENCE_VARIABLES } from './config-resilience.ts';
 import { SAFETY_VARIABLES } from './config-safety.ts';
@@ -192,6 +193,7 @@ export const VARIABLES = {
   ...RESILIENCE_VARIABLES,
   ...JOB_VARIABLES,
   ...WATCH_VARIABLES,
+  ...ALERT_VARIABLES,
 
   SHUTDOWN_DRAIN_MS: optional(
     whole(0, 600_000),

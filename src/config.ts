@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type AlertConfig, alertSecrets, describeAlertWebhook, readAlerts } from './config-alerts.ts';
 import { type JobsConfig, readJobs } from './config-jobs.ts';
 import { type ResilienceConfig, readResilience } from './config-resilience.ts';
 import { readSafety, type SafetyConfig } from './config-safety.ts';
@@ -12,7 +13,7 @@ export type ProviderConfig =
   | { kind: 'simulated'; poolSize: number };
 
 /** Everything the environment decides, parsed and frozen. */
-export interface Config extends SafetyConfig, ResilienceConfig, JobsConfig, WatchConfig {
+export interface Config extends AlertConfig, SafetyConfig, ResilienceConfig, JobsConfig, WatchConfig {
   environment: 'development' | 'test' | 'production';
   host: string;
   /** 0: any free port. */
@@ -125,6 +126,7 @@ export function loadConfig(env: Environment): Config {
     ...resilience,
     ...readJobs(values),
     ...watch,
+    ...readAlerts(values),
     shutdownDrainMs,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
   });
@@ -139,17 +141,18 @@ export function configSecrets(config: Config): string[] {
   if (config.store.kind === 'endpoint' && config.store.credentials) {
     secrets.push(config.store.credentials.secretAccessKey);
   }
-  return secrets;
+  return [...secrets, ...alertSecrets(config.alertWebhook)];
 }
 
 /** The configuration without its secrets, for the start-up log. */
 export function describeConfig(config: Config): Record<string, unknown> {
-  const { trackTokens, adminTokens, store, provider, ...rest } = config;
+  const { trackTokens, adminTokens, store, provider, alertWebhook, ...rest } = config;
   return {
     ...rest,
     trackTokenCount: trackTokens.length,
     adminTokenCount: adminTokens.length,
     store: describeStore(store),
+    alertWebhook: describeAlertWebhook(alertWebhook),
     provider: provider.kind === 'csp' ? { ...provider, token: undefined } : provider,
   };
 }

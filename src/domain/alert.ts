@@ -45,4 +45,18 @@ export const isMeant = (alert: Alert, filter: AlertFilter): boolean =>
 export const newestFirst = (a: RaisedAlert, b: RaisedAlert): number =>
   b.atMs - a.atMs || (a.id < b.id ? 1 : -1);
 
+/**
+ * What became of an alert's notification. `swallowed`: by the cooldown. `failed`: it did not get through, however often
+ * it was tried. `dropped`: too many were waiting, or the broker ended.
+ */
+export const WEBHOOK_OUTCOMES = ['sent', 'dry_run', 'swallowed', 'failed', 'dropped'] as const;
+export type WebhookOutcome = (typeof WEBHOOK_OUTCOMES)[number];
+
+/**
+ * What became of an alert's record. `failed`: the store refused it. `dropped`: too many were waiting or had been written
+ * in this minute, or the broker ended.
+ */
+export const RECORD_OUTCOMES = ['stored', 'failed', 'dropped'] as const;
+export type RecordOutcome = (typeof RECORD_OUTCOMES)[number];
+
 const rank = (severity: AlertSeverity): number => ALERT_SEVERITIES.indexOf(severity);

@@ -1,15 +1,8 @@
 import type { Clock } from '../clock.ts';
-import type { RaisedAlert } from '../domain/alert.ts';
+import type { RaisedAlert, RecordOutcome } from '../domain/alert.ts';
 import { BrokerError } from '../domain/errors.ts';
 import type { AlertStore } from '../store/alerts.ts';
 import { createBackgroundQueue } from './background-queue.ts';
-
-/**
- * What became of an alert's record. `failed`: the store refused it. `dropped`: too many were waiting or had been written
- * in this minute, or the broker ended.
- */
-export const RECORD_OUTCOMES = ['stored', 'failed', 'dropped'] as const;
-export type RecordOutcome = (typeof RECORD_OUTCOMES)[number];
 
 export interface AlertRecorder {
   /** Sees to it that all replicas learn of the alert, later. */

@@ -1,14 +1,7 @@
-import type { RaisedAlert } from '../domain/alert.ts';
+import type { RaisedAlert, WebhookOutcome } from '../domain/alert.ts';
 import type { Cooldown } from './alert-cooldown.ts';
 import { createBackgroundQueue } from './background-queue.ts';
 import type { Notification } from './webhook-payload.ts';
-
-/**
- * What became of an alert's notification. `swallowed`: by the cooldown. `failed`: it did not get through, however often
- * it was tried. `dropped`: too many were waiting, or the broker ended.
- */
-export const WEBHOOK_OUTCOMES = ['sent', 'dry_run', 'swallowed', 'failed', 'dropped'] as const;
-export type WebhookOutcome = (typeof WEBHOOK_OUTCOMES)[number];
 
 /** How one delivery ended: for good, or it is to be tried again after so many milliseconds. */
 export type Delivery = 'sent' | 'dry_run' | { againInMs: number };

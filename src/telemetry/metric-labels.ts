@@ -22,9 +22,6 @@ export type Loop = (typeof LOOPS)[number];
 export const RUN_OUTCOMES = ['success', 'error', 'skipped'] as const;
 export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 
-export const ALERT_SEVERITIES = ['info', 'warning', 'error', 'critical'] as const;
-export type AlertSeverity = (typeof ALERT_SEVERITIES)[number];
-
 /** How many attempts a task took. */
 export const RETRY_BUCKETS = ['1', '2', '3', '4-5', '6-10', '11-20', '21+'] as const;
 export type RetryBucket = (typeof RETRY_BUCKETS)[number];
@@ -32,6 +29,17 @@ export type RetryBucket = (typeof RETRY_BUCKETS)[number];
 /** Circuit breakers, by what is called. */
 export const BREAKERS = ['csp_list', 'csp_delete', 'webhook'] as const;
 export type BreakerName = (typeof BREAKERS)[number];
+
+/** What raises alerts. */
+export const ALERT_TASKS = [
+  ...LOOPS,
+  ...BREAKERS,
+  'governor',
+  'pool',
+  'retries',
+  'runtime',
+  'worker',
+] as const;
 
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 /** Stands for every method, and every operation, that is not listed. */

@@ -3,13 +3,12 @@ import type { Clock } from '../clock.ts';
 import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
 import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
+import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
 import { type CardinalityReport, createCardinalityGuard } from './cardinality-guard.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';
 import { createJobMetrics, type JobMetrics } from './job-metrics.ts';
 import {
-  ALERT_SEVERITIES,
   ALLOCATION_OUTCOMES,
-  type AlertSeverity,
   type AllocationOutcome,
   BREAKERS,
   type BreakerName,
@@ -32,7 +31,7 @@ import {
 } from './metric-labels.ts';
 
 /** Everything the broker counts and measures. All durations are seconds. */
-export interface Metrics extends JobMetrics {
+export interface Metrics extends AlertMetrics, JobMetrics {
   /** An allocation's answer. `conflicts`: candidates lost to others on the way. */
   allocation(outcome: AllocationOutcome, seconds: number, conflicts: number): void;
   marked(outcome: MarkOutcome): void;
@@ -52,6 +51,8 @@ export interface Metrics extends JobMetrics {
   ): void;
   setPoolCounts(pool: { counts: Readonly<Record<PoolStatus, number>>; total: number; asOfMs: number }): void;
   rateLimited(): void;
+  /** How a call for a side effect that must happen once ended. */
+  effect(type: string, outcome: EffectOutcome): void;
   /** Seconds since a loop's, or the worker's, last sign of life. */
   heartbeatAge(loop: string, seconds: number): void;
   /** An irreversible action that a dry run held back. */
@@ -61,7 +62,6 @@ export interface Metrics extends JobMetrics {
   /** A task is over that was tried so often. */
   retryEnded(attempts: RetryBucket): void;
   circuitState(name: BreakerName, state: BreakerState): void;
-  alert(task: string, severity: AlertSeverity): void;
   /** What the guard over the number of series has seen. */
   cardinality(): CardinalityReport;
   /** What a scrape gets: last known values, nothing is waited for. */
@@ -160,6 +160,10 @@ export function createMetrics(clock: Clock): Metrics {
     "Time since the loop's, or the worker's, last sign of life",
     { loop: [...LOOPS, 'worker'] },
   );
+  const effects = counter('broker_effects_total', 'Calls for a side effect that must happen once', {
+    type: EFFECT_TYPES,
+    outcome: EFFECT_OUTCOMES,
+  });
   const rateLimited = counter('broker_rate_limited_total', 'Requests refused by the rate limit');
 
   const dryRunBlocked = counter(
@@ -188,8 +192,6 @@ export function createMetrics(clock: Clock): Metrics {
     providerLabels,
   );
 
-  const alerts = counter('broker_alerts_total', 'Alerts raised', { task: LOOPS, severity: ALERT_SEVERITIES });
-
   const retries = counter('broker_retry_attempts_total', 'Tasks that are over, by their attempts', {
     bucket: RETRY_BUCKETS,
   });
@@ -207,6 +209,7 @@ export function createMetrics(clock: Clock): Metrics {
   const countsAge = gauge('broker_pool_counts_age_seconds', 'Age of the counts of the pool');
 
   return {
+    ...createAlertMetrics(instruments),
     ...createJobMetrics(instruments),
     allocation(outcome, seconds, lost) {
       allocations.inc({ outcome });
@@ -244,12 +247,12 @@ export function createMetrics(clock: Clock): Metrics {
       countedAtMs = asOfMs;
     },
     rateLimited: () => rateLimited.inc({}),
+    effect: (type, outcome) => effects.inc({ type, outcome }),
     heartbeatAge: (loop, seconds) => heartbeatAge.set({ loop }, seconds),
     dryRunBlocked: (action) => dryRunBlocked.inc({ action }),
     governorDenied: (resource) => governorDenied.inc({ resource }),
     retryEnded: (bucket) => retries.inc({ bucket }),
     circuitState: (name, state) => circuits.set({ name }, BREAKER_STATES.indexOf(state)),
-    alert: (task, severity) => alerts.inc({ task, severity }),
     cardinality: guard.report,
     async text() {
       countsAge.set({}, Math.max(0, clock.nowMs() - countedAtMs) / 1000);

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import type { WebhookOutcome } from '../../src/domain/alert.ts';
 import type { BreakerRules } from '../../src/domain/breaker.ts';
 import { createCooldown } from '../../src/safety/alert-cooldown.ts';
-import { createAlertWebhook, type WebhookOutcome } from '../../src/safety/alert-webhook.ts';
+import { createAlertWebhook } from '../../src/safety/alert-webhook.ts';
 import { createBreaker } from '../../src/safety/breaker.ts';
 import { createDryRunLock } from '../../src/safety/dry-run.ts';
 import { createEffects } from '../../src/safety/effects.ts';

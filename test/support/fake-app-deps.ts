@@ -93,6 +93,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       bulkDelete: record('bulkDelete', async () => ({ deleted: 3, skipped: 1 })),
       releaseSandbox: record('releaseSandbox', async () => availableSandbox),
       retryDeletion: record('retryDeletion', async () => availableSandbox),
+      listAlerts: record('listAlerts', async () => ({ alerts: [], complete: true, stored: true })),
       submitJob: record('submitJob', async (request) => ({ ...pendingJob, request })),
       getJob: record('getJob', async () => pendingJob),
       listJobs: record('listJobs', async () => ({ jobs: [pendingJob] })),

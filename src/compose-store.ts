@@ -1,0 +1,51 @@
+import type { Config } from './config.ts';
+import { createStoreClient, type StoreClient } from './store/client.ts';
+import { type Engine, type EngineEvent, startEngine } from './store/engine.ts';
+import type { Logger } from './telemetry/logger.ts';
+
+const NO_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
+
+/** Starts the bundled engine, where the configuration chooses it. */
+export async function startEmbeddedEngine(
+  { store }: Pick<Config, 'store'>,
+  logger: Logger,
+): Promise<Engine | undefined> {
+  if (store.kind !== 'embedded') return undefined;
+  const onEvent = (event: EngineEvent) => {
+    const { type, ...fields } = event;
+    const level = type === 'restarted' ? 'info' : 'error';
+    logger[level]({ action: 'engine', outcome: type, ...fields }, `the embedded engine: ${type}`);
+  };
+  const engine = await startEngine({ file: store.file, onEvent });
+  logger.info(
+    { action: 'engine', kind: engine.kind, endpoint: engine.endpoint, file: store.file },
+    'engine started',
+  );
+  return engine;
+}
+
+/** A client of the store that the configuration chooses; `engine`: the bundled one, where it was started. */
+export function openStore(
+  { store, tableName }: Pick<Config, 'store' | 'tableName'>,
+  engine: Engine | undefined,
+  observe: (operation: string, outcome: string, seconds: number) => void,
+  onRetry: (operation: string, attempt: number, error: unknown, waitMs: number) => void,
+): StoreClient {
+  const common = { table: tableName, observe, onRetry };
+  switch (store.kind) {
+    case 'embedded':
+      return createStoreClient({
+        ...common,
+        region: 'local',
+        endpoint: engine?.endpoint,
+        credentials: NO_CREDENTIALS,
+      });
+    case 'endpoint': {
+      // Nobody signs in to a local engine over plain HTTP, but the SDK insists on something to sign with.
+      const credentials = store.credentials ?? (store.url.startsWith('http:') ? NO_CREDENTIALS : undefined);
+      return createStoreClient({ ...common, region: store.region, endpoint: store.url, credentials });
+    }
+    case 'aws':
+      return createStoreClient({ ...common, region: store.region });
+  }
+}
