@@ -88,6 +88,19 @@ describeOnEngines('a walk through all of a large pool', ({ name, endpoint }) => 
     const wanted = pool.filter((one) => one.name.startsWith(prefix) && isListed(one));
     expect(sorted(await walk(core, { prefix, status, limit }))).toEqual(sorted(wanted));
   });
+
+  // Fewer than a page may look at, and there is nothing to see.
+  if (count > 5_000) {
+    it('gives up a page that finds little after a while, and goes on with the next', async () => {
+      core.calls.clear();
+      const { sandboxes, cursor } = await list(core, { prefix: 'nothing' });
+      expect(sandboxes).toEqual([]);
+      expect(cursor).toBeDefined();
+      const first = core.calls.count('Query');
+      expect(await list(core, { prefix: 'nothing', cursor })).toMatchObject({ sandboxes: [] });
+      expect(first).toBeLessThanOrEqual(core.calls.count('Query') * 0.6);
+    });
+  }
 });
 
 describeOnEngines('a list', ({ endpoint }) => {

@@ -323,6 +323,22 @@ describeOnEngines('a sync and others at once', ({ endpoint }) => {
     expect(await recordOf(core, granted.sandboxId)).toEqual(before);
   });
 
+  it('a sandbox that another replica learnt of while CSP still answered is not missing from that answer', async () => {
+    const { core, csp } = await startWith(endpoint, 2);
+    const replica = await replicaOfTest(core);
+    const held = Promise.withResolvers<void>();
+    csp.faults.add('list', { kind: 'hold', until: held.promise });
+    const run = sync(core);
+    await csp.arrived('list', 2);
+    const [young = account()] = csp.add(account());
+    expect(await sync(replica)).toMatchObject({ created: 1 });
+    core.clock.advanceSeconds(60);
+    vanish(csp, [young]);
+    held.resolve();
+    expect(await run).toMatchObject({ listed: 2, stale: 0 });
+    expect((await recordOf(core, idOf(young))).status).toBe('available');
+  });
+
   it('a sandbox that is leased between being read and being marked stale keeps its lease', async () => {
     const { core, csp, accounts } = await startWith(endpoint, 6);
     const replica = await replicaOfTest(core);
@@ -391,9 +407,8 @@ describeOnEngines('a sync and others at once', ({ endpoint }) => {
 });
 
 describeOnEngines('a tombstone', ({ endpoint }) => {
-  it('keeps out a listing that began before the deletion ended; a later one brings a fresh sandbox', async () => {
+  it('keeps out a listing that began before the deletion ended, however long it took', async () => {
     const { core, csp, accounts, ids } = await startWith(endpoint, 1);
-    const [id = ''] = ids;
     await giveBack(core, 1);
     const held = Promise.withResolvers<void>();
     csp.faults.add('list', { kind: 'hold', until: held.promise });
@@ -401,15 +416,23 @@ describeOnEngines('a tombstone', ({ endpoint }) => {
     await csp.arrived('list', 2);
     core.clock.advanceSeconds(60);
     expect(await cleanUp(core)).toMatchObject({ deleted: 1 });
+    core.clock.advanceSeconds(60);
     // The answer was put together before the deletion: it still has the account.
     csp.add(...accounts);
     held.resolve();
     expect(await run).toMatchObject({ listed: 1, created: 0, revived: 0, skipped: 0 });
-    expect((await recordOf(core, id)).status).toBe('deleted');
+    expect((await recordOf(core, ids[0])).status).toBe('deleted');
+    expect(await refused(allocate(core, 'b'))).toBe('NO_SANDBOXES_AVAILABLE');
+  });
 
-    // So soon after the deletion its end and the listing's start cannot be told apart.
+  it('makes room for a fresh sandbox when a later listing has it, not a moment after the deletion', async () => {
+    const { core, csp, accounts, ids } = await startWith(endpoint, 1);
+    const [id = ''] = ids;
+    await giveBack(core, 1);
+    await cleanUp(core);
+    csp.add(...accounts);
     core.clock.set(core.clock.nowMs() + CLOCK_SKEW_ALLOWANCE_MS);
-    expect(await sync(core)).toMatchObject({ revived: 0 });
+    expect(await sync(core)).toMatchObject({ created: 0, revived: 0 });
     core.clock.advanceSeconds(1);
     expect(await sync(core)).toMatchObject({ created: 0, revived: 1 });
     const record = await recordOf(core, id);
