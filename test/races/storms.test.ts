@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Answer, type BrokerProcess, listAll, tally } from '../support/broker-process.ts';
+import { killAll, launchReplicas, replicaFor } from '../support/broker-replicas.ts';
+import { describeOnEngines, describeOnFastEngine } from '../support/engines.ts';
+
+/*
+ * Every storm goes over four processes on one table. All calls of a storm are sent before the first one is answered,
+ * and callers take turns at the replicas.
+ */
+const REPLICAS = 4;
+const NONE_FREE = '409 NO_SANDBOXES_AVAILABLE';
+const TIMEOUT = { timeout: 90_000 };
+
+interface Caller {
+  holder: string;
+  headers?: Record<string, string>;
+}
+
+const storm = (replicas: readonly BrokerProcess[], callers: readonly Caller[]): Promise<Answer[]> =>
+  Promise.all(
+    callers.map(({ holder, headers }, index) => replicaFor(replicas, index).allocate(holder, headers)),
+  );
+
+const callersOf = (count: number, storm: string): Caller[] =>
+  Array.from({ length: count }, (_, index) => ({ holder: `${storm}-${index}` }));
+
+const sandboxesOf = (answers: readonly Answer[]): string[] =>
+  answers.filter(({ status }) => status <= 201).map(({ json }) => String(json.sandbox_id));
+
+const distinct = (values: readonly string[]): number => new Set(values).size;
+
+/** What the callers were told is what the table says, and no sandbox was promised to two of them. */
+async function expectOneHolderEach(
+  replica: BrokerProcess,
+  callers: readonly Caller[],
+  answers: readonly Answer[],
+): Promise<void> {
+  const told = answers.flatMap(({ status, json }, index) =>
+    status === 201 ? [`${json.sandbox_id} for ${callers[index]?.holder}`] : [],
+  );
+  expect(distinct(told.map((each) => each.split(' ')[0] ?? ''))).toBe(told.length);
+  const leased = await listAll(replica, 'status=allocated');
+  const recorded = leased.map((each) => `${each.sandbox_id} for ${each['allocated_to_track']}`);
+  expect(recorded).toEqual(expect.arrayContaining(told));
+}
+
+const countFree = async (replica: BrokerProcess): Promise<number> =>
+  (await listAll(replica, 'status=available')).length;
+
+/** Four replicas for a suite; its tests use up the pool one after the other. */
+function replicasFor(endpoint: string, poolSize: number): BrokerProcess[] {
+  const replicas: BrokerProcess[] = [];
+  beforeAll(async () => {
+    replicas.push(...(await launchReplicas({ endpoint, count: REPLICAS, poolSize })));
+  }, TIMEOUT.timeout);
+  afterAll(() => killAll(replicas));
+  return replicas;
+}
+
+describeOnEngines('a storm over four processes', ({ name, endpoint }) => {
+  // DynamoDB Local is there for its semantics, not for the crowd.
+  const [sameKey, keys, exact] = name === 'dynoxide' ? [400, 150, 1_000] : [60, 30, 100];
+  const replicas = replicasFor(endpoint, 1 + keys + exact);
+
+  test('calls with one key at once get one sandbox', TIMEOUT, async () => {
+    const callers = Array.from({ length: sameKey }, () => ({ holder: 'the-only-one' }));
+    const answers = await storm(replicas, callers);
+    expect(tally(answers)).toEqual({ 201: 1, 200: sameKey - 1 });
+    expect(distinct(sandboxesOf(answers))).toBe(1);
+    await expectOneHolderEach(replicas[0]!, callers, answers);
+    expect(await countFree(replicas[1]!)).toBe(keys + exact);
+  });
+
+  test('no key is split, of many that each ask every replica at once', TIMEOUT, async () => {
+    const callers = callersOf(keys, 'key').flatMap((caller) =>
+      Array.from({ length: REPLICAS }, () => caller),
+    );
+    const answers = await storm(replicas, callers);
+    expect(tally(answers)).toEqual({ 201: keys, 200: keys * (REPLICAS - 1) });
+    for (let first = 0; first < answers.length; first += REPLICAS) {
+      expect(distinct(sandboxesOf(answers.slice(first, first + REPLICAS)))).toBe(1);
+    }
+    await expectOneHolderEach(replicas[0]!, callers, answers);
+    expect(await countFree(replicas[1]!)).toBe(exact);
+  });
+
+  test('exactly as many callers as free sandboxes: each gets one', TIMEOUT, async () => {
+    const callers = callersOf(exact, 'exact');
+    const answers = await storm(replicas, callers);
+    expect(tally(answers)).toEqual({ 201: exact });
+    await expectOneHolderEach(replicas[0]!, callers, answers);
+    expect(await countFree(replicas[1]!)).toBe(0);
+  });
+});
+
+describeOnFastEngine('a storm for too few sandboxes over four processes', ({ endpoint }) => {
+  const replicas = replicasFor(endpoint, 500);
+
+  /** Takes sandboxes from their holders until `wanted` are free. */
+  async function makeFree(wanted: number): Promise<void> {
+    const [operated] = replicas as [BrokerProcess];
+    const leased = await listAll(operated, 'status=allocated');
+    for (const { sandbox_id } of leased.slice(0, wanted)) {
+      await operated.admin('POST', `/v1/admin/sandboxes/${sandbox_id}/release`);
+    }
+    const { status, json } = await operated.admin('POST', '/v1/admin/cleanup');
+    expect([status, json['recycled']]).toEqual([200, wanted]);
+  }
+
+  async function expectStormFor(free: number, callers: readonly Caller[]): Promise<void> {
+    const answers = await storm(replicas, callers);
+    expect(tally(answers)).toEqual({ 201: free, [NONE_FREE]: callers.length - free });
+    await expectOneHolderEach(replicas[0]!, callers, answers);
+    expect(await countFree(replicas[1]!)).toBe(0);
+  }
+
+  test('1,000 callers, 500 free: 500 get one, 500 are told that there is none', TIMEOUT, async () => {
+    await expectStormFor(500, callersOf(1_000, 'thousand'));
+  });
+
+  test('800 callers, 5 free: 5 get one, 795 are told that there is none', TIMEOUT, async () => {
+    await makeFree(5);
+    await expectStormFor(5, callersOf(800, 'eight-hundred'));
+  });
+
+  test('the last free one goes to one of 50, every time it comes free', TIMEOUT, async () => {
+    for (const round of [1, 2, 3, 4]) {
+      await makeFree(1);
+      await expectStormFor(1, callersOf(50, `round-${round}`));
+    }
+  });
+});
+
+describeOnFastEngine('name prefixes with one match in a pool of 5,000', ({ endpoint }) => {
+  const replicas = replicasFor(endpoint, 5_000);
+  const wanting = (holder: string, prefix: string): Caller => ({
+    holder,
+    headers: { 'x-sandbox-name-prefix': prefix },
+  });
+  const namesOf = (answers: readonly Answer[]) => answers.flatMap(({ json }) => json['name'] ?? []);
+
+  test('40 callers for one match: one gets it', TIMEOUT, async () => {
+    const rivals = Array.from({ length: 40 }, (_, index) => wanting(`rival-${index}`, 'lab-4321'));
+    const answers = await storm(replicas, rivals);
+    expect(tally(answers)).toEqual({ 201: 1, [NONE_FREE]: rivals.length - 1 });
+    expect(namesOf(answers)).toEqual(['lab-4321']);
+  });
+
+  test('200 callers for 200 matches: each gets its own', TIMEOUT, async () => {
+    const names = Array.from({ length: 200 }, (_, index) => `lab-${1_000 + index * 10}`);
+    const answers = await storm(
+      replicas,
+      names.map((name) => wanting(`of-${name}`, name)),
+    );
+    expect(namesOf(answers)).toEqual(names);
+  });
+
+  test('a prefix without a match finds none, whatever else is free', TIMEOUT, async () => {
+    const callers = ['lab-9', 'LAB-1', 'ab-1', 'lab-43210'].map((prefix) => wanting(`of-${prefix}`, prefix));
+    expect(tally(await storm(replicas, callers))).toEqual({ [NONE_FREE]: callers.length });
+  });
+});
