@@ -31,11 +31,11 @@ interface JobsOptions {
   alert: RaiseAlert;
 }
 
-/** Most ends are everyday things; what broke off is worth a look. */
-const LEVELS: Readonly<Record<JobOutcome, 'info' | 'warn' | 'error'>> = {
+/** Most ends are everyday things, and a wait may be told of many times; what broke off is worth a look. */
+const LEVELS: Readonly<Record<JobOutcome, 'debug' | 'info' | 'warn' | 'error'>> = {
   completed: 'info',
   failed: 'warn',
-  postponed: 'info',
+  postponed: 'debug',
   interrupted: 'info',
   lost: 'warn',
   abandoned: 'error',
