@@ -16,6 +16,7 @@ import { allocateSandbox } from './usecases/allocate-sandbox.ts';
 import { type CleanUpDeps, cleanUp } from './usecases/clean-up.ts';
 import type { CallContext } from './usecases/context.ts';
 import { countPool } from './usecases/count-pool.ts';
+import { deleteOnce } from './usecases/delete-once.ts';
 import { expireLeases } from './usecases/expire-leases.ts';
 import { getSandbox } from './usecases/get-sandbox.ts';
 import { inspectSandbox } from './usecases/inspect-sandbox.ts';
@@ -30,7 +31,7 @@ export interface CoreOptions {
   /** The number the table was laid out with. */
   buckets: number;
   provider: Provider;
-  safety: Pick<Safety, 'guard' | 'recordGuard' | 'adapters'>;
+  safety: Pick<Safety, 'guard' | 'recordGuard' | 'adapters' | 'effects'>;
   clock: Clock;
   newId: NewId;
   replicaId: string;
@@ -109,7 +110,11 @@ export function composeCore(options: CoreOptions) {
       sync: syncInventory({ ...deps, provider, maxStaleRatio: options.syncMaxStaleRatio, alert }),
       cleanup: cleanUp({
         ...deps,
-        provider,
+        deleteOnce: deleteOnce({
+          provider,
+          effects: options.safety.effects,
+          deleteTimeoutMs: options.deleteTimeoutMs,
+        }),
         providerDelete: adapters.providerDelete,
         newId,
         concurrency: options.cleanupConcurrency,

@@ -3,7 +3,7 @@ import type { SafetyConfig } from './config-safety.ts';
 import type { Action, Resource } from './safety/action.ts';
 import { createAdapters } from './safety/adapters.ts';
 import { createDryRunLock } from './safety/dry-run.ts';
-import { createEffects } from './safety/effects.ts';
+import { createEffects, type EffectOutcome } from './safety/effects.ts';
 import { createGovernor } from './safety/governor.ts';
 import { createGuard } from './safety/guard.ts';
 import { redaction } from './safety/redacted.ts';
@@ -22,6 +22,7 @@ export interface SafetyOptions extends SafetyConfig {
   metrics?: {
     dryRunBlocked(action: Action): void;
     governorDenied(resource: Resource): void;
+    effect(type: string, outcome: EffectOutcome): void;
   };
 }
 
@@ -42,7 +43,10 @@ export function composeSafety({ client, clock, newId, alert, metrics, ...options
     alert,
     onDenied: (resource) => metrics?.governorDenied(resource),
   });
-  const effects = createEffects({ records: createEffectRecords(client, clock, newId) });
+  const effects = createEffects({
+    records: createEffectRecords(client, clock, newId),
+    onOutcome: (type, outcome) => metrics?.effect(type, outcome),
+  });
   /** For work that has its effect records, breakers and retries further inside, or takes longer than an effect may. */
   const guard = createGuard({ governor, dryRun });
   return {

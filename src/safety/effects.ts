@@ -31,6 +31,8 @@ export type EffectOutcome = (typeof EFFECT_OUTCOMES)[number];
 
 export interface OnceOptions<T> {
   signal: AbortSignal;
+  /** How long this effect may run, milliseconds; the general limit by default. */
+  runLimitMs?: number;
   /** Asks the far side whether it has happened already: its result, or undefined if it has not. */
   ask?: (signal: AbortSignal) => Promise<T | undefined>;
 }
@@ -61,11 +63,11 @@ const STORE_TRIES = 3;
 export function createEffects(options: EffectsOptions): Effects {
   const { records, onOutcome } = options;
   const runLimitMs = positive('runLimitMs', options.runLimitMs ?? RUN_LIMIT_MS);
-  const leaseMs = runLimitMs + positive('leaseMarginMs', options.leaseMarginMs ?? LEASE_MARGIN_MS);
+  const leaseMarginMs = positive('leaseMarginMs', options.leaseMarginMs ?? LEASE_MARGIN_MS);
   const waitMs = positive('waitMs', options.waitMs ?? WAIT_MS);
 
   /** Takes the effect, waiting for a while where another holds it. */
-  async function take(key: EffectKey, signal: AbortSignal) {
+  async function take(key: EffectKey, leaseMs: number, signal: AbortSignal) {
     const pk = effectKey(key);
     const deadlineMs = performance.now() + waitMs;
     for (;;) {
@@ -101,13 +103,17 @@ export function createEffects(options: EffectsOptions): Effects {
   }
 
   return {
-    async once<T>(key: EffectKey, run: (signal: AbortSignal) => Promise<T>, { signal, ask }: OnceOptions<T>) {
-      const taken = await take(key, signal);
+    async once<T>(
+      key: EffectKey,
+      run: (signal: AbortSignal) => Promise<T>,
+      { signal, ask, runLimitMs: limitMs = runLimitMs }: OnceOptions<T>,
+    ) {
+      const taken = await take(key, limitMs + leaseMarginMs, signal);
       if (taken.type === 'completed') {
         onOutcome?.(key.type, 'replayed');
         return { result: asStored<T>(taken.result), replayed: true };
       }
-      const time = limitTime(runLimitMs, signal);
+      const time = limitTime(limitMs, signal);
       try {
         return await carryOut(key.type, taken.hold, run, ask, time.signal);
       } finally {

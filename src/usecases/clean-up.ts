@@ -1,11 +1,11 @@
 import pLimit from 'p-limit';
 import type { Clock, NewId } from '../clock.ts';
 import { backoffDelayMs } from '../domain/backoff.ts';
-import { assertNever } from '../domain/errors.ts';
+import { assertNever, BrokerError } from '../domain/errors.ts';
 import { eventOf } from '../domain/event.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../domain/sandbox.ts';
 import { bury, claim, failDeletion, recycle, unclaim } from '../domain/transitions.ts';
-import { type DeleteOutcome, type Provider, ProviderError } from '../provider/provider.ts';
+import { type DeleteOutcome, ProviderError } from '../provider/provider.ts';
 import type { IrreversibleAdapter } from '../safety/adapters.ts';
 import { type Breaker, BreakerOpenError } from '../safety/breaker.ts';
 import type { GuardOutcome } from '../safety/guard.ts';
@@ -14,9 +14,10 @@ import type { SandboxStore } from '../store/sandboxes.ts';
 import { limitTime, pause } from '../time-limit.ts';
 import type { RaiseAlert } from './alert.ts';
 import type { CallContext } from './context.ts';
+import type { DeleteOnce } from './delete-once.ts';
 
 export interface CleanUpDeps {
-  provider: Pick<Provider, 'deleteSandbox'>;
+  deleteOnce: DeleteOnce;
   /** Puts a delete behind the governor and the dry-run lock, before its claim. */
   providerDelete: IrreversibleAdapter;
   store: Pick<SandboxStore, 'get' | 'write'>;
@@ -208,8 +209,7 @@ async function deleteUnderClaim(
   // A delete that was sent is seen through even when the run is told to stop: its outcome belongs in the record.
   const time = limitTime(deps.deleteTimeoutMs);
   try {
-    const { id: sandboxId, externalId, name } = claimed;
-    outcome = await deps.provider.deleteSandbox({ sandboxId, externalId, name }, time.signal);
+    outcome = await deps.deleteOnce(claimed, time.signal);
   } catch (error) {
     if (error instanceof BreakerOpenError) {
       // It opened between the look at it and the call: nothing was sent, and the sandbox is due as it was.
@@ -221,6 +221,16 @@ async function deleteUnderClaim(
         end: (sandbox, at) => unclaim(sandbox, dueMs, at),
       });
       return 'breaker_open';
+    }
+    if (error instanceof BrokerError && error.code === 'EFFECT_IN_PROGRESS') {
+      // A cleaner that was thought dead is still at it by its own clock.
+      const laterMs = deps.clock.nowMs() + (error.retryAfterSeconds ?? 0) * 1000;
+      await settle(deps, claimed, claimId, context, {
+        action: 'cleanup_postponed',
+        detail: 'in_progress',
+        end: (sandbox, at) => unclaim(sandbox, laterMs, at),
+      });
+      return 'skipped';
     }
     if (!(error instanceof ProviderError)) throw error;
     return await settleFailure(deps, claimed, claimId, error, context, pauseUntil);

@@ -1,0 +1,33 @@
+import type { FailedSandbox, PendingSandbox } from '../domain/sandbox.ts';
+import type { DeleteOutcome, Provider } from '../provider/provider.ts';
+import type { Effects } from '../safety/effects.ts';
+
+export type DeleteOnce = (
+  sandbox: PendingSandbox | FailedSandbox,
+  signal: AbortSignal,
+) => Promise<DeleteOutcome>;
+
+/**
+ * Deletes a used sandbox at the provider, once for each lease it had: what was deleted before a crash is not deleted
+ * again, and after a crash in between the provider is asked first. The next lease's deletion is another effect.
+ */
+export function deleteOnce(deps: {
+  provider: Pick<Provider, 'listSandboxes' | 'deleteSandbox'>;
+  effects: Effects;
+  /** How long one delete may take, milliseconds. */
+  deleteTimeoutMs: number;
+}): DeleteOnce {
+  return async ({ id: sandboxId, externalId, name, lease }, signal) => {
+    const effect = { type: 'csp_delete', entity: [sandboxId, lease.leaseId], generation: lease.allocatedAt };
+    const isGone = async (asking: AbortSignal) => {
+      const { items } = await deps.provider.listSandboxes(asking);
+      return items.some((item) => item.sandboxId === sandboxId) ? undefined : ('already_gone' as const);
+    };
+    const { result } = await deps.effects.once<DeleteOutcome>(
+      effect,
+      (running) => deps.provider.deleteSandbox({ sandboxId, externalId, name }, running),
+      { signal, ask: isGone, runLimitMs: deps.deleteTimeoutMs },
+    );
+    return result;
+  };
+}
