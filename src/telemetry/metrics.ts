@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
 import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
+import { EFFECT_OUTCOMES, type EffectOutcome } from '../safety/effects.ts';
 import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
 import { type CardinalityReport, createCardinalityGuard } from './cardinality-guard.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';
@@ -161,7 +162,7 @@ export function createMetrics(clock: Clock): Metrics {
     { loop: [...LOOPS, 'worker'] },
   );
   const effects = counter('broker_effects_total', 'Calls for a side effect that must happen once', {
-    type: EFFECT_TYPES,
+    type: ['csp_delete', 'stale_purge', 'bulk_delete', 'row_purge', 'external_call'],
     outcome: EFFECT_OUTCOMES,
   });
   const rateLimited = counter('broker_rate_limited_total', 'Requests refused by the rate limit');
