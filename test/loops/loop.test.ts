@@ -398,6 +398,17 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     await until(() => heartbeat.totalBeats > beats + 3, { ...SOON, what: 'it beats on while it rests' });
   });
 
+  test('tells whoever asked for a run of its steps, too', async () => {
+    const { loop, heartbeat } = make((_options, _context, onProgress) => {
+      for (let step = 0; step < 10; step++) onProgress();
+      return Promise.resolve({});
+    });
+    let steps = 0;
+    await loop.runNow({ word: 'now' }, context(), () => steps++);
+    expect(steps).toBe(10);
+    expect(heartbeat.totalBeats).toBeGreaterThanOrEqual(12);
+  });
+
   test.for([0, -1, Number.NaN])('is not made with an interval of %d', (intervalMs) => {
     expect(() => make(() => Promise.resolve({}), { intervalMs })).toThrow(RangeError);
   });
