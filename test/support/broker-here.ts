@@ -47,7 +47,8 @@ export async function startBrokerHere(
     }),
   );
   prepare(broker);
-  const agent = new Agent();
+  // Client and broker share one thread: with a socket per call a storm would be about sockets.
+  const agent = new Agent({ connections: 100, headersTimeout: 120_000 });
   onTestFinished(async () => {
     await agent.destroy();
     await broker.stop();
