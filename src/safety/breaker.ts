@@ -63,7 +63,7 @@ export interface Breaker {
   /** Milliseconds until a call makes sense, by the last known state; 0 when it does now, if only as the probe. */
   blockedForMs(): number;
   report(): BreakerReport;
-  /** Looks what the other replicas have done, unless that was just done. Never throws. */
+  /** Looks what the other replicas have done. Never throws. */
   refresh(): Promise<void>;
   /** An operator's word: open or closed for `durationMs`, whatever the calls do. */
   override(state: 'open' | 'closed', durationMs: number): Promise<void>;

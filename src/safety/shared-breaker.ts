@@ -37,7 +37,7 @@ export interface SharedRecord {
   isShared(): boolean;
   /** Is what this replica knows so old that the store should be asked? */
   isStale(): boolean;
-  /** Asks the store if that is due, and tells it what it missed. Never throws. */
+  /** Asks the store, unless it is resting, and tells it what it missed. Never throws. */
   refresh(): Promise<void>;
   /**
    * Applies `step` to the record as it is, here and in the store, again if another replica was faster; `undefined` from
@@ -72,6 +72,7 @@ export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
   /** Changed here and not in the store. */
   let isAhead = false;
   let inLine: Promise<void> = Promise.resolve();
+  let refreshing: Promise<void> | undefined;
   deps.onState?.(known);
 
   /** `cause`: absent when another replica made the change. */
@@ -155,6 +156,18 @@ export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
     return run;
   }
 
+  async function look(): Promise<void> {
+    if (store !== undefined && canAsk()) {
+      try {
+        hear(await store.read(name, AbortSignal.timeout(STORE_WITHIN_MS)));
+        if (isAhead) await write(record);
+      } catch (error) {
+        giveUp(error);
+      }
+    }
+    await apply((current) => withoutPastOverride(current, clock.nowMs()), 'override_over');
+  }
+
   const isStale = () => canAsk() && clock.nowMs() - askedAtMs >= FRESH_MS;
 
   return {
@@ -162,18 +175,13 @@ export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
     state: () => stateAt(record, clock.nowMs()),
     isShared: () => isReachable && !isAhead,
     isStale,
-    refresh: () =>
-      queue(async () => {
-        if (store !== undefined && isStale()) {
-          try {
-            hear(await store.read(name, AbortSignal.timeout(STORE_WITHIN_MS)));
-            if (isAhead) await write(record);
-          } catch (error) {
-            giveUp(error);
-          }
-        }
-        await apply((current) => withoutPastOverride(current, clock.nowMs()), 'override_over');
-      }),
+    refresh() {
+      // Whoever asks meanwhile gets the same answer.
+      refreshing ??= queue(look).finally(() => {
+        refreshing = undefined;
+      });
+      return refreshing;
+    },
     update: (step, cause = 'calls') => queue(() => apply(step, cause)),
   };
 }

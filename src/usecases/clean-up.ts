@@ -33,7 +33,7 @@ export interface CleanUpDeps {
   /** How long one delete at the provider may take, milliseconds; the claim outlasts it. */
   deleteTimeoutMs: number;
   /** Of the provider's deletes: while it is open nothing is claimed, and while it is half open one at a time. */
-  breaker?: Pick<Breaker, 'state' | 'blockedForMs'> | undefined;
+  breaker?: Pick<Breaker, 'refresh' | 'state' | 'blockedForMs'> | undefined;
   alert: RaiseAlert;
   /** Told of a sandbox that is parked. */
   onParked?: ((sandboxId: string) => void) | undefined;
@@ -101,6 +101,7 @@ export function cleanUp(deps: CleanUpDeps) {
     const pauseUntil = (ms: number) => {
       pausedUntilMs = ms;
     };
+    await deps.breaker?.refresh();
     const isSuspended = () => deps.breaker !== undefined && deps.breaker.blockedForMs() > 0;
     const deleteOne = async (sandbox: Used): Promise<Ending> => {
       if (context.signal.aborted || pausedUntilMs > 0 || isSuspended()) return 'skipped';

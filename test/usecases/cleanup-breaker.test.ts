@@ -92,7 +92,9 @@ describeOnEngines('cleaning up behind a circuit breaker', ({ endpoint }) => {
     const [id = ''] = ids;
     const dueMs = clock.nowMs();
     // Its look finds the breaker closed, the call finds it open.
-    const late = await core.replica({ deleteBreaker: { state: () => 'closed', blockedForMs: () => 0 } });
+    const late = await core.replica({
+      deleteBreaker: { ...breaker, state: () => 'closed', blockedForMs: () => 0 },
+    });
     await breaker.override('open', 3_600_000);
     expect(await cleanUp(late)).toEqual({ ...NOTHING, due: 1, skipped: 1 });
     expect(deletes()).toBe(0);
