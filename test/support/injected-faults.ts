@@ -98,10 +98,10 @@ export const duplicate: Fault = async (send) => {
   return first.value;
 };
 
-/** A fault that keeps calls waiting. */
+/** A fault that keeps calls, or their answers, waiting. */
 export interface Holding {
   fault: Fault;
-  /** Calls that are waiting here. */
+  /** How many are waiting here. */
   readonly waiting: number;
   /** Lets them go on, and all that come later. */
   release(): void;
@@ -109,39 +109,37 @@ export interface Holding {
 
 /** Keeps calls from being sent until they are released. */
 export function holdCalls(): Holding {
-  return holding(async (send, released) => {
-    await released;
+  return holding(async (send, wait) => {
+    await wait();
     return await send();
   });
 }
 
 /** Sends calls and keeps their answers until they are released: what they say is old by then. */
 export function holdAnswers(): Holding {
-  return holding(async (send, released) => {
+  return holding(async (send, wait) => {
     const answer = await send();
-    await released;
+    await wait();
     return answer;
   });
 }
 
 function holding(
-  act: <Answer>(send: () => Promise<Answer>, released: Promise<void>) => Promise<Answer>,
+  act: <Answer>(send: () => Promise<Answer>, wait: () => Promise<void>) => Promise<Answer>,
 ): Holding {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   let waiting = 0;
+  const wait = async () => {
+    waiting++;
+    await released;
+    waiting--;
+  };
   return {
     get waiting() {
       return waiting;
     },
     release,
-    fault: async (send) => {
-      waiting++;
-      try {
-        return await act(send, released);
-      } finally {
-        waiting--;
-      }
-    },
+    fault: (send) => act(send, wait),
   };
 }
 
