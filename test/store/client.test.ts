@@ -13,7 +13,16 @@ import { openTable } from '../../src/store/table.ts';
 import { uniqueTable } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
-import { holdCalls, injectFaults } from '../support/injected-faults.ts';
+import {
+  cancelled,
+  conflicted,
+  connectionReset,
+  failWith,
+  holdCalls,
+  injectFaults,
+  refused,
+  timedOut,
+} from '../support/injected-faults.ts';
 import { until } from '../support/until.ts';
 
 const ACCESS_KEY_ID = 'AKID-not-for-logs';
@@ -170,6 +179,42 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
     line.breakNext(TRIES);
     await expectUnavailable(client.get(key('there')));
     expect(line.requests).toHaveLength(TRIES);
+  });
+
+  const PASSING: [string, () => Error][] = [
+    ['ThrottlingException', () => refused('ThrottlingException')],
+    ['ProvisionedThroughputExceededException', () => refused('ProvisionedThroughputExceededException')],
+    ['RequestLimitExceeded', () => refused('RequestLimitExceeded')],
+    ['InternalServerError', () => refused('InternalServerError', 500)],
+    ['ServiceUnavailable', () => refused('ServiceUnavailable', 503)],
+    ['a throttled item', () => cancelled('ThrottlingError')],
+    ['an item without throughput', () => cancelled('None', 'ProvisionedThroughputExceeded')],
+    ['a throttled item beside a conflict', () => cancelled('TransactionConflict', 'ThrottlingError')],
+    ['a time-out', timedOut],
+    ['a reset connection', connectionReset],
+  ];
+
+  test.for(PASSING)('asks again after %s', async ([name, error]) => {
+    const { client, observed } = connect();
+    injectFaults(client).next('TransactWriteItems', failWith(error));
+    await client.transact([{ Put: { TableName: table, Item: key(`after ${name}`) } }]);
+    expect(observed.map(({ outcome }) => outcome)).toEqual([error().name, 'success']);
+  });
+
+  test.for([
+    ['a conflict', () => cancelled('TransactionConflict')],
+    ['a failed condition', () => cancelled('ConditionalCheckFailed')],
+    [
+      'a failed condition beside a throttled item',
+      () => cancelled('ConditionalCheckFailed', 'ThrottlingError'),
+    ],
+    ['a write in conflict with a transaction', conflicted],
+  ] as const)('leaves it to the writer to decide after %s', async ([, error]) => {
+    const { client, observed } = connect();
+    injectFaults(client).next('TransactWriteItems', failWith(error));
+    const writing = client.transact([{ Put: { TableName: table, Item: key('undecided') } }]);
+    await expect(writing).rejects.toThrow(TransactionCancelledError);
+    expect(observed).toHaveLength(1);
   });
 
   test('gives up a call that waits for its turn as soon as its caller does', async () => {
