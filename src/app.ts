@@ -25,6 +25,7 @@ import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
 import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
 import { type RetryRoutesDeps, retryRoutes } from './http/routes/retries.ts';
 import { type Runs, runRoutes } from './http/routes/runs.ts';
+import { type StatusRoutesDeps, statusRoutes } from './http/routes/status.ts';
 import { type TrackRoutesDeps, trackRoutes } from './http/routes/tracks.ts';
 import { type WatchRoutesDeps, watchRoutes } from './http/routes/watch.ts';
 import type { DryRunLock } from './safety/dry-run.ts';
@@ -51,6 +52,7 @@ export interface AppDeps {
   idempotency: Omit<AdminIdempotencyDeps, 'clock'>;
   readiness: HealthRoutesDeps['readiness'];
   watch: Omit<WatchRoutesDeps, 'requireAdmin'>;
+  status: StatusRoutesDeps['status'];
   tokens: Readonly<Record<Role, readonly string[]>>;
   rateLimit: RateLimitOptions;
   /** Whose `X-Forwarded-For` is believed: nobody's, the n nearest proxies', or these networks'. */
@@ -149,6 +151,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.register(watchRoutes({ ...deps.watch, requireAdmin: requireRole('admin') }));
   app.register(breakerRoutes({ breakers: deps.breakers, requireAdmin: requireRole('admin') }));
   app.register(retryRoutes({ retries: deps.retries, requireAdmin: requireRole('admin') }));
+  app.register(statusRoutes({ status: deps.status, requireAdmin: requireRole('admin') }));
   app.register(docsRoutes);
   return app;
 }

@@ -21,6 +21,7 @@ import type { AlertEvents } from './safety/alert-hooks.ts';
 import { openTable } from './store/table.ts';
 import { currentCorrelation } from './telemetry/correlation.ts';
 import { createLogger, flushLogs, type Logger } from './telemetry/logger.ts';
+import { BREAKERS } from './telemetry/metric-labels.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { pause } from './time-limit.ts';
 
@@ -200,7 +201,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       heartbeats: loops.heartbeats,
       worker: jobs.worker.heartbeat,
       governor: safety.governor,
-      openBreakers: () => [],
+      openBreakers: () => BREAKERS.filter((name) => breakers[name].report().state !== 'closed'),
       isShuttingDown: () => shuttingDown,
     });
     const app = buildApp({
@@ -213,6 +214,21 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       idempotency: jobs.idempotency,
       readiness: watch.probe,
       watch: { ...watch, cardinality: metrics.cardinality },
+      status: {
+        readiness: watch.readiness.last,
+        heartbeats: watch.heartbeats,
+        governor: safety.governor,
+        queueLength: jobs.worker.queueLength,
+        completedJobs: jobs.worker.completedJobs,
+        newestAlerts: (limit) => alerts.recent({}, limit),
+        idempotentOperations: jobs.idempotentOperations,
+        breakers,
+        dryRun: safety.dryRun,
+        replicas: core.register.living,
+        poolStats: loops.poolStats,
+        version: VERSION,
+        uptimeSeconds: () => Math.floor((performance.now() - startedMs) / 1000),
+      },
       tokens: { track: config.trackTokens, admin: config.adminTokens },
       rateLimit: { rps: config.rateLimit.requestsPerSecond, burst: config.rateLimit.burst },
       trustProxy: typeof config.trustProxy === 'object' ? [...config.trustProxy] : config.trustProxy,

@@ -68,6 +68,11 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
     };
   const run = (counts: Record<string, number>) => async () => ({ counts, durationMs: 12.4 });
 
+  const breakers = {
+    csp_list: createBreaker({ name: 'csp_list', clock: recorded.clock }),
+    csp_delete: createBreaker({ name: 'csp_delete', clock: recorded.clock }),
+    webhook: createBreaker({ name: 'webhook', clock: recorded.clock }),
+  };
   const deps: AppDeps = {
     useCases: {
       allocateSandbox: record('allocateSandbox', async () => ({
@@ -109,11 +114,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       expire: record('expire', run({ expired: 1 })),
       purge: record('purge', run({ purged: 1 })),
     },
-    breakers: {
-      csp_list: createBreaker({ name: 'csp_list', clock: recorded.clock }),
-      csp_delete: createBreaker({ name: 'csp_delete', clock: recorded.clock }),
-      webhook: createBreaker({ name: 'webhook', clock: recorded.clock }),
-    },
+    breakers,
     retries: {
       report: record('retries.report', async () => ({
         attempts: { '1': 5, '2': 1, '3': 0, '4-5': 0, '6-10': 0, '11-20': 0, '21+': 0 },
@@ -153,6 +154,21 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       ),
       heartbeats: () => ({}),
       cardinality: createCardinalityGuard().report,
+    },
+    status: {
+      readiness: () => undefined,
+      heartbeats: () => ({}),
+      governor: { report: () => [] },
+      queueLength: () => 3,
+      completedJobs: () => 4,
+      newestAlerts: () => [],
+      idempotentOperations: () => 5,
+      breakers,
+      dryRun: { enabled: false, strict: false, blockedCount: 0 },
+      replicas: () => ['replica-1'],
+      poolStats: () => undefined,
+      version: '1.2.3',
+      uptimeSeconds: () => 60,
     },
     dryRun: createDryRunLock({ clock: recorded.clock, redact: redaction(), enabled: false }),
     idempotency: {

@@ -31,7 +31,7 @@ const alertsQuery = z.strictObject({
     .meta({ description: 'Alerts at most; 0: none.', default: DEFAULT_LIMIT }),
 });
 
-const alertSchema = z
+export const alertSchema = z
   .object({
     id: z.string(),
     timestamp: z.int().describe('When it was raised, epoch seconds.'),
@@ -56,7 +56,7 @@ const alertsSchema = z
   })
   .meta({ id: 'Alerts', description: 'The alerts of the last seven days, the newest first.' });
 
-const alertRecord = ({ atMs, ...alert }: RaisedAlert): z.output<typeof alertSchema> => ({
+export const alertRecord = ({ atMs, ...alert }: RaisedAlert): z.output<typeof alertSchema> => ({
   ...alert,
   timestamp: Math.floor(atMs / 1000),
 });

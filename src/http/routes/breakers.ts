@@ -32,7 +32,7 @@ const overrideBody = z.preprocess(
 
 const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
 
-const breakerSchema = z
+export const breakerSchema = z
   .object({
     name: z.enum(BREAKERS).describe('Whose calls it guards.'),
     state: z
@@ -57,7 +57,7 @@ const breakersSchema = z
 
 const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
 
-function breakerRecord(name: BreakerName, report: BreakerReport): z.output<typeof breakerSchema> {
+export function breakerRecord(name: BreakerName, report: BreakerReport): z.output<typeof breakerSchema> {
   const { lastFailureAtMs, retryAtMs, override } = report;
   return {
     name,

@@ -29,7 +29,7 @@ const limitBody = z.preprocess(
   }),
 );
 
-const quotaSchema = z
+export const quotaSchema = z
   .object({
     resource: z.enum(RESOURCES),
     scope: z
@@ -49,7 +49,7 @@ const quotasSchema = z
   .object({ resources: z.array(quotaSchema) })
   .meta({ id: 'Quotas', description: 'All quotas.' });
 
-const quotaRecord = (row: GovernorRow): z.output<typeof quotaSchema> => ({
+export const quotaRecord = (row: GovernorRow): z.output<typeof quotaSchema> => ({
   resource: row.resource,
   scope: row.scope,
   current_actions: row.currentActions,

@@ -1,0 +1,112 @@
+import type { onRequestHookHandler } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { RaisedAlert } from '../../domain/alert.ts';
+import { POOL_STATUSES } from '../../domain/sandbox.ts';
+import type { HeartbeatReport } from '../../loops/heartbeat-monitor.ts';
+import type { Breaker } from '../../safety/breaker.ts';
+import type { DryRunLock } from '../../safety/dry-run.ts';
+import type { Governor } from '../../safety/governor.ts';
+import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
+import type { PoolStats } from '../../usecases/pool-stats.ts';
+import type { ReadinessReport } from '../../usecases/readiness.ts';
+import { noQuery } from '../request-schemas.ts';
+import { heartbeatRecords, heartbeatsSchema, readinessRecord, readinessSchema } from '../watch-schemas.ts';
+import { ADMIN_OPERATION } from './admin.ts';
+import { alertRecord, alertSchema } from './alerts.ts';
+import { breakerRecord, breakerSchema } from './breakers.ts';
+import { quotaRecord, quotaSchema } from './governor.ts';
+
+const NEWEST_ALERTS = 10;
+
+const statusSchema = z
+  .object({
+    readiness: readinessSchema.nullable().describe('As of the last look; null before the first.'),
+    heartbeat: heartbeatsSchema,
+    governor: z.array(quotaSchema),
+    worker_queue_length: z.int().describe('Jobs that wait, of all replicas.'),
+    completed_jobs: z.int().describe('Jobs completed by all replicas, ever.'),
+    alerts: z.array(alertSchema).describe('The newest of this replica, the newest first.'),
+    idempotent_operations: z.int().describe("Operators' keyed requests carried out by this replica."),
+    breakers: z.array(breakerSchema),
+    dry_run: z.object({
+      enabled: z.boolean(),
+      strict: z.boolean(),
+      blocked: z.int().describe('Actions blocked by this replica since its start.'),
+    }),
+    replicas: z.array(z.string()).describe('The living ones, as of the last beat.'),
+    pool: z
+      .object({
+        ...(Object.fromEntries(POOL_STATUSES.map((status) => [status, z.int()])) as Record<
+          (typeof POOL_STATUSES)[number],
+          z.ZodInt
+        >),
+        total: z.int(),
+        as_of: z.int().describe('Epoch seconds.'),
+      })
+      .nullable()
+      .describe('null before the first count.'),
+    version: z.string(),
+    uptime: z.int().describe('Seconds since the start of this process.'),
+  })
+  .meta({ id: 'Status', description: 'Everything an operator asks first.' });
+
+export interface StatusRoutesDeps {
+  /** All from memory: the page answers when nothing else does. */
+  status: {
+    readiness: () => ReadinessReport | undefined;
+    heartbeats: () => Readonly<Record<string, HeartbeatReport>>;
+    governor: Pick<Governor, 'report'>;
+    queueLength: () => number;
+    completedJobs: () => number;
+    newestAlerts: (limit: number) => RaisedAlert[];
+    idempotentOperations: () => number;
+    breakers: Readonly<Record<BreakerName, Pick<Breaker, 'report'>>>;
+    dryRun: Pick<DryRunLock, 'enabled' | 'strict' | 'blockedCount'>;
+    replicas: () => readonly string[];
+    poolStats: PoolStats;
+    version: string;
+    uptimeSeconds: () => number;
+  };
+  requireAdmin: onRequestHookHandler;
+}
+
+/** The one page that an operator opens first. */
+export function statusRoutes({ status, requireAdmin }: StatusRoutesDeps): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.addHook('onRequest', requireAdmin);
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/status',
+      config: { quotaExempt: true },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'getStatus',
+        summary: 'Everything at a glance',
+        querystring: noQuery,
+        response: { 200: statusSchema },
+      },
+      handler: async () => {
+        const readiness = status.readiness();
+        const pool = status.poolStats();
+        const { enabled, strict, blockedCount } = status.dryRun;
+        return {
+          readiness: readiness ? readinessRecord(readiness) : null,
+          heartbeat: heartbeatRecords(status.heartbeats()),
+          governor: status.governor.report().map(quotaRecord),
+          worker_queue_length: status.queueLength(),
+          completed_jobs: status.completedJobs(),
+          alerts: status.newestAlerts(NEWEST_ALERTS).map(alertRecord),
+          idempotent_operations: status.idempotentOperations(),
+          breakers: BREAKERS.map((name) => breakerRecord(name, status.breakers[name].report())),
+          dry_run: { enabled, strict, blocked: blockedCount },
+          replicas: [...status.replicas()],
+          pool: pool ? { ...pool.counts, total: pool.total, as_of: Math.floor(pool.asOfMs / 1000) } : null,
+          version: status.version,
+          uptime: status.uptimeSeconds(),
+        };
+      },
+    });
+  };
+}
