@@ -115,12 +115,13 @@ export function holdCalls(): Holding {
   });
 }
 
-/** Sends calls and keeps their answers until they are released: what they say is old by then. */
+/** Sends calls and keeps their answers, refusals too, until they are released: what they say is old by then. */
 export function holdAnswers(): Holding {
   return holding(async (send, wait) => {
-    const answer = await send();
+    const answer = send();
+    await Promise.allSettled([answer]);
     await wait();
-    return answer;
+    return await answer;
   });
 }
 
