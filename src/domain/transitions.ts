@@ -55,7 +55,7 @@ export const requestDeletion = (seen: AllocatedSandbox, nowMs: number): PendingS
   next<PendingSandbox>(seen, nowMs, {
     status: 'pending_deletion',
     lease: seen.lease,
-    cleanup: { requestedAt: Math.floor(nowMs / 1000), attempts: 0, retries: 0, dueMs: nowMs },
+    cleanup: dueAtOnce(Math.floor(nowMs / 1000), nowMs),
   });
 
 /** A cleaner sets out. Until `claimEndMs` no other may take it. */
@@ -120,7 +120,7 @@ export const retryDeletion = (seen: FailedSandbox, nowMs: number): PendingSandbo
   next<PendingSandbox>(seen, nowMs, {
     status: 'pending_deletion',
     lease: seen.lease,
-    cleanup: { requestedAt: seen.cleanup.requestedAt, attempts: 0, retries: 0, dueMs: nowMs },
+    cleanup: dueAtOnce(seen.cleanup.requestedAt, nowMs),
   });
 
 export const markStale = (seen: AvailableSandbox, nowMs: number): StaleSandbox =>
@@ -141,23 +141,29 @@ export const purge = (seen: StaleSandbox | FailedSandbox, nowMs: number): Delete
 
 /**
  * The provider lists something that has a tombstone. What was destroyed, or was clean when its record was purged, is a
- * fresh sandbox. What was used and never deleted is not: it comes back as a failed deletion, for an operator.
+ * fresh sandbox. What was used and is not known to have been deleted is not: a record that was purged comes back as a
+ * failed deletion, for an operator; what the provider did not know for a while is to be deleted again.
  */
-export const revive = (
+export function revive(
   seen: DeletedSandbox,
   listed: Description,
   nowMs: number,
-): AvailableSandbox | FailedSandbox =>
-  withDescription(
-    seen.reason === 'purged' && seen.lease && seen.cleanup
-      ? next<FailedSandbox>(seen, nowMs, {
-          status: 'deletion_failed',
-          lease: seen.lease,
-          cleanup: seen.cleanup,
-        })
-      : next<AvailableSandbox>(seen, nowMs, { status: 'available' }),
-    listed,
-  );
+): AvailableSandbox | FailedSandbox | PendingSandbox {
+  const { lease, cleanup } = seen;
+  if (!lease || !cleanup || seen.reason === 'destroyed') {
+    return withDescription(next<AvailableSandbox>(seen, nowMs, { status: 'available' }), listed);
+  }
+  return seen.reason === 'purged'
+    ? withDescription(next<FailedSandbox>(seen, nowMs, { status: 'deletion_failed', lease, cleanup }), listed)
+    : withDescription(
+        next<PendingSandbox>(seen, nowMs, {
+          status: 'pending_deletion',
+          lease,
+          cleanup: dueAtOnce(Math.floor(nowMs / 1000), nowMs),
+        }),
+        listed,
+      );
+}
 
 /** The provider describes it differently now; status and lease stay as they are. */
 export const describe = <T extends Sandbox>(seen: T, listed: Description, nowMs: number): T =>
@@ -168,6 +174,13 @@ const withDescription = <T extends Sandbox>(sandbox: T, { name, externalId, meta
   name,
   externalId,
   metadata,
+});
+
+const dueAtOnce = (requestedAt: number, nowMs: number): Cleanup => ({
+  requestedAt,
+  attempts: 0,
+  retries: 0,
+  dueMs: nowMs,
 });
 
 const settled = ({ claimId: _claimId, dueMs: _dueMs, ...rest }: Cleanup): Cleanup => rest;

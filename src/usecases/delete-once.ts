@@ -8,7 +8,7 @@ export type DeleteOnce = (
 ) => Promise<DeleteOutcome>;
 
 /**
- * Deletes a used sandbox at the provider, once for each lease it had: what was deleted before a crash is not deleted
+ * Deletes a used sandbox at the provider, once for each time it was given back: what was deleted before a crash is not deleted
  * again, and after a crash in between the provider is asked first. The next lease's deletion is another effect.
  */
 export function deleteOnce(deps: {
@@ -17,8 +17,9 @@ export function deleteOnce(deps: {
   /** How long one delete may take, milliseconds. */
   deleteTimeoutMs: number;
 }): DeleteOnce {
-  return async ({ id: sandboxId, externalId, name, lease }, signal) => {
-    const effect = { type: 'csp_delete', entity: [sandboxId, lease.leaseId], generation: lease.allocatedAt };
+  return async ({ id: sandboxId, externalId, name, lease, cleanup }, signal) => {
+    const entity = [sandboxId, lease.leaseId];
+    const effect = { type: 'csp_delete', entity, generation: cleanup.requestedAt };
     const isGone = async (asking: AbortSignal) => {
       const { items } = await deps.provider.listSandboxes(asking);
       return items.some((item) => item.sandboxId === sandboxId) ? undefined : ('already_gone' as const);

@@ -152,6 +152,17 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
     { status: 'available', ...LISTED },
   ],
   [
+    'revive one that the provider did not know for a while: it was used, and is to be deleted again',
+    purgedFailed,
+    revive({ ...purgedFailed, reason: 'already_gone' }, LISTED, LATER_MS),
+    {
+      status: 'pending_deletion',
+      ...LISTED,
+      lease: LEASE,
+      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), attempts: 0, retries: 0, dueMs: LATER_MS },
+    },
+  ],
+  [
     'revive one that was stale',
     purgedStale,
     revive(purgedStale, LISTED, LATER_MS),
