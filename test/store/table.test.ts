@@ -171,13 +171,27 @@ describeOnEngines('the table', ({ endpoint }) => {
     const table = uniqueTable();
     const [late, early] = [connect(table), connect(table)];
     const look = holdAnswers();
-    injectFaults(late).next('DescribeTimeToLive', look.fault);
+    const faults = injectFaults(late);
+    faults.next('DescribeTimeToLive', look.fault);
+    // As AWS answers where it is enabled already; the local engines take it again.
+    faults.next(
+      'UpdateTimeToLive',
+      failWith(() => refused('ValidationException')),
+    );
     const opening = open(late);
     await until(() => look.waiting === 1, { timeoutMs: 5_000, what: 'the late one has looked' });
     await open(early);
     look.release();
     await opening;
+    expect(faults.left).toBe(0);
     await expectTimeToLive(late);
+  });
+
+  test('is refused when it cannot get its time to live', async () => {
+    const client = connect();
+    const notAllowed = failWith(() => refused('AccessDeniedException'));
+    injectFaults(client).next('UpdateTimeToLive', notAllowed);
+    await expect(open(client)).rejects.toThrow('AccessDeniedException');
   });
 
   test('is not waited for when nobody answers: the start ends with the store out of reach', async () => {
