@@ -71,22 +71,22 @@ export function describeAlertWebhook(
   };
 }
 
-/** Shorter parts of a path are words such as `services`, and would be torn out of every line that has them. */
+/** Shorter parts of a URL are words such as `services`, and would be torn out of every line that has them. */
 const SHORTEST_SECRET_PART = 12;
 
-/** Everything of the webhook that has no business in a log, as a whole and in its parts. */
+/** What of the webhook has no business in a log, as a whole and in its parts, wherever it should turn up. */
 export function alertSecrets(webhook: AlertWebhookConfig | undefined): string[] {
   if (webhook === undefined) return [];
   const url = new URL(webhook.url);
-  const path = url.pathname + url.search;
-  const parts = [...url.pathname.split('/'), ...url.searchParams.values()];
-  const login = [url.username, url.password].flatMap((text) => [text, unescapeText(text)]);
+  const { pathname, search, searchParams, username, password } = url;
+  const parts = [pathname + search, ...pathname.split('/'), ...searchParams.values()];
+  // A user without a password is a token; one with a password is a name.
+  const login = password || username;
   return [
     webhook.url,
     url.href,
-    ...(path === '/' ? [] : [path]),
     ...parts.filter((part) => part.length >= SHORTEST_SECRET_PART),
-    ...login.filter((text) => text !== ''),
+    ...(login === '' ? [] : [login, unescapeText(login)]),
     ...(webhook.secret === undefined ? [] : [webhook.secret]),
   ];
 }

@@ -76,14 +76,21 @@ describe('the alert webhook', () => {
         '/services/T0000000/secret-path-part?key=secret-query-part&v=1',
         'secret-path-part',
         'secret-query-part',
-        'hook-user',
         'p%40ssw%2Frd',
         'p@ssw/rd',
         'a-signing-secret',
       ]),
     );
-    for (const word of ['services', '/', '', '1', 'https://hooks.example'])
+    for (const word of ['services', '/', '', '1', 'hook-user', 'https://hooks.example']) {
       expect(secrets).not.toContain(word);
+    }
+  });
+
+  test('has a user without a password for a token, and masked', () => {
+    const secrets = configSecrets(loadConfig({ ALERT_WEBHOOK_URL: 'https://t%2Foken@hooks.example/alerts' }));
+    expect(secrets).toEqual(expect.arrayContaining(['t%2Foken', 't/oken']));
+    // It would be torn out of the broker's own paths.
+    expect(secrets).not.toContain('/alerts');
   });
 
   test('at the root of a host makes no secret of the slash', () => {

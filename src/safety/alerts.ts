@@ -1,8 +1,6 @@
 import type { Clock, NewId } from '../clock.ts';
 import {
-  ALERT_SEVERITIES,
   type AlertFilter,
-  type AlertSeverity,
   isMeant,
   newestFirst,
   type RaiseAlert,
@@ -20,8 +18,6 @@ export interface Alerts {
   subscribe(task: string, listener: AlertListener): () => void;
   /** The newest `limit` of the last 1,000 that this replica raised, the newest first. */
   recent(filter: AlertFilter, limit: number): RaisedAlert[];
-  /** How many this replica has raised since its start. */
-  counts(): Record<AlertSeverity, number>;
 }
 
 export interface AlertsOptions {
@@ -47,10 +43,6 @@ export function createAlerts(options: AlertsOptions): Alerts {
   /** Once it is full, `next` is the place of the oldest. */
   const ring: RaisedAlert[] = [];
   let next = 0;
-  const counts = Object.fromEntries(ALERT_SEVERITIES.map((each) => [each, 0])) as Record<
-    AlertSeverity,
-    number
-  >;
   const listeners = new Map<string, Set<AlertListener>>();
   let nesting = 0;
 
@@ -95,7 +87,6 @@ export function createAlerts(options: AlertsOptions): Alerts {
       };
       ring[next] = alert;
       next = (next + 1) % RING_SIZE;
-      counts[severity]++;
       if (nesting >= MAX_NESTING) return;
       nesting++;
       tell(alert);
@@ -114,7 +105,6 @@ export function createAlerts(options: AlertsOptions): Alerts {
         .filter((alert) => isMeant(alert, filter))
         .sort(newestFirst)
         .slice(0, limit),
-    counts: () => ({ ...counts }),
   };
 }
 

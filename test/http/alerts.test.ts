@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { RaisedAlert } from '../../src/domain/alert.ts';
 import { raised } from '../support/alerts.ts';
+import { startBrokerHere } from '../support/broker-here.ts';
+import { describeOnFastEngine } from '../support/engines.ts';
 import { fakeAppDeps, START_MS } from '../support/fake-app-deps.ts';
 import { asAdmin, asTrack, startApp } from '../support/http-app.ts';
 
@@ -68,5 +71,25 @@ describe('GET /v1/admin/alerts', () => {
     const { call } = await startApp();
     expect((await call('GET', '/v1/admin/alerts')).status).toBe(401);
     expect((await call('GET', '/v1/admin/alerts', { headers: asTrack() })).status).toBe(403);
+  });
+});
+
+describeOnFastEngine('an alert that a request raises', ({ endpoint }) => {
+  test('carries the id of the request, is emitted, and no listener that throws is in its way', async () => {
+    const heard: RaisedAlert[] = [];
+    const { asAdmin, asTrack } = await startBrokerHere(endpoint, { SANDBOX_API_LIMIT: '20' }, (broker) => {
+      broker.events.on('alert', () => {
+        throw new Error('broken');
+      });
+      broker.events.on('alert', (alert) => heard.push(alert));
+    });
+    const sent = Array.from({ length: 21 }, () => asTrack('GET', '/v1/sandboxes/none', 'student-1'));
+    const refused = (await Promise.all(sent)).find(({ status }) => status === 429);
+    expect(refused?.json.error?.code).toBe('QUOTA_EXCEEDED');
+    const denial = heard.find(({ task }) => task === 'governor');
+    expect(denial?.context['request_id']).toBe(refused?.headers['x-request-id']);
+    expect(denial?.context['correlation_id']).toBe(refused?.headers['x-correlation-id']);
+    const { json } = await asAdmin('GET', '/v1/admin/alerts?task=governor');
+    expect(json['alerts']).toMatchObject([{ id: denial?.id, context: denial?.context }]);
   });
 });
