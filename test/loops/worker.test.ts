@@ -312,6 +312,21 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     expect(await jobOf(queue, id)).toEqual(completed);
   });
 
+  test('a worker does not begin a second time what it is still at, though its claim has lapsed', async () => {
+    const queue = await startQueue(endpoint);
+    const { work, begun, runs } = heldWork();
+    const heartbeat = createHeartbeat();
+    const { submit, ended } = startWorker(queue, work, { intervalMs: 20, heartbeat });
+    const id = await submit();
+    await begun(1);
+    queue.clock.advanceSeconds(31);
+    const beats = heartbeat.totalBeats;
+    await until(() => heartbeat.totalBeats > beats + 3, { ...WITHIN, what: 'it has looked again' });
+    expect(runs).toHaveLength(1);
+    runs[0]?.end();
+    expect(await ended(id)).toMatchObject({ status: 'completed', attempts: 1 });
+  });
+
   test('a store that is away stops nothing for good', async () => {
     const queue = await startQueue(endpoint);
     const faults = injectFaults(queue.client);

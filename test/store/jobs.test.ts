@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { completeJob, failJob, type PendingJob, putBackJob, type RunningJob } from '../../src/domain/job.ts';
 import { createFakeClock } from '../support/core.ts';
+import { refused } from '../support/csp-core.ts';
 import { describeOnEngines } from '../support/engines.ts';
-import { injectFaults, loseAnswer } from '../support/injected-faults.ts';
+import { cancelled, conflicted, failWith, injectFaults, loseAnswer } from '../support/injected-faults.ts';
 import {
   CLEANUP,
   EXPIRE,
@@ -197,6 +198,25 @@ describeOnEngines('a queue of jobs', ({ endpoint }) => {
     );
     expect(settled).toEqual(running.map(() => true));
     expect(await queue.reads.totals()).toEqual({ pending: 0, completed: 6, failed: 0 });
+  });
+
+  test('an end that meets another on its way into the count is written all the same', async () => {
+    const queue = await startQueue(endpoint);
+    const faults = injectFaults(queue.client);
+    const conflict = failWith(() => cancelled('None', 'TransactionConflict'));
+    faults.next('TransactWriteItems', conflict, { times: 5 });
+    await complete(queue);
+    expect(faults.left).toBe(0);
+    expect((await queue.reads.totals()).completed).toBe(1);
+
+    const running = await claim(queue, await submit(queue));
+    faults.next('TransactWriteItems', conflict, { times: Infinity });
+    const ending = queue.jobs.settle(running, completeJob(running, RESULT, queue.clock.nowMs()));
+    expect(await refused(ending)).toBe('STORE_UNAVAILABLE');
+    // Whoever had it is writing its end at this moment: nobody else's to claim.
+    faults.next('PutItem', failWith(conflicted));
+    queue.clock.advanceSeconds(31);
+    expect(await queue.jobs.claim(running, LEASE)).toBeUndefined();
   });
 
   test('an answer that is lost and a call that is sent again change nothing', async () => {
