@@ -30,6 +30,7 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
         DDB_TABLE_NAME: uniqueTable(),
         CSP_BASE_URL: csp.baseUrl,
         CSP_API_TOKEN: CSP_TOKEN,
+        RETRY_MAX_RETRIES: '0',
         // A lease of one second, no grace, and one attempt at a deletion.
         LAB_DURATION_HOURS: '0.0003',
         EXPIRY_BUFFER_HOURS: '0',

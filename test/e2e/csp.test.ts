@@ -20,6 +20,7 @@ describeOnEngines('a broker whose sandboxes come from CSP', ({ endpoint }) => {
         DDB_TABLE_NAME: uniqueTable(),
         CSP_BASE_URL: csp.baseUrl,
         CSP_API_TOKEN: CSP_TOKEN,
+        RETRY_MAX_RETRIES: '0',
         BROKER_API_TOKEN: TRACK_TOKEN,
         BROKER_ADMIN_TOKEN: ADMIN_TOKEN,
         LOG_LEVEL: 'trace',
