@@ -24,9 +24,16 @@ export interface Inventory {
 /** The far inventory of sandboxes. All calls throw {@link ProviderError} and nothing else, `signal` aborts included. */
 export interface Provider {
   readonly name: 'csp' | 'simulated';
-  /** The complete inventory, or an error; never half of it. */
-  listSandboxes(signal: AbortSignal): Promise<Inventory>;
-  deleteSandbox(sandbox: ProviderSandbox, signal: AbortSignal): Promise<DeleteOutcome>;
+  /**
+   * The complete inventory, or an error; never half of it. `onProgress`: told that a call that takes long is still alive,
+   * where it has more than one step.
+   */
+  listSandboxes(signal: AbortSignal, onProgress?: () => void): Promise<Inventory>;
+  deleteSandbox(
+    sandbox: ProviderSandbox,
+    signal: AbortSignal,
+    onProgress?: () => void,
+  ): Promise<DeleteOutcome>;
   close(): Promise<void>;
 }
 

@@ -1,9 +1,9 @@
 import { type Provider, ProviderError } from '../provider/provider.ts';
 import { type Breaker, BreakerOpenError } from './breaker.ts';
-import type { Retry, RetryRunOptions } from './retry.ts';
+import type { Retry, RetryPolicy, RetryRunOptions } from './retry.ts';
 
 /** How far a call is retried; the retry's own policy where nothing is said. */
-export type CallPolicy = Omit<RetryRunOptions, 'signal' | 'classify' | 'resumable'>;
+export type CallPolicy = Partial<RetryPolicy>;
 
 export interface GuardedProviderDeps {
   provider: Provider;
@@ -50,14 +50,20 @@ export function createGuardedProvider(deps: GuardedProviderDeps): Provider {
 
   return {
     name: provider.name,
-    listSandboxes: (signal) =>
-      guarded(listBreaker, LIST_TASK, { ...deps.listPolicy }, (each) => provider.listSandboxes(each), signal),
-    deleteSandbox: (sandbox, signal) =>
+    listSandboxes: (signal, onProgress) =>
+      guarded(
+        listBreaker,
+        LIST_TASK,
+        { ...deps.listPolicy, onProgress },
+        (each) => provider.listSandboxes(each, onProgress),
+        signal,
+      ),
+    deleteSandbox: (sandbox, signal, onProgress) =>
       guarded(
         deleteBreaker,
         deleteTask(sandbox.sandboxId),
-        { ...deps.deletePolicy, resumable: true },
-        (each) => provider.deleteSandbox(sandbox, each),
+        { ...deps.deletePolicy, resumable: true, onProgress },
+        (each) => provider.deleteSandbox(sandbox, each, onProgress),
         signal,
       ),
     close: () => provider.close(),

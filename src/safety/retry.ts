@@ -24,6 +24,8 @@ export interface RetryRunOptions extends Partial<RetryPolicy> {
   signal: AbortSignal;
   /** Which errors are worth another attempt; {@link classifyError} unless the call knows better. */
   classify?: Classify;
+  /** Told after every attempt that failed, and every ten seconds of a wait: to wait for its time is progress, too. */
+  onProgress?: (() => void) | undefined;
   /** The task goes on when this run has failed: somebody will run it again, under the same name. */
   resumable?: boolean;
 }
@@ -79,6 +81,7 @@ export interface RetryDeps {
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
+const PROGRESS_EVERY_MS = 10_000;
 
 /** Attempts with exponential backoff. Throws a `RangeError` for a policy that cannot be meant. */
 export function createRetry(deps: RetryDeps = {}): Retry {
@@ -86,8 +89,17 @@ export function createRetry(deps: RetryDeps = {}): Retry {
   const { random = Math.random, monotonicMs = () => performance.now(), wait = pause } = deps;
   const stopping = deps.stopping ?? new AbortController().signal;
 
+  async function rest(ms: number, signal: AbortSignal, onProgress?: () => void): Promise<void> {
+    const stepMs = onProgress ? PROGRESS_EVERY_MS : ms;
+    for (let leftMs = ms; leftMs > 0 && !signal.aborted; leftMs -= stepMs) {
+      await wait(Math.min(leftMs, stepMs), signal);
+      onProgress?.();
+    }
+  }
+
   return {
-    async run(task, attempt, { signal, classify = classifyError, resumable = false, ...policyOfRun }) {
+    async run(task, attempt, options) {
+      const { signal, classify = classifyError, onProgress, resumable = false, ...policyOfRun } = options;
       const policy = checked({ ...defaults, ...policyOfRun });
       signal.throwIfAborted();
       const deadlineMs = monotonicMs() + policy.totalMs;
@@ -114,7 +126,9 @@ export function createRetry(deps: RetryDeps = {}): Retry {
           } catch (error) {
             const waitMs = waitAfter(n, error);
             tell(deps.onAttempt, { task, attempt: n, error, ...(waitMs !== undefined && { waitMs }) });
-            if (waitMs !== undefined) await wait(waitMs, AbortSignal.any([time.signal, stopping]));
+            onProgress?.();
+            if (waitMs !== undefined)
+              await rest(waitMs, AbortSignal.any([time.signal, stopping]), onProgress);
             if (gaveUp()) result = 'aborted';
             if (waitMs === undefined || time.signal.aborted || stopping.aborted) throw error;
           }

@@ -82,8 +82,8 @@ const BACKOFF = { baseMs: 60_000, maxMs: 3_600_000, multiplier: 2 };
  */
 export function cleanUp(deps: CleanUpDeps) {
   const guardedDelete = deps.providerDelete(
-    (seen: Used, context: CallContext, pauseUntil: (ms: number) => void) =>
-      deleteUnderClaim(deps, seen, context, pauseUntil),
+    (seen: Used, context: CallContext, pauseUntil: (ms: number) => void, onProgress?: () => void) =>
+      deleteUnderClaim(deps, seen, context, pauseUntil, onProgress),
     ({ id, name, generation }, { signal }) => ({
       entity: id,
       generation,
@@ -105,7 +105,7 @@ export function cleanUp(deps: CleanUpDeps) {
     const isSuspended = () => deps.breaker !== undefined && deps.breaker.blockedForMs() > 0;
     const deleteOne = async (sandbox: Used): Promise<Ending> => {
       if (context.signal.aborted || pausedUntilMs > 0 || isSuspended()) return 'skipped';
-      const guarded = await guardedDelete(sandbox, context, pauseUntil);
+      const guarded = await guardedDelete(sandbox, context, pauseUntil, onProgress);
       if (guarded.outcome === 'later') pauseUntil(deps.clock.nowMs() + guarded.retryAfterSeconds * 1000);
       onProgress?.();
       if (deps.delayMs > 0) await pause(deps.delayMs, context.signal);
@@ -200,6 +200,7 @@ async function deleteUnderClaim(
   seen: Used,
   context: CallContext,
   pauseUntil: (ms: number) => void,
+  onProgress?: () => void,
 ): Promise<Ending> {
   const claimId = deps.newId();
   const nowMs = deps.clock.nowMs();
@@ -210,7 +211,7 @@ async function deleteUnderClaim(
   // A delete that was sent is seen through even when the run is told to stop: its outcome belongs in the record.
   const time = limitTime(deps.deleteTimeoutMs);
   try {
-    outcome = await deps.deleteOnce(claimed, time.signal);
+    outcome = await deps.deleteOnce(claimed, time.signal, onProgress);
   } catch (error) {
     if (error instanceof BreakerOpenError) {
       // It opened between the look at it and the call: nothing was sent, and the sandbox is due as it was.

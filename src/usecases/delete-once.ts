@@ -5,6 +5,7 @@ import type { Effects } from '../safety/effects.ts';
 export type DeleteOnce = (
   sandbox: PendingSandbox | FailedSandbox,
   signal: AbortSignal,
+  onProgress?: () => void,
 ) => Promise<DeleteOutcome>;
 
 /**
@@ -17,7 +18,7 @@ export function deleteOnce(deps: {
   /** How long one delete may take, milliseconds. */
   deleteTimeoutMs: number;
 }): DeleteOnce {
-  return async ({ id: sandboxId, externalId, name, lease, cleanup }, signal) => {
+  return async ({ id: sandboxId, externalId, name, lease, cleanup }, signal, onProgress) => {
     const entity = [sandboxId, lease.leaseId];
     const effect = { type: 'csp_delete', entity, generation: cleanup.requestedAt };
     const isGone = async (asking: AbortSignal) => {
@@ -26,7 +27,7 @@ export function deleteOnce(deps: {
     };
     const { result } = await deps.effects.once<DeleteOutcome>(
       effect,
-      (running) => deps.provider.deleteSandbox({ sandboxId, externalId, name }, running),
+      (running) => deps.provider.deleteSandbox({ sandboxId, externalId, name }, running, onProgress),
       { signal, ask: isGone, runLimitMs: deps.deleteTimeoutMs },
     );
     return result;

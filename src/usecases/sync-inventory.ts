@@ -48,7 +48,7 @@ export function syncInventory(deps: SyncDeps) {
     onProgress?: () => void,
   ): Promise<SyncCounts> => {
     const listingStartedAtMs = deps.clock.nowMs();
-    const inventory = await deps.provider.listSandboxes(context.signal);
+    const inventory = await deps.provider.listSandboxes(context.signal, onProgress);
     onProgress?.();
     const { byId, duplicates } = dedupe(inventory.items);
     const plan = await compare(deps, byId, listingStartedAtMs, context, onProgress);

@@ -70,6 +70,14 @@ describe('a call to the provider', () => {
     expect(csp.deletes.get(uuid)).toEqual({ effective: 1, missed: 1 });
   });
 
+  test('shows after every attempt that it is alive', async () => {
+    const { csp, guarded } = await setUp();
+    csp.faults.add('list', DOWN, { times: 2 });
+    let beats = 0;
+    await guarded.listSandboxes(never(), () => beats++);
+    expect(beats).toBe(4);
+  });
+
   test('that is refused is not made again', async () => {
     const { csp, guarded, id, deletes } = await setUp();
     csp.faults.add('delete', { kind: 'respond', status: 422 });

@@ -122,6 +122,18 @@ test('Retry-After wins over the backoff, however long it is', async () => {
   expect(waits).toEqual([90_000]);
 });
 
+test('a run that waits long shows that it is alive', async () => {
+  const { retry, waits } = setUp();
+  const attempt = async (n: number) =>
+    n === 1 ? Promise.reject(Object.assign(down(), { retryAfterMs: 25_000 })) : 'fine';
+  let beats = 0;
+  const onProgress = () => void beats++;
+  expect(await retry.run('task', attempt, { signal: never(), onProgress })).toBe('fine');
+  expect(waits).toEqual([10_000, 10_000, 5_000]);
+  // One for the attempt that failed, one for each part of the wait.
+  expect(beats).toBe(4);
+});
+
 describe('the total deadline', () => {
   test('ends the run rather than wait past it', async () => {
     const { retry, waits } = setUp();
