@@ -21,7 +21,8 @@ import {
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { limitTime, untilAborted } from '../time-limit.ts';
 import { createCongestionLimit } from './congestion.ts';
-import { retryUnavailable, translate } from './faults.ts';
+import { isAnswer, retryUnavailable, translate } from './faults.ts';
+import { type CallLimit, createPatience } from './patience.ts';
 
 export type Item = Record<string, NativeAttributeValue>;
 export type Key = { pk: string; sk: string };
@@ -38,7 +39,7 @@ export interface StoreClientOptions {
   maxConcurrentCalls?: number;
   /** Limit for one call from being sent to being answered, milliseconds. */
   callTimeoutMs?: number;
-  /** Limit for a call with its waiting and its retries, milliseconds. */
+  /** Limit for a call with its retries, milliseconds; also for its waiting, unless the store answers others meanwhile. */
   totalTimeoutMs?: number;
   /** Told about every call that was sent, retries included. `outcome` is `success` or an error's name. */
   observe?: (operation: string, outcome: string, seconds: number) => void;
@@ -112,24 +113,30 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     marshallOptions: { removeUndefinedValues: true },
   });
   const limit = createCongestionLimit({ max: maxConcurrentCalls, slowMs: callTimeoutMs / SLOW_PART });
+  const patience = createPatience(totalTimeoutMs);
 
   /** One attempt, in its place among the concurrent ones. */
   const attempt = async <T>(
     operation: string,
     send: (signal: AbortSignal) => Promise<T>,
-    overall: AbortSignal,
+    overall: CallLimit,
   ) => {
-    overall.throwIfAborted();
-    const timer = limitTime(callTimeoutMs, overall);
+    overall.signal.throwIfAborted();
+    overall.sent();
+    const timer = limitTime(callTimeoutMs, overall.signal);
     const startedMs = performance.now();
     let outcome = 'success';
     try {
-      return await send(timer.signal);
+      const answer = await send(timer.signal);
+      patience.answered();
+      return answer;
     } catch (error) {
+      if (isAnswer(error)) patience.answered();
       outcome = error instanceof Error ? error.name : 'unknown';
       throw error;
     } finally {
       timer.clear();
+      overall.waits();
       options.observe?.(operation, outcome, (performance.now() - startedMs) / 1000);
     }
   };
@@ -139,12 +146,12 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     send: (signal: AbortSignal) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> => {
-    const overall = limitTime(totalTimeoutMs, signal);
+    const overall = patience.limit(signal);
     try {
       return await retryUnavailable(
         () =>
           untilAborted(
-            limit.run(() => attempt(operation, send, overall.signal)),
+            limit.run(() => attempt(operation, send, overall)),
             overall.signal,
           ),
         overall.signal,

@@ -82,6 +82,10 @@ export function translate(error: unknown, signal?: AbortSignal): unknown {
   return signal?.aborted || isUnavailable(error) ? new StoreUnavailableError(error) : error;
 }
 
+/** Whether the store itself has spoken: it refuses, but it is there. */
+export const isAnswer = (error: unknown): boolean =>
+  error instanceof Error && httpStatus(error) !== undefined && !isUnavailable(error);
+
 function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof TransactionCanceledException) return isThrottled(error.CancellationReasons ?? []);
