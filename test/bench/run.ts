@@ -1,0 +1,137 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { toMarkdown, toText } from './report.ts';
+import { type Results, targetsOf } from './results.ts';
+import { startTimes } from './start.ts';
+import { memory, sustained } from './steady.ts';
+import { growth, oneByOne, sameKey, storm } from './storms.ts';
+
+/*
+ * npm run bench -- [--quick] [--markdown] [--docs]
+ * --quick     a small run of less than a minute: does everything work, roughly as fast as ever?
+ * --markdown  prints the tables as Markdown
+ * --docs      puts them into docs/benchmarks.md
+ */
+
+interface Sizes {
+  rounds: number;
+  storms: { pool: 'roomy' | 'exact'; replicas: number }[];
+  callers: number;
+  keys: number;
+  /** Of the caller who comes one at a time. */
+  calls: number;
+  concurrency: number;
+  sustainedSeconds: number;
+  growthSizes: number[];
+  starts: number;
+  memory: { allocations: number; samples: number };
+}
+
+const FULL: Sizes = {
+  rounds: 3,
+  storms: [
+    { pool: 'roomy', replicas: 1 },
+    { pool: 'roomy', replicas: 4 },
+    { pool: 'exact', replicas: 1 },
+    { pool: 'exact', replicas: 4 },
+  ],
+  callers: 1_000,
+  keys: 250,
+  calls: 500,
+  concurrency: 32,
+  sustainedSeconds: 10,
+  growthSizes: [1_000, 10_000, 50_000],
+  starts: 5,
+  memory: { allocations: 100_000, samples: 4 },
+};
+
+const QUICK: Sizes = {
+  rounds: 1,
+  storms: [
+    { pool: 'roomy', replicas: 1 },
+    { pool: 'exact', replicas: 4 },
+  ],
+  callers: 300,
+  keys: 75,
+  calls: 100,
+  concurrency: 32,
+  sustainedSeconds: 3,
+  growthSizes: [300, 3_000],
+  starts: 1,
+  memory: { allocations: 4_000, samples: 4 },
+};
+
+const RESULTS = new URL('results/', import.meta.url);
+const DOCUMENT = new URL('../../docs/benchmarks.md', import.meta.url);
+const DOCUMENT_MARKS = /(<!-- results -->\n)[\s\S]*?(<!-- end of results -->)/;
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
+  },
+});
+
+async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const startedMs = performance.now();
+  process.stderr.write(`${name} …`);
+  const result = await work();
+  process.stderr.write(` ${((performance.now() - startedMs) / 1000).toFixed(1)} s\n`);
+  return result;
+}
+
+async function runAll(sizes: Sizes): Promise<Results> {
+  const { rounds, callers, concurrency } = sizes;
+  const loadBefore = loadavg()[0] ?? 0;
+  const storms: Results['storms'] = [];
+  for (const { pool, replicas } of sizes.storms) {
+    const free = pool === 'roomy' ? 4 * callers : callers;
+    const name = `storm: ${callers} callers, ${free} free, ${replicas} replica${replicas === 1 ? '' : 's'}`;
+    const result = await step(name, () => storm(name, { callers, free, replicas, rounds }));
+    storms.push({ pool, result });
+  }
+  return {
+    takenAt: new Date().toISOString(),
+    node: process.versions.node,
+    cores: availableParallelism(),
+    storms,
+    sameKey: await step('one key × 4 at once', () =>
+      sameKey(`one key × 4 at once, ${sizes.keys} keys, 4 replicas`, {
+        keys: sizes.keys,
+        replicas: 4,
+        rounds,
+      }),
+    ),
+    oneByOne: await step('one at a time', () =>
+      oneByOne('one at a time, 1 replica', { calls: sizes.calls, rounds }),
+    ),
+    sustained: await step('allocate → mark → recycle', () =>
+      sustained(`allocate → mark → recycle, ${concurrency} labs, 1 replica`, {
+        concurrency,
+        seconds: sizes.sustainedSeconds,
+      }),
+    ),
+    growth: await step('growth', () => growth(sizes.growthSizes, { callers, rounds })),
+    startMs: await step('start to ready', () => startTimes(sizes.starts)),
+    memory: await step('memory', () => memory({ ...sizes.memory, concurrency })),
+    loadAverage: [loadBefore, loadavg()[0] ?? 0],
+  };
+}
+
+const results = await runAll(options.quick ? QUICK : FULL);
+await mkdir(RESULTS, { recursive: true });
+const file = new URL(`${results.takenAt.replaceAll(':', '-')}.json`, RESULTS);
+await writeFile(file, `${JSON.stringify({ ...results, targets: targetsOf(results) }, null, 2)}\n`);
+if (options.docs) {
+  const before = await readFile(DOCUMENT, 'utf8');
+  await writeFile(
+    DOCUMENT,
+    before.replace(
+      DOCUMENT_MARKS,
+      (_, begin: string, end: string) => `${begin}\n${toMarkdown(results)}\n\n${end}`,
+    ),
+  );
+}
+console.log(`${options.markdown ? toMarkdown(results) : toText(results)}\n`);
