@@ -156,6 +156,13 @@ describeOnFastEngine("an operator's request with a key", ({ endpoint }) => {
     expect(app.outcomes).toEqual(['executed', 'other_request']);
   });
 
+  test('for one sandbox is not to be confused with the same for another', async () => {
+    const app = await start(endpoint);
+    expect((await send(app, 'sandboxes/sbx-1/release')).status).toBe(200);
+    expect((await send(app, 'sandboxes/sbx-2/release')).status).toBe(422);
+    expect(app.recorded.of('releaseSandbox')).toHaveLength(1);
+  });
+
   test('under way is 409 to its repetitions, and says when to come back', async () => {
     const held = heldRun();
     const app = await start(endpoint, { runs: { ...runs, sync: held.run } });
