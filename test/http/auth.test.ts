@@ -23,6 +23,16 @@ const ADMIN_ROUTES = [
   ['PUT', '/v1/admin/governor/api_call'],
   ['DELETE', '/v1/admin/governor/api_call'],
   ['GET', '/v1/admin/dry-run/log'],
+  ['GET', '/v1/admin/alerts'],
+  ['GET', '/v1/admin/retries'],
+  ['GET', '/v1/admin/breakers'],
+  ['POST', '/v1/admin/breakers/webhook/override'],
+  ['POST', '/v1/admin/breakers/webhook/reset'],
+  ['GET', '/v1/admin/status'],
+  ['GET', '/v1/admin/readiness'],
+  ['GET', '/v1/admin/runtime'],
+  ['GET', '/v1/admin/heartbeats'],
+  ['GET', '/v1/admin/metrics-guard'],
   ['POST', '/v1/admin/bulk-delete?status=stale'],
   ['POST', '/v1/admin/sandboxes/sbx-1/release'],
   ['POST', '/v1/admin/sandboxes/sbx-1/retry-deletion'],
@@ -32,6 +42,7 @@ const ADMIN_ROUTES = [
 const BODIES: Readonly<Record<string, string>> = {
   '/v1/admin/jobs': '{"type":"sync"}',
   '/v1/admin/governor/api_call': '{"max_actions":5}',
+  '/v1/admin/breakers/webhook/override': '{"state":"open","duration_seconds":5}',
 };
 
 test('the lists here are all the routes that need a token', async () => {
