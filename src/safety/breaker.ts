@@ -84,6 +84,7 @@ export interface BreakerDeps {
   onState?: (state: BreakerState) => void;
   /** Told of the changes that this replica made. */
   onTransition?: (transition: Transition) => void;
+  /** Told when the store has become out of reach. */
   onStoreError?: (error: unknown) => void;
 }
 

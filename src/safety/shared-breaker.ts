@@ -102,8 +102,8 @@ export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
 
   function giveUp(error: unknown): void {
     restUntilMs = clock.nowMs() + STORE_REST_MS;
+    if (isReachable) deps.onStoreError?.(error);
     isReachable = false;
-    deps.onStoreError?.(error);
   }
 
   /** Writes `next` over what this replica knows; false when another was faster, and `record` is its word now. */
