@@ -1,9 +1,10 @@
 import type { Clock, NewId } from './clock.ts';
 import type { SafetyConfig } from './config-safety.ts';
+import type { EffectOutcome } from './domain/effect.ts';
 import type { Action, Resource } from './safety/action.ts';
 import { createAdapters } from './safety/adapters.ts';
 import { createDryRunLock } from './safety/dry-run.ts';
-import { createEffects, type EffectOutcome } from './safety/effects.ts';
+import { createEffects } from './safety/effects.ts';
 import { createGovernor } from './safety/governor.ts';
 import { createGuard } from './safety/guard.ts';
 import { redaction } from './safety/redacted.ts';

@@ -1,3 +1,4 @@
+import type { EffectOutcome } from '../domain/effect.ts';
 import { BrokerError } from '../domain/errors.ts';
 import type { EffectHold, EffectRecords } from '../store/effects.ts';
 import { limitTime, pause } from '../time-limit.ts';
@@ -14,20 +15,6 @@ export interface EffectsOptions {
   /** Told how each call ended, for metrics and logs. */
   onOutcome?: (type: string, outcome: EffectOutcome) => void;
 }
-
-/**
- * `result_not_stored`: it happened, but the store does not know; who takes over will ask the far side.
- * `confirmed`: taken over from a crashed owner, and the far side said that it had happened.
- */
-export const EFFECT_OUTCOMES = [
-  'completed',
-  'replayed',
-  'confirmed',
-  'failed',
-  'in_progress',
-  'result_not_stored',
-] as const;
-export type EffectOutcome = (typeof EFFECT_OUTCOMES)[number];
 
 export interface OnceOptions<T> {
   signal: AbortSignal;

@@ -1,9 +1,9 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
+import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/effect.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
 import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
-import { EFFECT_OUTCOMES, type EffectOutcome } from '../safety/effects.ts';
 import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
 import { type CardinalityReport, createCardinalityGuard } from './cardinality-guard.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';

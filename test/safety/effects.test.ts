@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { EffectOutcome } from '../../src/domain/effect.ts';
 import { canonicalJson, effectKey } from '../../src/safety/effect-key.ts';
-import { createEffects, type EffectOutcome } from '../../src/safety/effects.ts';
+import { createEffects } from '../../src/safety/effects.ts';
 import { createEffectRecords } from '../../src/store/effects.ts';
 import { startCore, type TestCore } from '../support/core.ts';
 import { describeOnEngines } from '../support/engines.ts';
