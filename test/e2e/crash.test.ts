@@ -1,9 +1,11 @@
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { listAll, startBroker, tally } from '../support/broker-process.ts';
+import { expect, test, vi } from 'vitest';
+import { listAll, PROCESS_TIMES, startBroker, tally } from '../support/broker-process.ts';
 import { enginesWith } from '../support/processes.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
+
+vi.setConfig(PROCESS_TIMES);
 
 const CALLERS = 40;
 const LEASES_BEFORE_KILL = 100;

@@ -1,8 +1,10 @@
-import { expect, onTestFinished, test } from 'vitest';
-import { type BrokerProcess, listAll, startBroker } from '../support/broker-process.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { type BrokerProcess, listAll, PROCESS_TIMES, startBroker } from '../support/broker-process.ts';
 import { uniqueTable } from '../support/core.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
+
+vi.setConfig(PROCESS_TIMES);
 
 const CSP_TOKEN = 'csp-token-nobody-may-see';
 const TRACK_TOKEN = 'track-token-nobody-may-see';

@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type BrokerProcess, launchBroker } from '../support/broker-process.ts';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker-process.ts';
+
+vi.setConfig(PROCESS_TIMES);
 
 const RUN_OUTCOMES = ['success', 'error', 'skipped'];
 const STORE_OPERATIONS = ['GetItem', 'Query', 'PutItem', 'UpdateItem', 'DeleteItem', 'TransactWriteItems'];

@@ -4,15 +4,18 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   type BrokerOptions,
   type BrokerProcess,
+  PROCESS_TIMES,
   startBroker,
   startInVain,
 } from '../support/broker-process.ts';
 import { enginesWith } from '../support/processes.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
+
+vi.setConfig(PROCESS_TIMES);
 
 const README = new URL('../../README.md', import.meta.url);
 const SEPARATOR = '<<< next >>>';

@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
-import { type BrokerProcess, startBroker } from '../support/broker-process.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { type BrokerProcess, PROCESS_TIMES, startBroker } from '../support/broker-process.ts';
 import { startReplicas } from '../support/broker-replicas.ts';
 import { uniqueTable } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { until } from '../support/until.ts';
+
+vi.setConfig(PROCESS_TIMES);
 
 const INTERVAL_MS = 1_000;
 /** An interval counts as served for nine tenths of it; the rest is for the timers' jitter. */
@@ -82,7 +84,7 @@ describeOnFastEngine('replicas on one table', ({ endpoint }) => {
     });
   });
 
-  test('know the counts of the pool that another of them has made', { timeout: 30_000 }, async () => {
+  test('know the counts of the pool that another of them has made', async () => {
     const [counting, other] = (await startReplicas({ endpoint, count: 2, poolSize: 7 })) as [
       BrokerProcess,
       BrokerProcess,

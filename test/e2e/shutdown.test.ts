@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createStoreClient } from '../../src/store/client.ts';
 import { startEngine } from '../../src/store/engine.ts';
-import { type BrokerProcess, startBroker, tally } from '../support/broker-process.ts';
+import { type BrokerProcess, PROCESS_TIMES, startBroker, tally } from '../support/broker-process.ts';
 import { LOCAL_CREDENTIALS, uniqueTable } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { account, startFakeCsp } from '../support/fake-csp.ts';
@@ -11,6 +11,8 @@ import { readLeftovers } from '../support/leftovers.ts';
 import { enginesWith } from '../support/processes.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
+
+vi.setConfig(PROCESS_TIMES);
 
 const IN_FLIGHT = 200;
 /** An engine ends, and a port is closed, well within this time, or not at all. */

@@ -1,13 +1,21 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
-import { type Answer, type BrokerProcess, startBroker, tally } from '../support/broker-process.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import {
+  type Answer,
+  type BrokerProcess,
+  PROCESS_TIMES,
+  startBroker,
+  tally,
+} from '../support/broker-process.ts';
 import { uniqueTable } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { enginesWith } from '../support/processes.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
+
+vi.setConfig(PROCESS_TIMES);
 
 /** Short, so that runs fail during the outage and succeed after it within the test. */
 const QUICK_LOOPS = {
@@ -89,7 +97,6 @@ describeOnFastEngine('a broker whose store is out of reach', ({ endpoint }) => {
     { outage: 'black_hole', boundMs: 13_000 },
   ] as const)(
     'lives, says that it is not ready, refuses in bounded time, and recovers by itself: $outage',
-    { timeout: 60_000 },
     async ({ outage, boundMs }) => {
       const { proxy, broker, sandboxId } = await setUp({ ALLOCATE_DEADLINE_MS: '3000' });
       const endWatch = watch(broker);

@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Answer, type BrokerProcess, listAll, tally } from '../support/broker-process.ts';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type Answer, type BrokerProcess, listAll, PROCESS_TIMES, tally } from '../support/broker-process.ts';
 import { killAll, launchReplicas, replicaFor } from '../support/broker-replicas.ts';
 import { describeOnEngines, describeOnFastEngine } from '../support/engines.ts';
+
+vi.setConfig(PROCESS_TIMES);
 
 /*
  * Every storm goes over four processes on one table. All calls of a storm are sent before the first one is answered,
@@ -9,7 +11,6 @@ import { describeOnEngines, describeOnFastEngine } from '../support/engines.ts';
  */
 const REPLICAS = 4;
 const NONE_FREE = '409 NO_SANDBOXES_AVAILABLE';
-const TIMEOUT = { timeout: 90_000 };
 
 interface Caller {
   holder: string;
@@ -52,7 +53,7 @@ function replicasFor(endpoint: string, poolSize: number): BrokerProcess[] {
   const replicas: BrokerProcess[] = [];
   beforeAll(async () => {
     replicas.push(...(await launchReplicas({ endpoint, count: REPLICAS, poolSize })));
-  }, TIMEOUT.timeout);
+  });
   afterAll(() => killAll(replicas));
   return replicas;
 }
@@ -62,7 +63,7 @@ describeOnEngines('a storm over four processes', ({ name, endpoint }) => {
   const [sameKey, keys, exact] = name === 'dynoxide' ? [400, 150, 1_000] : [60, 30, 100];
   const replicas = replicasFor(endpoint, 1 + keys + exact);
 
-  test('calls with one key at once get one sandbox', TIMEOUT, async () => {
+  test('calls with one key at once get one sandbox', async () => {
     const callers = Array.from({ length: sameKey }, () => ({ holder: 'the-only-one' }));
     const answers = await storm(replicas, callers);
     expect(tally(answers)).toEqual({ 201: 1, 200: sameKey - 1 });
@@ -71,7 +72,7 @@ describeOnEngines('a storm over four processes', ({ name, endpoint }) => {
     expect(await countFree(replicas[1]!)).toBe(keys + exact);
   });
 
-  test('no key is split, of many that each ask every replica at once', TIMEOUT, async () => {
+  test('no key is split, of many that each ask every replica at once', async () => {
     const callers = callersOf(keys, 'key').flatMap((caller) =>
       Array.from({ length: REPLICAS }, () => caller),
     );
@@ -84,7 +85,7 @@ describeOnEngines('a storm over four processes', ({ name, endpoint }) => {
     expect(await countFree(replicas[1]!)).toBe(exact);
   });
 
-  test('exactly as many callers as free sandboxes: each gets one', TIMEOUT, async () => {
+  test('exactly as many callers as free sandboxes: each gets one', async () => {
     const callers = callersOf(exact, 'exact');
     const answers = await storm(replicas, callers);
     expect(tally(answers)).toEqual({ 201: exact });
@@ -114,16 +115,16 @@ describeOnFastEngine('a storm for too few sandboxes over four processes', ({ end
     expect(await countFree(replicas[1]!)).toBe(0);
   }
 
-  test('1,000 callers, 500 free: 500 get one, 500 are told that there is none', TIMEOUT, async () => {
+  test('1,000 callers, 500 free: 500 get one, 500 are told that there is none', async () => {
     await expectStormFor(500, callersOf(1_000, 'thousand'));
   });
 
-  test('800 callers, 5 free: 5 get one, 795 are told that there is none', TIMEOUT, async () => {
+  test('800 callers, 5 free: 5 get one, 795 are told that there is none', async () => {
     await makeFree(5);
     await expectStormFor(5, callersOf(800, 'eight-hundred'));
   });
 
-  test('the last free one goes to one of 50, every time it comes free', TIMEOUT, async () => {
+  test('the last free one goes to one of 50, every time it comes free', async () => {
     for (const round of [1, 2, 3, 4]) {
       await makeFree(1);
       await expectStormFor(1, callersOf(50, `round-${round}`));
@@ -139,14 +140,14 @@ describeOnFastEngine('name prefixes with one match in a pool of 5,000', ({ endpo
   });
   const namesOf = (answers: readonly Answer[]) => answers.flatMap(({ json }) => json['name'] ?? []);
 
-  test('40 callers for one match: one gets it', TIMEOUT, async () => {
+  test('40 callers for one match: one gets it', async () => {
     const rivals = Array.from({ length: 40 }, (_, index) => wanting(`rival-${index}`, 'lab-4321'));
     const answers = await storm(replicas, rivals);
     expect(tally(answers)).toEqual({ 201: 1, [NONE_FREE]: rivals.length - 1 });
     expect(namesOf(answers)).toEqual(['lab-4321']);
   });
 
-  test('200 callers for 200 matches: each gets its own', TIMEOUT, async () => {
+  test('200 callers for 200 matches: each gets its own', async () => {
     const names = Array.from({ length: 200 }, (_, index) => `lab-${1_000 + index * 10}`);
     const answers = await storm(
       replicas,
@@ -155,7 +156,7 @@ describeOnFastEngine('name prefixes with one match in a pool of 5,000', ({ endpo
     expect(namesOf(answers)).toEqual(names);
   });
 
-  test('a prefix without a match finds none, whatever else is free', TIMEOUT, async () => {
+  test('a prefix without a match finds none, whatever else is free', async () => {
     const callers = ['lab-9', 'LAB-1', 'ab-1', 'lab-43210'].map((prefix) => wanting(`of-${prefix}`, prefix));
     expect(tally(await storm(replicas, callers))).toEqual({ [NONE_FREE]: callers.length });
   });
