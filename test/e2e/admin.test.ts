@@ -196,8 +196,11 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
     expect(await inspect(added.csp_id)).toMatchObject({ status: 'available', name: 'stale-new' });
 
     csp.accounts.delete(uuidOf(first));
-    const isOld = async () => Date.now() / 1000 - Number((await inspect(first.csp_id))['updated_at']) > 11;
-    await until(isOld, { timeoutMs: 20_000, what: 'the sandbox is older than ten seconds' });
+    const updatedAt = Number((await inspect(first.csp_id))['updated_at']);
+    await until(() => Date.now() / 1000 > updatedAt + 11, {
+      timeoutMs: 20_000,
+      what: 'the sandbox is older than ten seconds',
+    });
     expect(await run('sync')).toMatchObject({ stale: 1 });
     expect(await inspect(first.csp_id)).toMatchObject({ status: 'stale' });
     // Nobody waits a day for it here.

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { listAll, PROCESS_TIMES } from '../support/broker-process.ts';
 import { replicaFor, startReplicas } from '../support/broker-replicas.ts';
@@ -10,6 +11,8 @@ const POOL = 6;
 const WORKERS = 9;
 /** Each sandbox changes hands many times. */
 const LEASES = 60;
+/** What a caller that was refused does before it asks again. */
+const REFUSED_PAUSE_MS = 100;
 
 describeOnFastEngine(
   'a small pool that four processes lease, take back and clean all the time',
@@ -31,7 +34,10 @@ describeOnFastEngine(
         for (let call = 0; leases < LEASES; call++) {
           const holder = `worker-${worker}-${call}`;
           const { status, json, text } = await replicaFor(replicas, worker + call).allocate(holder);
-          if (status === 409) continue;
+          if (status === 409) {
+            await delay(REFUSED_PAUSE_MS);
+            continue;
+          }
           if (status !== 201) return void unexpected.push(`${status} ${text}`);
           leases += 1;
           const id = String(json.sandbox_id);
