@@ -5,7 +5,7 @@ import { handleError } from './http/error-handler.ts';
 import { HTTP_LIMITS } from './http/limits.ts';
 import type { CallMetrics } from './http/observed-calls.ts';
 import { type AdminIdempotencyDeps, keepAdminAnswers } from './http/plugins/admin-idempotency.ts';
-import { createAuth, type Role } from './http/plugins/auth.ts';
+import { createAuth, type Tokens } from './http/plugins/auth.ts';
 import { readBodies } from './http/plugins/body.ts';
 import { rationCallers } from './http/plugins/caller-quota.ts';
 import { announceDryRun } from './http/plugins/dry-run.ts';
@@ -53,7 +53,7 @@ export interface AppDeps {
   readiness: HealthRoutesDeps['readiness'];
   watch: Omit<WatchRoutesDeps, 'requireAdmin'>;
   status: StatusRoutesDeps['status'];
-  tokens: Readonly<Record<Role, readonly string[]>>;
+  tokens: Tokens;
   rateLimit: RateLimitOptions;
   /** Whose `X-Forwarded-For` is believed: nobody's, the n nearest proxies', or these networks'. */
   trustProxy: false | number | string[];

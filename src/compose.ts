@@ -229,7 +229,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
         version: VERSION,
         uptimeSeconds: () => Math.floor((performance.now() - startedMs) / 1000),
       },
-      tokens: { track: config.trackTokens, admin: config.adminTokens },
+      tokens: { track: config.trackTokens, admin: config.adminTokens, viewer: config.viewerTokens },
       rateLimit: { rps: config.rateLimit.requestsPerSecond, burst: config.rateLimit.burst },
       trustProxy: typeof config.trustProxy === 'object' ? [...config.trustProxy] : config.trustProxy,
       corsAllowedOrigins: config.corsAllowedOrigins,

@@ -87,6 +87,10 @@ export const VARIABLES = {
     DEVELOPMENT_TOKENS.admin,
     "the operators' token; several separated by commas while rotating",
   ),
+  BROKER_VIEWER_TOKEN: optional(
+    tokens,
+    'a token for those who may look at what operators see and change nothing; empty: none',
+  ),
 
   SANDBOX_DB_URL: optional(
     storeUrl,

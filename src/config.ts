@@ -21,6 +21,8 @@ export interface Config extends AlertConfig, SafetyConfig, ResilienceConfig, Job
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   trackTokens: readonly string[];
   adminTokens: readonly string[];
+  /** Operators' that may look and change nothing; none by default. */
+  viewerTokens: readonly string[];
 
   store: StoreConfig;
   tableName: string;
@@ -91,6 +93,7 @@ export function loadConfig(env: Environment): Config {
     );
   }
   const watch = readWatch(values, problems);
+  problems.push(...sharedViewerTokens(values));
   if (production) problems.push(...refuseInProduction(values, store, provider));
   // A bad value was judged as if it were unset: what else is said about its variable is not the reader's mistake.
   const found = problems.filter((problem) => !bad.some((name) => problem.includes(name)));
@@ -104,6 +107,7 @@ export function loadConfig(env: Environment): Config {
     logLevel: values.LOG_LEVEL,
     trackTokens: values.BROKER_API_TOKEN,
     adminTokens: values.BROKER_ADMIN_TOKEN,
+    viewerTokens: values.BROKER_VIEWER_TOKEN ?? [],
     store,
     tableName: values.DDB_TABLE_NAME,
     createTable: values.DDB_CREATE_TABLE ?? !production,
@@ -136,7 +140,8 @@ export function loadConfig(env: Environment): Config {
 export function configSecrets(config: Config): string[] {
   // The development tokens stand in the README: they are no secret, and the start-up log names them.
   const known: readonly string[] = Object.values(DEVELOPMENT_TOKENS);
-  const secrets = [...config.trackTokens, ...config.adminTokens].filter((token) => !known.includes(token));
+  const tokens = [...config.trackTokens, ...config.adminTokens, ...config.viewerTokens];
+  const secrets = tokens.filter((token) => !known.includes(token));
   if (config.provider.kind === 'csp') secrets.push(config.provider.token);
   if (config.store.kind === 'endpoint' && config.store.credentials) {
     secrets.push(config.store.credentials.secretAccessKey);
@@ -146,11 +151,12 @@ export function configSecrets(config: Config): string[] {
 
 /** The configuration without its secrets, for the start-up log. */
 export function describeConfig(config: Config): Record<string, unknown> {
-  const { trackTokens, adminTokens, store, provider, alertWebhook, ...rest } = config;
+  const { trackTokens, adminTokens, viewerTokens, store, provider, alertWebhook, ...rest } = config;
   return {
     ...rest,
     trackTokenCount: trackTokens.length,
     adminTokenCount: adminTokens.length,
+    viewerTokenCount: viewerTokens.length,
     store: describeStore(store),
     alertWebhook: describeAlertWebhook(alertWebhook),
     provider: provider.kind === 'csp' ? { ...provider, token: undefined } : provider,
@@ -200,19 +206,28 @@ function chooseProvider(values: Values, problems: string[]): ProviderConfig | un
   };
 }
 
+/** A token has one role: which of two it would get is for nobody to guess. */
+function sharedViewerTokens(values: Values): string[] {
+  const viewers = values.BROKER_VIEWER_TOKEN ?? [];
+  return (['BROKER_API_TOKEN', 'BROKER_ADMIN_TOKEN'] as const)
+    .filter((name) => viewers.some((token) => values[name].includes(token)))
+    .map((name) => `BROKER_VIEWER_TOKEN and ${name} share a token: it would have two roles.`);
+}
+
 function refuseInProduction(
   values: Values,
   store: StoreConfig,
   provider: ProviderConfig | undefined,
 ): string[] {
   const problems = refuseStoreInProduction(values, store);
-  for (const name of ['BROKER_API_TOKEN', 'BROKER_ADMIN_TOKEN'] as const) {
-    const known = values[name].some((token) => Object.values<string>(DEVELOPMENT_TOKENS).includes(token));
+  for (const name of ['BROKER_API_TOKEN', 'BROKER_ADMIN_TOKEN', 'BROKER_VIEWER_TOKEN'] as const) {
+    const given = values[name] ?? [];
+    const known = given.some((token) => Object.values<string>(DEVELOPMENT_TOKENS).includes(token));
     if (known) {
       problems.push(
         `${name} is not set, or is a development token that everyone knows: production needs one of its own.`,
       );
-    } else if (values[name].some((token) => token.length < SHORTEST_PRODUCTION_TOKEN)) {
+    } else if (given.some((token) => token.length < SHORTEST_PRODUCTION_TOKEN)) {
       problems.push(
         `${name} is too short for production: every token needs at least ${SHORTEST_PRODUCTION_TOKEN} characters.`,
       );

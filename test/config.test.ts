@@ -285,6 +285,7 @@ describe('secrets', () => {
   const env = {
     BROKER_API_TOKEN: 'track-secret',
     BROKER_ADMIN_TOKEN: 'admin-secret',
+    BROKER_VIEWER_TOKEN: 'viewer-secret',
     CSP_API_TOKEN: 'provider-secret',
     CSP_BASE_URL: 'https://csp.example.org',
     SANDBOX_DB_URL: 'http://key:store-secret@db:8000',
@@ -302,6 +303,7 @@ describe('secrets', () => {
       'provider-secret',
       'store-secret',
       'track-secret',
+      'viewer-secret',
     ]);
   });
 
@@ -316,6 +318,13 @@ describe('secrets', () => {
     const problems = problemsOf(bad);
     expect(problems).toHaveLength(5);
     expect(problems.join()).not.toContain('hush');
+  });
+
+  test('a viewer’s token that is another role’s, too, is refused without showing it', () => {
+    const problems = problemsOf({ BROKER_ADMIN_TOKEN: 'both-secret', BROKER_VIEWER_TOKEN: 'both-secret' });
+    expect(problems).toEqual([
+      'BROKER_VIEWER_TOKEN and BROKER_ADMIN_TOKEN share a token: it would have two roles.',
+    ]);
   });
 
   test('a contradiction shows none', () => {

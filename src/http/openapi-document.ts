@@ -42,7 +42,11 @@ const header = (description: string, type: 'string' | 'integer') => ({ descripti
 export const DOCUMENT_COMPONENTS = {
   securitySchemes: {
     trackToken: { type: 'http', scheme: 'bearer', description: 'A token of `BROKER_API_TOKEN`.' },
-    adminToken: { type: 'http', scheme: 'bearer', description: 'A token of `BROKER_ADMIN_TOKEN`.' },
+    adminToken: {
+      type: 'http',
+      scheme: 'bearer',
+      description: 'A token of `BROKER_ADMIN_TOKEN`; for GET one of `BROKER_VIEWER_TOKEN`, too.',
+    },
   },
   parameters: {
     'X-Correlation-ID': {

@@ -92,6 +92,35 @@ describe.each([...TRACK_ROUTES, ...ADMIN_ROUTES])('%s %s', (method, path) => {
   });
 });
 
+describe("a viewer's token", () => {
+  const viewer = { authorization: 'Bearer viewer-token-for-tests' };
+  const tokens = { track: [TRACK_TOKEN], admin: [ADMIN_TOKEN], viewer: ['viewer-token-for-tests'] };
+
+  test.each(ADMIN_ROUTES)('reads and nothing else: %s %s', async (method, path) => {
+    const { call, recorded } = await startApp({ tokens });
+    const body = BODIES[path];
+    const headers = { ...viewer, ...(body && { 'content-type': 'application/json' }) };
+    const answer = await call(method, path, { headers, ...(body && { body }) });
+    if (method === 'GET') {
+      expect(answer.status).toBe(200);
+    } else {
+      expect([answer.status, answer.json.error?.code]).toEqual([403, 'FORBIDDEN']);
+      expect(recorded.calls.every(([name]) => name.startsWith('metrics.'))).toBe(true);
+    }
+  });
+
+  test('is rationed like any operator’s', async () => {
+    const { call, recorded } = await startApp({ tokens });
+    await call('GET', '/v1/admin/stats', { headers: viewer });
+    expect(recorded.of('governor.take')).toEqual([['api_call', 'viewer-1']]);
+  });
+
+  test.each(TRACK_ROUTES)('does not open %s %s', async (method, path) => {
+    const { call } = await startApp({ tokens });
+    expect((await call(method, path, { headers: { ...viewer, 'x-track-id': 'me' } })).status).toBe(403);
+  });
+});
+
 describe('a token', () => {
   test.each([
     ['the scheme in lower case', `bearer ${TRACK_TOKEN}`, 201],

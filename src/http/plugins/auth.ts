@@ -6,7 +6,13 @@ import { clientKey } from '../client-address.ts';
 import { createLimiter } from '../token-bucket.ts';
 import { MAX_ADDRESSES } from './rate-limit.ts';
 
-export type Role = 'track' | 'admin';
+/** A viewer may look at what an admin sees, and change nothing. */
+export type Role = 'track' | 'admin' | 'viewer';
+
+/** The tokens of each role; several, so that one can be replaced while the other still works. A viewer's may be missing. */
+export type Tokens = Readonly<Record<'track' | 'admin', readonly string[]>> & {
+  readonly viewer?: readonly string[];
+};
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -16,8 +22,7 @@ declare module 'fastify' {
 }
 
 export interface AuthOptions {
-  /** The tokens of each role; several, so that one can be replaced while the other still works. */
-  tokens: Readonly<Record<Role, readonly string[]>>;
+  tokens: Tokens;
   clock: Clock;
   metrics: { rateLimited(): void };
 }
@@ -25,6 +30,7 @@ export interface AuthOptions {
 /** Wrong tokens from one address: enough for a deployment that got its token wrong to be seen, too few to guess one. */
 const FAILED_LOGINS = { perSecond: 1, burst: 20, maxKeys: MAX_ADDRESSES };
 
+const READS = ['GET', 'HEAD'];
 const BEARER = /^bearer +(\S+) *$/i;
 
 /** The token of an `Authorization` header, as bytes: Node hands out header bytes as latin1. */
@@ -39,18 +45,24 @@ function sha256(data: string | Buffer): Buffer {
 
 /**
  * Makes the hook that lets one role in: 401 for no or a wrong token, 403 for the other role's. An admin's token does
- * not open the tracks' routes either: a lease must have a holder.
- * Throws `RangeError` when a role has no token.
+ * not open the tracks' routes either: a lease must have a holder. A viewer's opens the admins' routes for reading.
+ * Throws `RangeError` when tracks or admins have no token.
  */
-export function createAuth({ tokens, clock, metrics }: AuthOptions): (role: Role) => onRequestHookHandler {
-  const roles: Role[] = ['track', 'admin'];
-  const known = roles.flatMap((role) => {
+export function createAuth({
+  tokens,
+  clock,
+  metrics,
+}: AuthOptions): (role: 'track' | 'admin') => onRequestHookHandler {
+  for (const role of ['track', 'admin'] as const) {
     if (tokens[role].length === 0) throw new RangeError(`no token for the role ${role}`);
-    return tokens[role].map((token, index) => ({
+  }
+  const roles: Role[] = ['track', 'admin', 'viewer'];
+  const known = roles.flatMap((role) =>
+    (tokens[role] ?? []).map((token, index) => ({
       caller: { role, name: `${role}-${index + 1}` },
       digest: sha256(token),
-    }));
-  });
+    })),
+  );
   const takeFailure = createLimiter(FAILED_LOGINS, clock);
 
   function callerOf(token: Buffer): FastifyRequest['caller'] {
@@ -64,15 +76,21 @@ export function createAuth({ tokens, clock, metrics }: AuthOptions): (role: Role
     return caller;
   }
 
+  const isLetIn = (role: Role | undefined, required: Role, method: string): boolean =>
+    role === required || (role === 'viewer' && required === 'admin' && READS.includes(method));
+
   return (required) => (request, _reply, done) => {
     const token = bearerToken(request.headers.authorization);
     if (token === undefined) {
       throw new BrokerError('UNAUTHORIZED', 'A token is needed: Authorization: Bearer <token>.');
     }
     const caller = callerOf(token);
-    if (caller?.role === required) {
+    if (isLetIn(caller?.role, required, request.method)) {
       request.caller = caller;
       return done();
+    }
+    if (caller?.role === 'viewer' && required === 'admin') {
+      throw new BrokerError('FORBIDDEN', "A viewer's token only looks; this would change something.");
     }
     if (caller !== undefined) {
       throw new BrokerError('FORBIDDEN', `A token of the role ${required} is needed here.`);

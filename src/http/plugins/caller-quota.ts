@@ -8,10 +8,10 @@ declare module 'fastify' {
   }
 }
 
-/** Who is rationed: the holder, whatever token it came with, or the one admin token. Undefined for who needs no token. */
+/** Who is rationed: the holder, whatever token it came with, or the one operator's token. Undefined for who needs no token. */
 function callerOf({ caller, headers }: FastifyRequest): string | undefined {
   if (caller === undefined) return undefined;
-  if (caller.role === 'admin') return caller.name;
+  if (caller.role !== 'track') return caller.name;
   const holder = headers['x-instruqt-sandbox-id'] ?? headers['x-track-id'];
   return holder === undefined ? undefined : `holder:${String(holder)}`;
 }
