@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { Clock, NewId } from '../clock.ts';
 import type { Beginning, KeptAnswer, KeptAnswers, Undertaking } from '../domain/kept-answer.ts';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
 import { ANSWER_IS_MINE_TO_GIVE, REQUEST_MAY_BEGIN } from './conditions.ts';
+import type { Item } from './documents.ts';
 import { ConditionFailedError } from './errors.ts';
 import { keptAnswerKey } from './keys.ts';
 

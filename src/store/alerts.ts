@@ -8,8 +8,9 @@ import {
   type RaisedAlert,
   severitiesOf,
 } from '../domain/alert.ts';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
 import { IS_NEW } from './conditions.ts';
+import type { Item } from './documents.ts';
 import { ConditionFailedError } from './errors.ts';
 import { alertKey, alertSeverityKey, alertsOfDayPk, BY_STATUS } from './keys.ts';
 

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import type { Clock, NewId } from '../clock.ts';
 import type { BreakerRecord } from '../domain/breaker.ts';
 import { assertNever } from '../domain/errors.ts';
-import type { Item, Key, StoreClient } from './client.ts';
+import type { Key, StoreClient } from './client.ts';
 import { IS_NEW, IS_UNCHANGED } from './conditions.ts';
+import type { Item } from './documents.ts';
 import { ConditionFailedError } from './errors.ts';
 
 /** A breaker as the replicas share it. `generation` grows with every write and is part of every condition. */

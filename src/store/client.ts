@@ -1,32 +1,39 @@
 import http from 'node:http';
 import https from 'node:https';
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
-  DeleteCommand,
-  type DeleteCommandInput,
-  DynamoDBDocumentClient,
-  GetCommand,
-  type NativeAttributeValue,
-  PutCommand,
-  type PutCommandInput,
+  DeleteItemCommand,
+  type DeleteItemCommandInput,
+  DynamoDBClient,
+  GetItemCommand,
+  type GetItemCommandInput,
+  PutItemCommand,
+  type PutItemCommandInput,
   QueryCommand,
   type QueryCommandInput,
+  type QueryCommandOutput,
   ScanCommand,
   type ScanCommandInput,
-  TransactWriteCommand,
-  type TransactWriteCommandInput,
-  UpdateCommand,
-  type UpdateCommandInput,
-} from '@aws-sdk/lib-dynamodb';
+  TransactWriteItemsCommand,
+  UpdateItemCommand,
+  type UpdateItemCommandInput,
+} from '@aws-sdk/client-dynamodb';
+import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { limitTime, untilAborted } from '../time-limit.ts';
 import { createCongestionLimit } from './congestion.ts';
+import {
+  fromDriver,
+  type Item,
+  type Plain,
+  type TransactItems,
+  toDriver,
+  toDriverItems,
+} from './documents.ts';
 import { isAnswer, retryUnavailable, translate } from './faults.ts';
 import { type CallLimit, createPatience } from './patience.ts';
 
-export type Item = Record<string, NativeAttributeValue>;
 export type Key = { pk: string; sk: string };
-export type TransactItems = NonNullable<TransactWriteCommandInput['TransactItems']>;
+type InTable<Input> = Omit<Plain<Input>, 'TableName'>;
 
 export interface StoreClientOptions {
   /** `undefined`: AWS, found by region. */
@@ -47,24 +54,25 @@ export interface StoreClientOptions {
   onRetry?: ((operation: string, attempt: number, error: unknown, waitMs: number) => void) | undefined;
 }
 
+/** A part of a query's or a scan's items; with `lastKey` there are more. */
+interface Page {
+  items: Item[];
+  count: number;
+  lastKey?: Item | undefined;
+}
+
 /** The table as the store's modules see it: typed calls, translated errors, bounded time. */
 export interface StoreClient {
   readonly table: string;
   /** For table administration only. */
   readonly raw: DynamoDBClient;
   get(key: Key, signal?: AbortSignal): Promise<Item | undefined>;
-  query(
-    input: Omit<QueryCommandInput, 'TableName'>,
-    signal?: AbortSignal,
-  ): Promise<{ items: Item[]; count: number; lastKey?: Item | undefined }>;
+  query(input: InTable<QueryCommandInput>, signal?: AbortSignal): Promise<Page>;
   /** Reads the whole table page by page, not consistent; for chores, never for decisions. */
-  scan(
-    input: Omit<ScanCommandInput, 'TableName'>,
-    signal?: AbortSignal,
-  ): Promise<{ items: Item[]; lastKey?: Item | undefined }>;
-  put(input: Omit<PutCommandInput, 'TableName'>, signal?: AbortSignal): Promise<void>;
-  update(input: Omit<UpdateCommandInput, 'TableName'>, signal?: AbortSignal): Promise<Item | undefined>;
-  delete(input: Omit<DeleteCommandInput, 'TableName'>, signal?: AbortSignal): Promise<void>;
+  scan(input: InTable<ScanCommandInput>, signal?: AbortSignal): Promise<Page>;
+  put(input: InTable<PutItemCommandInput>, signal?: AbortSignal): Promise<void>;
+  update(input: InTable<UpdateItemCommandInput>, signal?: AbortSignal): Promise<Item | undefined>;
+  delete(input: InTable<DeleteItemCommandInput>, signal?: AbortSignal): Promise<void>;
   transact(items: TransactItems, signal?: AbortSignal): Promise<void>;
   close(): void;
 }
@@ -109,16 +117,13 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   );
   // Nobody reads the SDK's own log, for which it would copy every input and output, item by item.
   raw.middlewareStack.remove('loggerMiddleware');
-  const documents = DynamoDBDocumentClient.from(raw, {
-    marshallOptions: { removeUndefinedValues: true },
-  });
   const limit = createCongestionLimit({ max: maxConcurrentCalls, slowMs: callTimeoutMs / SLOW_PART });
   const patience = createPatience(totalTimeoutMs);
 
   /** One attempt, in its place among the concurrent ones. */
   const attempt = async <T>(
     operation: string,
-    send: (signal: AbortSignal) => Promise<T>,
+    send: (options: { abortSignal: AbortSignal }) => Promise<T>,
     overall: CallLimit,
   ) => {
     overall.signal.throwIfAborted();
@@ -127,7 +132,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     const startedMs = performance.now();
     let outcome = 'success';
     try {
-      const answer = await send(timer.signal);
+      const answer = await send({ abortSignal: timer.signal });
       patience.answered();
       return answer;
     } catch (error) {
@@ -143,7 +148,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
 
   const call = async <T>(
     operation: string,
-    send: (signal: AbortSignal) => Promise<T>,
+    send: (options: { abortSignal: AbortSignal }) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> => {
     const overall = patience.limit(signal);
@@ -169,53 +174,48 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     table,
     raw,
     async get(key, signal) {
-      const send = (abortSignal: AbortSignal) =>
-        documents.send(new GetCommand({ TableName: table, Key: key, ConsistentRead: true }), { abortSignal });
-      return (await call('GetItem', send, signal)).Item;
+      const command = new GetItemCommand(
+        toDriver<GetItemCommandInput>({ TableName: table, Key: key, ConsistentRead: true }),
+      );
+      return fromDriver((await call('GetItem', (options) => raw.send(command, options), signal)).Item);
     },
     async query(input, signal) {
-      const send = (abortSignal: AbortSignal) =>
-        documents.send(new QueryCommand({ TableName: table, ConsistentRead: true, ...input }), {
-          abortSignal,
-        });
-      const output = await call('Query', send, signal);
-      return { items: output.Items ?? [], count: output.Count ?? 0, lastKey: output.LastEvaluatedKey };
+      const command = new QueryCommand(
+        toDriver<QueryCommandInput>({ TableName: table, ConsistentRead: true, ...input }),
+      );
+      return toPage(await call('Query', (options) => raw.send(command, options), signal));
     },
     async scan(input, signal) {
-      const send = (abortSignal: AbortSignal) =>
-        documents.send(new ScanCommand({ TableName: table, ...input }), { abortSignal });
-      const output = await call('Scan', send, signal);
-      return { items: output.Items ?? [], lastKey: output.LastEvaluatedKey };
+      const command = new ScanCommand(toDriver<ScanCommandInput>({ TableName: table, ...input }));
+      return toPage(await call('Scan', (options) => raw.send(command, options), signal));
     },
     async put(input, signal) {
-      await call(
-        'PutItem',
-        (abortSignal) => documents.send(new PutCommand({ TableName: table, ...input }), { abortSignal }),
-        signal,
-      );
+      const command = new PutItemCommand(toDriver<PutItemCommandInput>({ TableName: table, ...input }));
+      await call('PutItem', (options) => raw.send(command, options), signal);
     },
     async update(input, signal) {
-      const send = (abortSignal: AbortSignal) =>
-        documents.send(new UpdateCommand({ TableName: table, ...input }), { abortSignal });
-      return (await call('UpdateItem', send, signal)).Attributes;
+      const command = new UpdateItemCommand(toDriver<UpdateItemCommandInput>({ TableName: table, ...input }));
+      return fromDriver(
+        (await call('UpdateItem', (options) => raw.send(command, options), signal)).Attributes,
+      );
     },
     async delete(input, signal) {
-      await call(
-        'DeleteItem',
-        (abortSignal) => documents.send(new DeleteCommand({ TableName: table, ...input }), { abortSignal }),
-        signal,
-      );
+      const command = new DeleteItemCommand(toDriver<DeleteItemCommandInput>({ TableName: table, ...input }));
+      await call('DeleteItem', (options) => raw.send(command, options), signal);
     },
     async transact(items, signal) {
-      await call(
-        'TransactWriteItems',
-        (abortSignal) => documents.send(new TransactWriteCommand({ TransactItems: items }), { abortSignal }),
-        signal,
-      );
+      const command = new TransactWriteItemsCommand({ TransactItems: toDriverItems(items) });
+      await call('TransactWriteItems', (options) => raw.send(command, options), signal);
     },
     close: () => raw.destroy(),
   };
 }
+
+const toPage = ({ Items, Count, LastEvaluatedKey }: QueryCommandOutput): Page => ({
+  items: Items?.map((item) => unmarshall(item)) ?? [],
+  count: Count ?? 0,
+  lastKey: fromDriver(LastEvaluatedKey),
+});
 
 /**
  * Takes the `ClientRequestToken` out of a transaction that is about to be sent: `attempt` and `write_id` make it

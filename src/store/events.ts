@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { SandboxEvent } from '../domain/event.ts';
 import { SANDBOX_STATUSES } from '../domain/sandbox.ts';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
+import type { Item } from './documents.ts';
 import { eventKey, historyPk } from './keys.ts';
 
 const EVENT_TTL_SECONDS = 90 * 86_400;

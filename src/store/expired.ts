@@ -1,5 +1,6 @@
-import type { Item, Key, StoreClient } from './client.ts';
+import type { Key, StoreClient } from './client.ts';
 import { IS_EXPIRED } from './conditions.ts';
+import type { Item } from './documents.ts';
 import { ConditionFailedError } from './errors.ts';
 
 /**

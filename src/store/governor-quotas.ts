@@ -11,7 +11,7 @@ import {
   type UsageWindow,
   unusedWindow,
 } from '../domain/quota.ts';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
 import {
   IS_NEW,
   LIMIT_IS_OLDER,
@@ -19,6 +19,7 @@ import {
   QUOTA_IS_OF_SLOT,
   QUOTA_IS_UNCHANGED,
 } from './conditions.ts';
+import type { Item } from './documents.ts';
 import { ConditionFailedError } from './errors.ts';
 import { GOVERNOR_PK, quotaLimitKey, quotaUseKey } from './keys.ts';
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
+import type { Item } from './documents.ts';
 import { idempotencyKey } from './keys.ts';
 
 /** What an idempotency key remembers: enough to answer a replay without reading the sandbox. Times are epoch seconds. */

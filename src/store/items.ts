@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { assertNever } from '../domain/errors.ts';
 import type { Lease } from '../domain/lease.ts';
 import type { Cleanup, Sandbox } from '../domain/sandbox.ts';
-import type { Item } from './client.ts';
+import type { Item } from './documents.ts';
 import { dueSortKey, sandboxKey, statusSortKey } from './keys.ts';
 
 /*

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { assertNever } from '../domain/errors.ts';
 import type { Job, JobRequest } from '../domain/job.ts';
-import type { Item } from './client.ts';
+import type { Item } from './documents.ts';
 import { jobKey, jobStatusKey } from './keys.ts';
 
 /** How long an ended job is remembered. */

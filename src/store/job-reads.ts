@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { Job, JobStatus, JobType, OpenJob } from '../domain/job.ts';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
+import type { Item } from './documents.ts';
 import { isForgotten, toJob } from './job-items.ts';
 import { BY_STATUS, JOB_TOTALS_KEY, JOBS_PK, jobKey, jobStatusKey } from './keys.ts';
 

@@ -10,8 +10,9 @@ import {
   type PendingJob,
   type RunningJob,
 } from '../domain/job.ts';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
 import { CLOCK_IS_PAST, IS_NEW, JOB_IS_CLAIMABLE, JOB_IS_MINE } from './conditions.ts';
+import type { Item } from './documents.ts';
 import { ConditionFailedError, StoreUnavailableError, TransactionCancelledError } from './errors.ts';
 import { toJobItem } from './job-items.ts';
 import { JOB_SEQUENCE_KEY, JOB_TOTALS_KEY, jobId, jobKey } from './keys.ts';

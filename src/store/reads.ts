@@ -1,5 +1,6 @@
 import type { Sandbox, SandboxStatus } from '../domain/sandbox.ts';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
+import type { Item } from './documents.ts';
 import { toSandbox } from './items.ts';
 import { BY_DUE, BY_STATUS, bucketPk, dueUpTo, sandboxKey, statusPrefix, statusSortKey } from './keys.ts';
 

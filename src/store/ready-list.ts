@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AvailableSandbox } from '../domain/sandbox.ts';
-import type { Item } from './client.ts';
+import type { Item } from './documents.ts';
 import type { SandboxReads } from './reads.ts';
 import type { Rank } from './replicas.ts';
 

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { Item, StoreClient } from './client.ts';
+import type { StoreClient } from './client.ts';
 import { TURN_IS_FREE, TURN_IS_FREE_AND_DUE, TURN_IS_MINE } from './conditions.ts';
+import type { Item } from './documents.ts';
 import { ConditionFailedError } from './errors.ts';
 import { turnKey } from './keys.ts';
 

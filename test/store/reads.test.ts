@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { create } from '../../src/domain/transitions.ts';
-import type { Item } from '../../src/store/client.ts';
+import type { Item } from '../../src/store/documents.ts';
 import { bucketOf, sandboxKey } from '../../src/store/keys.ts';
 import {
   createSandboxReads,

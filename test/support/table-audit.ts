@@ -1,7 +1,8 @@
 import { type AttributeValue, ScanCommand, type ScanCommandOutput } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { expect } from 'vitest';
-import type { Item, StoreClient } from '../../src/store/client.ts';
+import type { StoreClient } from '../../src/store/client.ts';
+import type { Item } from '../../src/store/documents.ts';
 
 /** Everything in a small table, as it is stored. */
 export async function readTable({ table, raw }: Pick<StoreClient, 'table' | 'raw'>): Promise<Item[]> {
