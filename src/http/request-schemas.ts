@@ -96,6 +96,8 @@ export const listQuery = z.strictObject({
     .optional()
     .describe('Only sandboxes in this status; without it the whole pool, tombstones left out.'),
   prefix: text.optional().describe('Only sandboxes whose name begins so.'),
+  holder: text.optional().describe('Only sandboxes with a lease, running or over, whose holder begins so.'),
+  lab: text.optional().describe('Only sandboxes with a lease, running or over, whose lab begins so.'),
   limit: withDefault(
     decimal(
       (error) => z.number({ error }).int(error).min(1, error).max(100, error),

@@ -7,6 +7,8 @@ const cursorSchema = z.strictObject({
   version: z.literal(1),
   status: z.enum(SANDBOX_STATUSES).optional(),
   prefix: z.string().optional(),
+  holder: z.string().optional(),
+  lab: z.string().optional(),
   bucket: z.int().nonnegative(),
   /** The last sandbox that was looked at in the bucket; absent: from its start. */
   last: z.strictObject({ id: z.string().min(1).max(256), name: z.string().max(1_024) }).optional(),

@@ -10,6 +10,10 @@ export interface ListInput {
   status?: SandboxStatus | undefined;
   /** Only sandboxes whose name begins so. */
   prefix?: string | undefined;
+  /** Only sandboxes with a lease, running or over, whose holder begins so. */
+  holder?: string | undefined;
+  /** Only sandboxes with a lease, running or over, whose lab begins so. */
+  lab?: string | undefined;
   /** 1 to 100. */
   limit: number;
   /** From the previous page of the same query. */
@@ -22,28 +26,29 @@ export type ListSandboxes = (
   context: CallContext,
 ) => Promise<{ sandboxes: Sandbox[]; cursor?: string | undefined }>;
 
-/** Records looked at for one page at the most; a rare prefix in a large pool is found over several short pages. */
+/** Records looked at for one page at the most; what is rare in a large pool is found over several short pages. */
 const MAX_LOOKED_AT = 5_000;
 const MAX_READ_SIZE = 500;
 
 /**
  * Walks the pool bucket by bucket: without a status by id, so that each record comes exactly once however often it
- * changes meanwhile; with a status by name inside each bucket.
+ * changes meanwhile; with a status by name inside each bucket. No index knows holders and labs: they are looked for.
  */
 export function listSandboxes({ reads }: { reads: SandboxReads }): ListSandboxes {
-  return async ({ status, prefix, limit, cursor }, context) => {
-    const start = cursor === undefined ? undefined : resume(cursor, { status, prefix }, reads.buckets);
+  return async ({ limit, cursor, ...query }, context) => {
+    const { status, prefix } = query;
+    const isSearch = status === undefined || query.holder !== undefined || query.lab !== undefined;
+    const start = cursor === undefined ? undefined : resume(cursor, query, reads.buckets);
     const toCursor = (bucket: number, last?: Sandbox): string =>
       encodeCursor({
         version: 1,
-        status,
-        prefix,
+        ...query,
         bucket,
         ...(last && { last: { id: last.id, name: last.name } }),
       });
     const wanted = (sandbox: Sandbox): boolean =>
-      status !== undefined ||
-      (sandbox.status !== 'deleted' && (prefix === undefined || sandbox.name.startsWith(prefix)));
+      (status !== undefined || (sandbox.status !== 'deleted' && sandbox.name.startsWith(prefix ?? ''))) &&
+      isOfLease(sandbox, query);
 
     const sandboxes: Sandbox[] = [];
     let lookedAt = 0;
@@ -53,7 +58,7 @@ export function listSandboxes({ reads }: { reads: SandboxReads }): ListSandboxes
       do {
         const lacking = limit - sandboxes.length;
         // Where tombstones or other names lie thick, steps that double get through; a dense pool is not read twice.
-        const step = status === undefined ? Math.max(lacking, Math.min(lookedAt, MAX_READ_SIZE)) : lacking;
+        const step = isSearch ? Math.max(lacking, Math.min(lookedAt, MAX_READ_SIZE)) : lacking;
         const place = { bucket, after, limit: step };
         const page: Page =
           status === undefined
@@ -73,9 +78,20 @@ export function listSandboxes({ reads }: { reads: SandboxReads }): ListSandboxes
   };
 }
 
-function resume(text: string, query: Pick<ListCursor, 'status' | 'prefix'>, buckets: number): ListCursor {
+type Query = Omit<ListInput, 'limit' | 'cursor'>;
+
+function isOfLease(sandbox: Sandbox, { holder, lab }: Query): boolean {
+  if (holder === undefined && lab === undefined) return true;
+  const lease = 'lease' in sandbox ? sandbox.lease : undefined;
+  if (lease === undefined || !lease.holder.startsWith(holder ?? '')) return false;
+  return lab === undefined || lease.lab?.startsWith(lab) === true;
+}
+
+const FILTERS = ['status', 'prefix', 'holder', 'lab'] as const satisfies (keyof Query)[];
+
+function resume(text: string, query: Query, buckets: number): ListCursor {
   const cursor = decodeCursor(text);
-  const isOfQuery = cursor?.status === query.status && cursor?.prefix === query.prefix;
+  const isOfQuery = FILTERS.every((name) => cursor?.[name] === query[name]);
   if (!cursor || !isOfQuery || !isInRange(cursor, buckets)) {
     throw new BrokerError(
       'INVALID_CURSOR',
