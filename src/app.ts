@@ -18,11 +18,13 @@ import { addSecurityHeaders } from './http/plugins/security-headers.ts';
 import { type AdminRoutesDeps, adminRoutes } from './http/routes/admin.ts';
 import { type AlertRoutesDeps, alertRoutes } from './http/routes/alerts.ts';
 import { type BreakerRoutesDeps, breakerRoutes } from './http/routes/breakers.ts';
+import { type ConsoleRoutesDeps, consoleRoutes } from './http/routes/console.ts';
 import { docsRoutes } from './http/routes/docs.ts';
 import { dryRunRoutes } from './http/routes/dry-run.ts';
 import { governorRoutes } from './http/routes/governor.ts';
 import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
 import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
+import { type LiveRoutesDeps, liveRoutes } from './http/routes/live.ts';
 import { type RetryRoutesDeps, retryRoutes } from './http/routes/retries.ts';
 import { type Runs, runRoutes } from './http/routes/runs.ts';
 import { type StatusRoutesDeps, statusRoutes } from './http/routes/status.ts';
@@ -53,6 +55,9 @@ export interface AppDeps {
   readiness: HealthRoutesDeps['readiness'];
   watch: Omit<WatchRoutesDeps, 'requireAdmin'>;
   status: StatusRoutesDeps['status'];
+  live: LiveRoutesDeps['live'];
+  /** The files of the operators' console. */
+  consoleFiles: ConsoleRoutesDeps['files'];
   tokens: Tokens;
   rateLimit: RateLimitOptions;
   /** Whose `X-Forwarded-For` is believed: nobody's, the n nearest proxies', or these networks'. */
@@ -152,6 +157,8 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.register(breakerRoutes({ breakers: deps.breakers, requireAdmin: requireRole('admin') }));
   app.register(retryRoutes({ retries: deps.retries, requireAdmin: requireRole('admin') }));
   app.register(statusRoutes({ status: deps.status, requireAdmin: requireRole('admin') }));
+  app.register(liveRoutes({ live: deps.live, requireAdmin: requireRole('admin') }));
+  app.register(consoleRoutes({ files: deps.consoleFiles }));
   app.register(docsRoutes);
   return app;
 }

@@ -11,6 +11,7 @@ import { createReadyList } from './store/ready-list.ts';
 import { createReplicaRegister } from './store/replicas.ts';
 import { createSandboxStore } from './store/sandboxes.ts';
 import { createTurns } from './store/turns.ts';
+import { watchSandboxes } from './store/watched-sandboxes.ts';
 import type { RaiseAlert } from './usecases/alert.ts';
 import { allocateSandbox } from './usecases/allocate-sandbox.ts';
 import { type CleanUpDeps, cleanUp } from './usecases/clean-up.ts';
@@ -47,6 +48,8 @@ export interface CoreOptions {
   /** Told of a sandbox that is parked. */
   onParked?: CleanUpDeps['onParked'];
   alert: RaiseAlert;
+  /** This replica has changed a sandbox. */
+  onSandboxChange?: (sandboxId: string) => void;
   /** A record that cannot be read, by its sort key. */
   onUnreadable: (sortKey: unknown, error: unknown) => void;
   /** Something in the background failed and will be tried again. */
@@ -59,7 +62,8 @@ export type Core = ReturnType<typeof composeCore>;
 export function composeCore(options: CoreOptions) {
   const { client, buckets, provider, clock, newId, alert } = options;
   const { guard, recordGuard, adapters } = options.safety;
-  const store = createSandboxStore(client, buckets, newId);
+  const { onSandboxChange = () => undefined } = options;
+  const store = watchSandboxes(createSandboxStore(client, buckets, newId), onSandboxChange);
   const reads = createSandboxReads(client, buckets, options.onUnreadable);
   const register = createReplicaRegister(client, options.replicaId, clock);
   const turns = createTurns(client, options.replicaId, clock);

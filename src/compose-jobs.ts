@@ -1,9 +1,10 @@
 import type { Clock, NewId } from './clock.ts';
 import type { Config } from './config.ts';
-import type { JobOutcome } from './domain/job.ts';
+import type { JobOutcome, JobRequest } from './domain/job.ts';
 import type { KeyedOutcome } from './domain/kept-answer.ts';
 import type { Runs } from './http/routes/runs.ts';
 import { createHeartbeat } from './loops/heartbeat.ts';
+import type { OnProgress, RunProgress } from './loops/run.ts';
 import type { DoJob } from './loops/run-job.ts';
 import { createWorker, type JobReport, type Worker } from './loops/worker.ts';
 import { createKeptAnswers } from './store/admin-idempotency.ts';
@@ -14,6 +15,7 @@ import { runWithCorrelation } from './telemetry/correlation.ts';
 import type { JobMetrics } from './telemetry/job-metrics.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { RaiseAlert } from './usecases/alert.ts';
+import type { CallContext } from './usecases/context.ts';
 import { getJob } from './usecases/get-job.ts';
 import { listJobs } from './usecases/list-jobs.ts';
 import { submitJob } from './usecases/submit-job.ts';
@@ -29,6 +31,8 @@ interface JobsOptions {
   logger: Logger;
   metrics: JobMetrics;
   alert: RaiseAlert;
+  /** A job was submitted here. */
+  onJob: () => void;
 }
 
 /** Most ends are everyday things, and a wait may be told of many times; what broke off is worth a look. */
@@ -57,7 +61,7 @@ export function composeJobs({
     logger.error({ action: 'read', sort_key: sortKey, err: error }, 'a job in the table cannot be read'),
   );
 
-  const work: DoJob = (request, context, onProgress) => {
+  const run = (request: JobRequest, context: CallContext, onProgress: OnProgress) => {
     switch (request.type) {
       case 'sync':
         return runs.sync(request.options, context, onProgress);
@@ -68,6 +72,17 @@ export function composeJobs({
       case 'purge':
         return runs.purge(request.options, context, onProgress);
     }
+  };
+
+  /** How far the jobs under way here have come, by id. */
+  const progress = new Map<string, RunProgress>();
+  const work: DoJob = (request, context, onProgress) => {
+    // A job's run goes by the id of the job.
+    const { requestId: jobId } = context;
+    return run(request, context, (step) => {
+      onProgress();
+      if (step) progress.set(jobId, step);
+    }).finally(() => progress.delete(jobId));
   };
 
   const report = ({ job, outcome, durationMs, error }: JobReport) => {
@@ -103,14 +118,18 @@ export function composeJobs({
         'the queue of jobs could not be read or written, and will be tried again',
       ),
     alert: options.alert,
-    correlate: (ids, run) => runWithCorrelation(ids, run),
+    correlate: (ids, task) => runWithCorrelation(ids, task),
   });
 
+  const announce = () => {
+    worker.announce();
+    options.onJob();
+  };
   let executed = 0;
   return {
     worker,
     useCases: {
-      submitJob: submitJob({ jobs, queueLength: worker.queueLength, announce: worker.announce }),
+      submitJob: submitJob({ jobs, queueLength: worker.queueLength, announce }),
       getJob: getJob({ jobs: reads }),
       listJobs: listJobs({ jobs: reads }),
     },
@@ -128,5 +147,6 @@ export function composeJobs({
     },
     /** Operators' requests with a key that this replica has carried out since its start; repetitions do not count. */
     idempotentOperations: () => executed,
+    progressOf: (jobId: string): RunProgress | undefined => progress.get(jobId),
   };
 }

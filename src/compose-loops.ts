@@ -4,6 +4,7 @@ import type { Safety } from './compose-safety.ts';
 import type { Config } from './config.ts';
 import { createHeartbeat } from './loops/heartbeat.ts';
 import { createLoop, type LoopOptions, type RunReport } from './loops/loop.ts';
+import type { LastRun, LoopReport } from './loops/loop-report.ts';
 import { createTicker } from './loops/ticker.ts';
 import type { StoreClient } from './store/client.ts';
 import { type PoolCounts, readCounts, writeCounts } from './store/counts.ts';
@@ -54,7 +55,12 @@ export function composeLoops(options: LoopsOptions) {
     return counts;
   };
 
+  const lastRuns = new Map<string, LastRun>();
   const report = ({ loop, action, outcome, durationMs, counts, error }: RunReport) => {
+    const before = lastRuns.get(loop);
+    const nowMs = clock.nowMs();
+    if (outcome === 'skipped') lastRuns.set(loop, { ...before, leftToOthersAtMs: nowMs });
+    else lastRuns.set(loop, { run: { outcome, endedAtMs: nowMs, durationMs, counts: counts ?? {} } });
     metrics.loopRun(loop as MetricLoop, outcome, durationMs / 1000, forMetrics(counts ?? {}));
     const level =
       outcome === 'error' ? 'error' : loop === 'counts' || outcome === 'skipped' ? 'debug' : 'info';
@@ -163,6 +169,16 @@ export function composeLoops(options: LoopsOptions) {
   return {
     runs: { sync: sync.runNow, cleanup: cleanup.runNow, expire: expiry.runNow, purge: purge.runNow },
     poolStats: () => known,
+    /** What has become of each loop here, and when it tries next. */
+    loopReports: (): LoopReport[] =>
+      loops.map((loop) => ({
+        name: loop.name,
+        intervalMs: loop.intervalMs,
+        nextRunAtMs: loop.nextRunAtMs(),
+        ...lastRuns.get(loop.name),
+      })),
+    /** The pool has changed: it is counted again as soon as that is possible. */
+    countSoon,
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
     async prepare() {

@@ -7,13 +7,15 @@ import { type Clock, type NewId, systemClock } from './clock.ts';
 import { composeAlerts, composeAlertWebhook } from './compose-alerts.ts';
 import { composeCore } from './compose-core.ts';
 import { composeJobs } from './compose-jobs.ts';
+import { composeLive } from './compose-live.ts';
 import { composeLoops } from './compose-loops.ts';
 import { composeResilience, type Resilience } from './compose-resilience.ts';
 import { composeSafety } from './compose-safety.ts';
 import { openStore, startEmbeddedEngine } from './compose-store.ts';
+import { warnOfSettings } from './compose-warnings.ts';
 import { composeWatch } from './compose-watch.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
-import { DEVELOPMENT_TOKENS } from './config-variables.ts';
+import { loadConsoleFiles } from './console/files.ts';
 import { createCspProvider } from './provider/csp.ts';
 import type { Provider, ProviderObserver } from './provider/provider.ts';
 import { createSimulatedProvider } from './provider/simulated.ts';
@@ -101,6 +103,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       events,
     });
     const alert = alerts.raise;
+    const live = composeLive({ clock, logger, events });
     toStop.push({ step: 'store the alerts', stop: flushAlerts });
 
     const provider = createProvider(config, metrics.providerCall);
@@ -155,6 +158,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       deletionMaxAttempts: config.deletionMaxAttempts,
       deleteTimeoutMs: DELETE_TIMEOUT_MS,
       alert,
+      onSandboxChange: live.onSandboxChange,
       onUnreadable: (sortKey, error) =>
         logger.error(
           { action: 'read', sort_key: sortKey, err: error },
@@ -189,6 +193,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       logger,
       metrics,
       alert,
+      onJob: live.onJob,
     });
     const watch = composeWatch({
       config,
@@ -204,8 +209,40 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       openBreakers: () => BREAKERS.filter((name) => breakers[name].report().state !== 'closed'),
       isShuttingDown: () => shuttingDown,
     });
+    const status = {
+      readiness: watch.readiness.last,
+      heartbeats: watch.heartbeats,
+      governor: safety.governor,
+      queueLength: jobs.worker.queueLength,
+      completedJobs: jobs.worker.completedJobs,
+      newestAlerts: (limit: number) => alerts.recent({}, limit),
+      idempotentOperations: jobs.idempotentOperations,
+      breakers,
+      dryRun: safety.dryRun,
+      replicas: core.register.living,
+      poolStats: loops.poolStats,
+      loops: loops.loopReports,
+      activity: live.series.recent,
+      version: VERSION,
+      uptimeSeconds: () => Math.floor((performance.now() - startedMs) / 1000),
+    };
+    const news = live.connect({
+      status,
+      listJobs: jobs.useCases.listJobs,
+      progressOf: jobs.progressOf,
+      countSoon: loops.countSoon,
+    });
+    const allocation: typeof metrics.allocation = (outcome, seconds, conflicts) => {
+      metrics.allocation(outcome, seconds, conflicts);
+      live.series.allocation(outcome, seconds);
+    };
     const app = buildApp({
-      useCases: { ...core.useCases, ...jobs.useCases, poolStats: loops.poolStats, listAlerts },
+      useCases: {
+        ...core.useCases,
+        ...jobs.useCases,
+        poolStats: loops.poolStats,
+        listAlerts,
+      },
       runs: loops.runs,
       breakers,
       retries: statistics,
@@ -214,27 +251,15 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       idempotency: jobs.idempotency,
       readiness: watch.probe,
       watch: { ...watch, cardinality: metrics.cardinality },
-      status: {
-        readiness: watch.readiness.last,
-        heartbeats: watch.heartbeats,
-        governor: safety.governor,
-        queueLength: jobs.worker.queueLength,
-        completedJobs: jobs.worker.completedJobs,
-        newestAlerts: (limit) => alerts.recent({}, limit),
-        idempotentOperations: jobs.idempotentOperations,
-        breakers,
-        dryRun: safety.dryRun,
-        replicas: core.register.living,
-        poolStats: loops.poolStats,
-        version: VERSION,
-        uptimeSeconds: () => Math.floor((performance.now() - startedMs) / 1000),
-      },
+      status,
+      live: news.routes,
+      consoleFiles: loadConsoleFiles,
       tokens: { track: config.trackTokens, admin: config.adminTokens, viewer: config.viewerTokens },
       rateLimit: { rps: config.rateLimit.requestsPerSecond, burst: config.rateLimit.burst },
       trustProxy: typeof config.trustProxy === 'object' ? [...config.trustProxy] : config.trustProxy,
       corsAllowedOrigins: config.corsAllowedOrigins,
       logger,
-      metrics,
+      metrics: { ...metrics, allocation },
       clock,
       newId,
       version: VERSION,
@@ -252,6 +277,8 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     toStop.push({ step: 'finish the requests', stop: () => app.close() });
     loops.start();
     jobs.worker.start();
+    news.start();
+    toStop.push({ step: 'end the news', stop: () => news.stop() });
     await watch.start();
     toStop.push({ step: 'end the watch', stop: () => watch.stop() });
     logger.info(
@@ -298,29 +325,6 @@ function createProvider({ provider }: Config, observe: ProviderObserver): Provid
   return provider.kind === 'csp'
     ? createCspProvider({ ...provider, observe, correlationId: () => currentCorrelation()?.correlationId })
     : createSimulatedProvider({ poolSize: provider.poolSize, observe });
-}
-
-function warnOfSettings(config: Config, logger: Logger): void {
-  if (config.dryRun.enabled) {
-    logger.warn(
-      { action: 'start', dry_run: true, dry_run_strict: config.dryRun.strict },
-      'dry run: nothing that cannot be undone is done; sandboxes that are given back stay as they are',
-    );
-  }
-  if (config.provider.kind === 'simulated') {
-    logger.warn(
-      { action: 'start', pool_size: config.provider.poolSize },
-      'simulated provider: these sandboxes do not exist; set CSP_BASE_URL and CSP_API_TOKEN for real ones',
-    );
-  }
-  const tokens = { track: config.trackTokens, admin: config.adminTokens };
-  for (const role of ['track', 'admin'] as const) {
-    if (!tokens[role].includes(DEVELOPMENT_TOKENS[role])) continue;
-    logger.warn(
-      { action: 'start' },
-      `development token: ${role}s call with "Authorization: Bearer ${DEVELOPMENT_TOKENS[role]}"`,
-    );
-  }
 }
 
 function readVersion(): string {

@@ -5,7 +5,7 @@ import type { Turn, Turns } from '../store/turns.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { CallContext } from '../usecases/context.ts';
 import { type Heartbeat, restBeating } from './heartbeat.ts';
-import type { RunCounts, RunNow } from './run.ts';
+import type { OnProgress, RunCounts, RunNow } from './run.ts';
 
 /** How a run ended. `skipped`: another replica has the turn, or served the interval already. */
 export type RunOutcome = 'success' | 'error' | 'skipped';
@@ -28,7 +28,7 @@ export interface LoopOptions<Options> {
   intervalMs: number;
   /** What the loop itself runs with. */
   options: Options;
-  work: (options: Options, context: CallContext, onProgress: () => void) => Promise<RunCounts>;
+  work: (options: Options, context: CallContext, onProgress: OnProgress) => Promise<RunCounts>;
 }
 
 export interface LoopDeps {
@@ -48,11 +48,14 @@ export interface LoopDeps {
 
 export interface Loop<Options> {
   readonly name: string;
+  readonly intervalMs: number;
   readonly heartbeat: Heartbeat;
   /** Runs at once, then every interval, ±10 %. Idempotent. */
   start(): void;
   /** Tells the run under way to stop after its current step and awaits it. Idempotent. */
   stop(): Promise<void>;
+  /** Epoch milliseconds of this replica's next try; undefined while it does not rest. */
+  nextRunAtMs(): number | undefined;
   runNow: RunNow<Options>;
 }
 
@@ -71,6 +74,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   let stopping = new AbortController();
   let ticking: Promise<void> | undefined;
   const running = new Set<Promise<unknown>>();
+  let nextRunAtMs: number | undefined;
   /** Gives up the last turn, where that failed: it would keep even this replica from running until it lapses. */
   let owed: (() => Promise<void>) | undefined;
 
@@ -79,7 +83,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     options: Options,
     onlyIfDue: boolean,
     context: CallContext,
-    onProgress: () => void = deps.heartbeat.beat,
+    onProgress: OnProgress = deps.heartbeat.beat,
   ) {
     const startedAtMs = deps.clock.nowMs();
     const startedMs = performance.now();
@@ -184,12 +188,15 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       await tick(!first);
       const jitter = 0.9 + Math.random() * 0.2;
       const everyMs = deps.heartbeatEveryMs ?? HEARTBEAT_EVERY_MS;
+      nextRunAtMs = deps.clock.nowMs() + loop.intervalMs * jitter;
       await restBeating(loop.intervalMs * jitter, { heartbeat: deps.heartbeat, everyMs, signal });
+      nextRunAtMs = undefined;
     }
   }
 
   return {
     name: loop.name,
+    intervalMs: loop.intervalMs,
     heartbeat: deps.heartbeat,
 
     start() {
@@ -206,13 +213,15 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       ticking = undefined;
     },
 
+    nextRunAtMs: () => nextRunAtMs,
+
     async runNow(options, context, onProgress) {
       const startedMs = performance.now();
       const signal = AbortSignal.any([context.signal, stopping.signal]);
       try {
-        const beat = () => {
+        const beat: OnProgress = (progress) => {
           deps.heartbeat.beat();
-          onProgress?.();
+          onProgress?.(progress);
         };
         const run = await track(runUnderTurn(options, false, { ...context, signal }, beat));
         if (!run.counts) throw alreadyRunning(loop.name, run.freeInMs);

@@ -12,9 +12,10 @@ import {
 } from '../domain/job.ts';
 import type { JobStore } from '../store/jobs.ts';
 import type { CallContext } from '../usecases/context.ts';
+import type { OnProgress } from './run.ts';
 
 /** Does a job's work. Throws `ALREADY_RUNNING` when it cannot take place now. */
-export type DoJob = (request: JobRequest, context: CallContext, onProgress: () => void) => Promise<JobResult>;
+export type DoJob = (request: JobRequest, context: CallContext, onProgress: OnProgress) => Promise<JobResult>;
 
 export interface RunJobDeps {
   jobs: Pick<JobStore, 'renew' | 'settle'>;

@@ -3,6 +3,15 @@ import type { CallContext } from '../usecases/context.ts';
 /** What a run did, as flat counts: they go into the log line, the metrics and the admin answer alike. */
 export type RunCounts = Record<string, number>;
 
+/** How far a run has come, where it knows. */
+export interface RunProgress {
+  done: number;
+  total: number;
+}
+
+/** Told of every step of a run. */
+export type OnProgress = (progress?: RunProgress) => void;
+
 /**
  * Runs a loop's work now, through the same path as the loop itself. Throws `ALREADY_RUNNING` (with `retryAfterSeconds`)
  * while a run is under way on any replica, `PROVIDER_UNAVAILABLE`, `STORE_UNAVAILABLE`. `onProgress` is told of every
@@ -11,7 +20,7 @@ export type RunCounts = Record<string, number>;
 export type RunNow<Options> = (
   options: Options,
   context: CallContext,
-  onProgress?: () => void,
+  onProgress?: OnProgress,
 ) => Promise<{ counts: RunCounts; durationMs: number }>;
 
 export interface SyncOptions {

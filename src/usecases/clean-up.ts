@@ -93,10 +93,15 @@ export function cleanUp(deps: CleanUpDeps) {
     { logAs },
   );
 
-  return async (context: CallContext, onProgress?: () => void): Promise<CleanUpCounts> => {
+  return async (
+    context: CallContext,
+    onProgress?: (progress?: { done: number; total: number }) => void,
+  ): Promise<CleanUpCounts> => {
     const counts: CleanUpCounts = { due: 0, deleted: 0, recycled: 0, failed: 0, parked: 0, skipped: 0 };
     const due = await findDue(deps, context);
     counts.due = due.length;
+    let done = 0;
+    onProgress?.({ done, total: due.length });
     let pausedUntilMs = 0;
     const pauseUntil = (ms: number) => {
       pausedUntilMs = ms;
@@ -107,7 +112,7 @@ export function cleanUp(deps: CleanUpDeps) {
       if (context.signal.aborted || pausedUntilMs > 0 || isSuspended()) return 'skipped';
       const guarded = await guardedDelete(sandbox, context, pauseUntil, onProgress);
       if (guarded.outcome === 'later') pauseUntil(deps.clock.nowMs() + guarded.retryAfterSeconds * 1000);
-      onProgress?.();
+      onProgress?.({ done: ++done, total: due.length });
       if (deps.delayMs > 0) await pause(deps.delayMs, context.signal);
       return endingOf(guarded);
     };

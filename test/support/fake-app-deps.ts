@@ -1,12 +1,14 @@
 import type { AppDeps } from '../../src/app.ts';
 import type { PendingJob } from '../../src/domain/job.ts';
 import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
+import { createEventHub } from '../../src/http/event-hub.ts';
 import { QUOTA_SCOPES, RESOURCES } from '../../src/safety/action.ts';
 import { createBreaker } from '../../src/safety/breaker.ts';
 import { createDryRunLock } from '../../src/safety/dry-run.ts';
 import { redaction } from '../../src/safety/redacted.ts';
 import { createCardinalityGuard } from '../../src/telemetry/cardinality-guard.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { createPoolSeries } from '../../src/telemetry/pool-series.ts';
 import { createReadiness } from '../../src/usecases/readiness.ts';
 import { watchRuntime } from '../../src/usecases/watch-runtime.ts';
 
@@ -167,9 +169,18 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       dryRun: { enabled: false, strict: false, blockedCount: 0 },
       replicas: () => ['replica-1'],
       poolStats: () => undefined,
+      loops: () => [],
+      activity: () => ({ leasesPerMinute: 0 }),
       version: '1.2.3',
       uptimeSeconds: () => 60,
     },
+    live: {
+      series: createPoolSeries({ clock: recorded.clock, capacity: 10 }),
+      sampleIntervalMs: 15_000,
+      events: createEventHub({ name: 'fake' }),
+      greeting: () => [],
+    },
+    consoleFiles: async () => new Map(),
     dryRun: createDryRunLock({ clock: recorded.clock, redact: redaction(), enabled: false }),
     idempotency: {
       answers: {

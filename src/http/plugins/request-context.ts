@@ -18,6 +18,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Called every few seconds by a machine: its log line is `debug`. */
     probe?: boolean;
+    /** An answer that goes on until one side ends it: what is measured is the time to its beginning. */
+    endless?: boolean;
   }
 }
 
@@ -44,17 +46,20 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
     // `close` comes for answers that were never sent, too; Fastify's onResponse does not. It comes from the socket,
     // which belongs to no request.
     reply.raw.once('close', () => {
-      const latencyMs = performance.now() - startedAtMs;
+      const latencyMs = (begunAtMs.get(request) ?? performance.now()) - startedAtMs;
       runWithCorrelation({ requestId, correlationId }, () => finish(request, reply, latencyMs));
     });
     runWithCorrelation({ requestId, correlationId }, done);
   });
 
+  /** When the endless answers began. */
+  const begunAtMs = new WeakMap<FastifyRequest, number>();
   let isClosing = false;
   app.addHook('preClose', async () => {
     isClosing = true;
   });
-  app.addHook('onSend', (_request, reply, payload, done) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (request.routeOptions.config.endless === true) begunAtMs.set(request, performance.now());
     // The connection will end with this answer. A client that is not told would send its next request into the reset.
     if (isClosing) reply.header('connection', 'close');
     done(null, payload);
@@ -62,7 +67,8 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
 
   function finish(request: FastifyRequest, reply: FastifyReply, latencyMs: number): void {
     const route = request.is404 ? undefined : request.routeOptions.url;
-    const status = reply.raw.writableFinished ? reply.statusCode : CLIENT_CLOSED_REQUEST;
+    const isAnswered = reply.raw.writableFinished || begunAtMs.has(request);
+    const status = isAnswered ? reply.statusCode : CLIENT_CLOSED_REQUEST;
     metrics.request(request.method, route, status, latencyMs / 1000);
     const { probe } = request.routeOptions.config;
     request.log[probe === true ? 'debug' : 'info'](

@@ -4,10 +4,12 @@ import { z } from 'zod';
 import type { RaisedAlert } from '../../domain/alert.ts';
 import { POOL_STATUSES } from '../../domain/sandbox.ts';
 import type { HeartbeatReport } from '../../loops/heartbeat-monitor.ts';
+import type { LoopReport } from '../../loops/loop-report.ts';
 import type { Breaker } from '../../safety/breaker.ts';
 import type { DryRunLock } from '../../safety/dry-run.ts';
 import type { Governor } from '../../safety/governor.ts';
 import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
+import type { PoolSeries } from '../../telemetry/pool-series.ts';
 import type { PoolStats } from '../../usecases/pool-stats.ts';
 import type { ReadinessReport } from '../../usecases/readiness.ts';
 import { noQuery } from '../request-schemas.ts';
@@ -19,7 +21,26 @@ import { quotaRecord, quotaSchema } from './governor.ts';
 
 const NEWEST_ALERTS = 10;
 
-const statusSchema = z
+const loopSchema = z.object({
+  name: z.string(),
+  interval_seconds: z.number(),
+  last_run: z
+    .object({
+      outcome: z.enum(['success', 'error']),
+      ended_at: z.number().describe('Epoch seconds.'),
+      duration_ms: z.number(),
+      counts: z.record(z.string(), z.number()),
+    })
+    .nullable()
+    .describe('null before the first run of this replica.'),
+  left_to_others_at: z
+    .number()
+    .nullable()
+    .describe('A later try that found the interval served by another replica, epoch seconds.'),
+  next_run_at: z.number().nullable().describe("This replica's next try, epoch seconds; null while it runs."),
+});
+
+export const statusSchema = z
   .object({
     readiness: readinessSchema.nullable().describe('As of the last look; null before the first.'),
     heartbeat: heartbeatsSchema,
@@ -46,6 +67,15 @@ const statusSchema = z
       })
       .nullable()
       .describe('null before the first count.'),
+    loops: z
+      .array(loopSchema)
+      .describe('As this replica knows them: of several replicas one runs a loop in each interval.'),
+    activity: z
+      .object({
+        leases_per_minute: z.number(),
+        p95_ms: z.number().nullable().describe('Of the answers to allocations; null when there was none.'),
+      })
+      .describe("This replica's allocations of the last five minutes."),
     version: z.string(),
     uptime: z.int().describe('Seconds since the start of this process.'),
   })
@@ -65,6 +95,8 @@ export interface StatusRoutesDeps {
     dryRun: Pick<DryRunLock, 'enabled' | 'strict' | 'blockedCount'>;
     replicas: () => readonly string[];
     poolStats: PoolStats;
+    loops: () => readonly LoopReport[];
+    activity: PoolSeries['recent'];
     version: string;
     uptimeSeconds: () => number;
   };
@@ -87,26 +119,49 @@ export function statusRoutes({ status, requireAdmin }: StatusRoutesDeps): Fastif
         querystring: noQuery,
         response: { 200: statusSchema },
       },
-      handler: async () => {
-        const readiness = status.readiness();
-        const pool = status.poolStats();
-        const { enabled, strict, blockedCount } = status.dryRun;
-        return {
-          readiness: readiness ? readinessRecord(readiness) : null,
-          heartbeat: heartbeatRecords(status.heartbeats()),
-          governor: status.governor.report().map(quotaRecord),
-          worker_queue_length: status.queueLength(),
-          completed_jobs: status.completedJobs(),
-          alerts: status.newestAlerts(NEWEST_ALERTS).map(alertRecord),
-          idempotent_operations: status.idempotentOperations(),
-          breakers: BREAKERS.map((name) => breakerRecord(name, status.breakers[name].report())),
-          dry_run: { enabled, strict, blocked: blockedCount },
-          replicas: [...status.replicas()],
-          pool: pool ? { ...pool.counts, total: pool.total, as_of: Math.floor(pool.asOfMs / 1000) } : null,
-          version: status.version,
-          uptime: status.uptimeSeconds(),
-        };
-      },
+      handler: async () => statusRecord(status),
     });
+  };
+}
+
+const seconds = (ms: number): number => Math.floor(ms / 1000);
+
+const loopRecord = ({ name, intervalMs, run, leftToOthersAtMs, nextRunAtMs }: LoopReport) => ({
+  name,
+  interval_seconds: intervalMs / 1000,
+  last_run: run
+    ? {
+        outcome: run.outcome,
+        ended_at: seconds(run.endedAtMs),
+        duration_ms: run.durationMs,
+        counts: run.counts,
+      }
+    : null,
+  left_to_others_at: leftToOthersAtMs === undefined ? null : seconds(leftToOthersAtMs),
+  next_run_at: nextRunAtMs === undefined ? null : seconds(nextRunAtMs),
+});
+
+/** Everything at a glance, as of now. */
+export function statusRecord(status: StatusRoutesDeps['status']): z.output<typeof statusSchema> {
+  const readiness = status.readiness();
+  const pool = status.poolStats();
+  const { enabled, strict, blockedCount } = status.dryRun;
+  const { leasesPerMinute, p95Ms } = status.activity();
+  return {
+    readiness: readiness ? readinessRecord(readiness) : null,
+    heartbeat: heartbeatRecords(status.heartbeats()),
+    governor: status.governor.report().map(quotaRecord),
+    worker_queue_length: status.queueLength(),
+    completed_jobs: status.completedJobs(),
+    alerts: status.newestAlerts(NEWEST_ALERTS).map(alertRecord),
+    idempotent_operations: status.idempotentOperations(),
+    breakers: BREAKERS.map((name) => breakerRecord(name, status.breakers[name].report())),
+    dry_run: { enabled, strict, blocked: blockedCount },
+    replicas: [...status.replicas()],
+    pool: pool ? { ...pool.counts, total: pool.total, as_of: seconds(pool.asOfMs) } : null,
+    loops: status.loops().map(loopRecord),
+    activity: { leases_per_minute: leasesPerMinute, p95_ms: p95Ms ?? null },
+    version: status.version,
+    uptime: status.uptimeSeconds(),
   };
 }

@@ -1,0 +1,150 @@
+import type { onRequestHookHandler } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { BrokerError } from '../../domain/errors.ts';
+import { POOL_STATUSES } from '../../domain/sandbox.ts';
+import type { PoolSample, PoolSeries } from '../../telemetry/pool-series.ts';
+import type { EventHub, LiveEvent } from '../event-hub.ts';
+import { noQuery } from '../request-schemas.ts';
+import { ADMIN_OPERATION } from './admin.ts';
+
+const RETRY_AFTER_SECONDS = 10;
+
+const column = z.array(z.number().nullable());
+export const seriesSchema = z
+  .object({
+    since: z.int().describe('The start of this process, epoch seconds: nothing is known from before.'),
+    interval_seconds: z.number().describe('From one sample to the next.'),
+    kept_seconds: z.number().describe('How far back it reaches at most.'),
+    at: z.array(z.int()).describe('The times of the samples, epoch seconds, the oldest first.'),
+    ...(Object.fromEntries(POOL_STATUSES.map((status) => [status, column])) as Record<
+      (typeof POOL_STATUSES)[number],
+      typeof column
+    >),
+    leases_per_minute: z.array(z.number()).describe('New leases by this replica.'),
+    p95_ms: column.describe('Of the answers to allocations by this replica; null where there was none.'),
+  })
+  .meta({
+    id: 'PoolHistory',
+    description: 'The last hours of the pool, a column for each line of a chart. null: not counted yet.',
+  });
+
+export const sessionSchema = z
+  .object({
+    role: z.enum(['admin', 'viewer']),
+    name: z.string().describe('Which of the configured tokens it is.'),
+    can_change: z.boolean().describe('false: this token only looks.'),
+  })
+  .meta({ id: 'Session', description: 'Whose token this is.' });
+
+export interface LiveRoutesDeps {
+  live: {
+    series: Pick<PoolSeries, 'samples' | 'sinceMs' | 'capacity'>;
+    sampleIntervalMs: number;
+    events: Pick<EventHub, 'open' | 'close'>;
+    /** What a new stream begins with. */
+    greeting: () => readonly LiveEvent[];
+  };
+  requireAdmin: onRequestHookHandler;
+}
+
+const seconds = (ms: number): number => Math.floor(ms / 1000);
+
+function columns(samples: readonly PoolSample[]) {
+  const counted = POOL_STATUSES.map(
+    (status) => [status, samples.map(({ counts }) => counts?.[status] ?? null)] as const,
+  );
+  return {
+    at: samples.map(({ atMs }) => seconds(atMs)),
+    ...(Object.fromEntries(counted) as Record<(typeof POOL_STATUSES)[number], (number | null)[]>),
+    leases_per_minute: samples.map(({ leasesPerMinute }) => leasesPerMinute),
+    p95_ms: samples.map(({ p95Ms }) => p95Ms ?? null),
+  };
+}
+
+/** What the console lives on: who is there, the last hours, and news as they come. */
+export function liveRoutes({ live, requireAdmin }: LiveRoutesDeps): FastifyPluginAsyncZod {
+  const { series, events } = live;
+  return async (app) => {
+    app.addHook('onRequest', requireAdmin);
+    // Before the server waits for its connections to end: these would not by themselves.
+    app.addHook('preClose', async () => events.close());
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/session',
+      config: { quotaExempt: true },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'getSession',
+        summary: 'Whose token is this?',
+        querystring: noQuery,
+        response: { 200: sessionSchema },
+      },
+      handler: async ({ caller }) => {
+        const role = caller?.role === 'admin' ? 'admin' : 'viewer';
+        return { role, name: caller?.name ?? role, can_change: role === 'admin' } as const;
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/history',
+      config: { quotaExempt: true },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'poolHistory',
+        summary: 'The last hours of the pool',
+        description: 'From the memory of this replica; it begins anew with every start.',
+        querystring: noQuery,
+        response: { 200: seriesSchema },
+      },
+      handler: async () => ({
+        since: seconds(series.sinceMs),
+        interval_seconds: live.sampleIntervalMs / 1000,
+        kept_seconds: (live.sampleIntervalMs * series.capacity) / 1000,
+        ...columns(series.samples()),
+      }),
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/v1/admin/stream',
+      // An answer to HEAD would have to end, and this one does not.
+      exposeHeadRoute: false,
+      config: { quotaExempt: true, endless: true, errors: ['BUSY'] },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'streamEvents',
+        summary: 'News as they come, as server-sent events',
+        description:
+          'Begins with `hello` (`missed_nothing`: whether all that came after `Last-Event-ID` is sent again) and the ' +
+          'present `status` and `jobs`. Then `status` (as of `/v1/admin/status`) and `jobs` (the newest ten) whenever ' +
+          'they change, each `alert` that this replica raises, and `sandboxes`: ids of those it has changed. What other ' +
+          'replicas change shows in the counts of the status. A comment every few seconds tells that it is alive. Who ' +
+          'does not read is dropped.',
+        headers: z.object({
+          'last-event-id': z.string().max(256).optional().describe('The last `id` that was seen.'),
+        }),
+        querystring: noQuery,
+        response: {
+          200: {
+            description: 'Server-sent events, until the client or the broker ends it.',
+            content: { 'text/event-stream': { schema: z.unknown().meta({ type: 'string' }) } },
+          },
+        },
+      },
+      handler: async (request, reply) => {
+        const stream = events.open(live.greeting(), request.headers['last-event-id']);
+        if (stream === undefined) {
+          throw new BrokerError('BUSY', 'There are as many streams as this replica can bear.', {
+            retryAfterSeconds: RETRY_AFTER_SECONDS,
+          });
+        }
+        // Proxies that collect answers before they pass them on would keep the news to themselves.
+        reply.header('x-accel-buffering', 'no');
+        return reply.type('text/event-stream; charset=utf-8').send(stream);
+      },
+    });
+  };
+}

@@ -1,0 +1,24 @@
+import type { RunOutcome } from './loop.ts';
+import type { RunCounts } from './run.ts';
+
+/** The last that a replica knows of a loop. */
+export interface LastRun {
+  /** This replica's own last run; absent before its first. */
+  run?: {
+    outcome: Exclude<RunOutcome, 'skipped'>;
+    /** Epoch milliseconds. */
+    endedAtMs: number;
+    durationMs: number;
+    counts: RunCounts;
+  };
+  /** Epoch milliseconds of a later try that found the interval served, or being served, by another replica. */
+  leftToOthersAtMs?: number;
+}
+
+/** A loop as one replica sees it. */
+export interface LoopReport extends LastRun {
+  name: string;
+  intervalMs: number;
+  /** Epoch milliseconds of this replica's next try; undefined while it runs. */
+  nextRunAtMs: number | undefined;
+}
