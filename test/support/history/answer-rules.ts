@@ -1,0 +1,177 @@
+import { reclaimMs, told } from './chain-rules.ts';
+import {
+  type AllocateCall,
+  type Call,
+  type History,
+  keyOf,
+  type MarkCall,
+  type Violation,
+} from './history.ts';
+import { type FoundLease, mayTouch, type Step, type Timeline, toldOf } from './timeline.ts';
+
+/** What clients were told, held against what the history says. */
+export function checkAnswers(timeline: Timeline, history: History): Violation[] {
+  const allocated = new Map<string, Step[]>();
+  for (const { granted } of timeline.leases) {
+    if (granted.call) allocated.set(granted.call.id, [...(allocated.get(granted.call.id) ?? []), granted]);
+  }
+  return [
+    ...history.calls.flatMap((call) => {
+      switch (call.op) {
+        case 'allocate':
+          return checkAllocation(call, allocated.get(call.id) ?? [], timeline, history);
+        case 'mark':
+          return [...checkMark(call, timeline), ...checkDenial(call, timeline)];
+        case 'get':
+          return [...checkShown(call, timeline), ...checkDenial(call, timeline)];
+        default:
+          return [];
+      }
+    }),
+    ...checkKeys(timeline, history.termMs),
+  ];
+}
+
+function checkAllocation(
+  call: AllocateCall,
+  granted: readonly Step[],
+  timeline: Timeline,
+  history: History,
+): Violation[] {
+  const violations: Violation[] = [];
+  if (granted.length > 1) {
+    violations.push({
+      rule: 'split_key',
+      message: `${asked(call)} got ${granted.map(told).join(' and ')}`,
+    });
+  }
+  const { outcome } = call;
+  if (outcome.type === 'none_free') {
+    violations.push(...checkRefusal(call, timeline, history));
+  } else if (outcome.type === 'leased' && !outcome.replayed) {
+    const isKnown = granted.some(({ event }) => event.sandboxId === outcome.sandboxId);
+    const message = `${asked(call)} was told of a new lease of ${outcome.sandboxId} that no event knows`;
+    if (!isKnown) violations.push({ rule: 'lost_lease', message });
+  } else if (outcome.type === 'leased') {
+    const isKnown = toldOf(timeline.leases, call).some((lease) => mayTouch(lease, call));
+    const message = `${asked(call)} was told again of a lease of ${outcome.sandboxId} that was not live at any moment of it`;
+    if (!isKnown) violations.push({ rule: 'lost_lease', message });
+  }
+  return violations;
+}
+
+/** "None is free": no sandbox was available all along, and the key had no lease. */
+function checkRefusal(call: AllocateCall, { chains, leases }: Timeline, history: History): Violation[] {
+  const violations: Violation[] = [];
+  const names = new Map(history.sandboxes.map((sandbox) => [sandbox.id, sandbox]));
+  for (const [sandboxId, steps] of chains) {
+    for (const [index, step] of steps.entries()) {
+      const next = steps[index + 1];
+      if (step.event.to !== 'available' || !spansCall(step, next, call)) continue;
+      if (call.namePrefix !== undefined) {
+        const record = names.get(sandboxId);
+        // A write without an event may have been another name.
+        const writes = (next?.event.generation ?? (record?.generation ?? 0) + 1) - step.event.generation;
+        if (writes > 1 || !record?.name.startsWith(call.namePrefix)) continue;
+      }
+      violations.push({
+        rule: 'false_refusal',
+        message: `${asked(call)} was told that none is free; ${sandboxId} was, from ${told(step)} to ${next ? told(next) : 'the end'}`,
+      });
+    }
+  }
+  for (const lease of leases) {
+    if (lease.key !== keyOf(call) || !spansCall(lease.granted, lease.ended, call)) continue;
+    if (mayBeOverdue(lease, call, history)) continue;
+    const message = `${asked(call)} was told that none is free; its key had ${told(lease.granted)}`;
+    violations.push({ rule: 'lost_lease', message });
+  }
+  return violations;
+}
+
+/** From certainly before the call's start until certainly after its end. */
+const spansCall = (from: Step, to: Step | undefined, { startMs, endMs }: Call): boolean =>
+  from.latestMs < startMs && endMs < (to?.earliestMs ?? Infinity);
+
+/** A key is free again once its lease is overdue, whether or not somebody has taken the sandbox back by then. */
+const mayBeOverdue = ({ granted }: FoundLease, { endMs }: Call, { termMs, clockSkewMs }: History): boolean =>
+  clockSkewMs === undefined || endMs + clockSkewMs >= reclaimMs(granted, termMs);
+
+/** Acknowledged: the holder's lease was over by then. */
+function checkMark(call: MarkCall, { leases }: Timeline): Violation[] {
+  if (call.outcome.type !== 'done') return [];
+  const own = leases.filter(
+    ({ sandboxId, holder }) => sandboxId === call.sandboxId && holder === call.holder,
+  );
+  const lost = own.find(({ granted, ended }) => spansCall(granted, ended, call));
+  if (lost) {
+    return [
+      { rule: 'lost_mark', message: `${asked(call)} was acknowledged, and ${told(lost.granted)} went on` },
+    ];
+  }
+  if (own.some(({ ended }) => ended !== undefined && ended.earliestMs <= call.endMs)) return [];
+  return [
+    { rule: 'lost_mark', message: `${asked(call)} was acknowledged, and no lease of it has ended by then` },
+  ];
+}
+
+/** A holder is never told that what it holds is not its own. */
+function checkDenial(call: Extract<Call, { op: 'mark' | 'get' }>, { leases }: Timeline): Violation[] {
+  const { outcome, sandboxId, holder } = call;
+  if (outcome.type !== 'refused') return [];
+  return leases
+    .filter((lease) => lease.sandboxId === sandboxId && lease.holder === holder)
+    .filter((lease) => spansCall(lease.granted, lease.ended, call))
+    .map((lease) => ({
+      rule: 'lost_lease',
+      message: `${asked(call)} was refused with ${outcome.code}; it had ${told(lease.granted)}`,
+    }));
+}
+
+/** Shown as leased to it: there was such a lease at some moment of the call; shown otherwise: not all along. */
+function checkShown(call: Extract<Call, { op: 'get' }>, { leases }: Timeline): Violation[] {
+  if (call.outcome.type !== 'shown') return [];
+  const own = leases.filter(
+    ({ sandboxId, holder }) => sandboxId === call.sandboxId && holder === call.holder,
+  );
+  const { status } = call.outcome;
+  const isRight =
+    status === 'allocated'
+      ? own.some((lease) => mayTouch(lease, call))
+      : !own.some(({ granted, ended }) => spansCall(granted, ended, call));
+  return isRight ? [] : [{ rule: 'lost_lease', message: `${asked(call)} was shown ${status}` }];
+}
+
+/** No key has two live leases at one moment, but that one of them is overdue. */
+function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
+  const byKey = Map.groupBy(
+    leases.filter(({ key }) => key !== undefined),
+    ({ key }) => key,
+  );
+  const violations: Violation[] = [];
+  for (const [key, ofKey] of byKey) {
+    for (const [index, one] of ofKey.entries()) {
+      for (const other of ofKey.slice(index + 1)) {
+        if (one.granted.call === other.granted.call) continue;
+        const bothLiveMs = Math.max(one.granted.latestMs, other.granted.latestMs);
+        const firstEndMs = Math.min(one.ended?.earliestMs ?? Infinity, other.ended?.earliestMs ?? Infinity);
+        if (bothLiveMs >= firstEndMs || isOverdueFor(one, other, termMs)) continue;
+        const message = `${key} had ${told(one.granted)} and ${told(other.granted)} at ${bothLiveMs}`;
+        violations.push({ rule: 'split_key', message });
+      }
+    }
+  }
+  return violations;
+}
+
+/** By the clock of whoever granted the later one, the earlier one's time was over. */
+function isOverdueFor(one: FoundLease, other: FoundLease, termMs: number): boolean {
+  const [first, second] =
+    one.granted.event.atMs <= other.granted.event.atMs
+      ? [one.granted, other.granted]
+      : [other.granted, one.granted];
+  return second.event.atMs >= reclaimMs(first, termMs);
+}
+
+const asked = (call: Call): string =>
+  `call ${call.id} (${call.op}${'holder' in call ? ` of ${call.holder}` : ''}, ${call.startMs} to ${call.endMs})`;

@@ -1,0 +1,104 @@
+import type { SandboxStatus } from '../../../src/domain/sandbox.ts';
+import type { Call, History, Violation } from './history.ts';
+import type { Step, Timeline } from './timeline.ts';
+
+/** What may begin and end a lease. Everything else that happens to a sandbox leaves leases alone. */
+const LEASE_STEPS: Record<string, { from: SandboxStatus; to: SandboxStatus }> = {
+  allocate: { from: 'available', to: 'allocated' },
+  mark_for_deletion: { from: 'allocated', to: 'pending_deletion' },
+  release: { from: 'allocated', to: 'pending_deletion' },
+  expire: { from: 'allocated', to: 'pending_deletion' },
+};
+
+/** Each sandbox's events, held against each other, against the calls that caused them, and against the clock. */
+export function checkChains({ chains }: Timeline, history: History): Violation[] {
+  return [...chains.values()].flatMap((steps) => [
+    ...checkLinks(steps),
+    ...checkOrder(steps),
+    ...steps.flatMap((step) => [...checkShape(step), ...checkCause(step)]),
+    ...checkExpiries(steps, history.termMs),
+  ]);
+}
+
+/** Each event begins where the last one ended. */
+function checkLinks(steps: readonly Step[]): Violation[] {
+  return steps.flatMap((step, index) => {
+    const before = steps[index - 1];
+    if (before === undefined || step.event.from === before.event.to) return [];
+    const isSecondLease = step.event.action === 'allocate' && before.event.to === 'allocated';
+    return {
+      rule: isSecondLease ? 'two_holders' : 'broken_history',
+      message: `${told(step)} follows ${told(before)}, which left it ${before.event.to}`,
+    } as const;
+  });
+}
+
+/** No event can have happened after one that comes later in the history. */
+function checkOrder(steps: readonly Step[]): Violation[] {
+  const violations: Violation[] = [];
+  let last: Step | undefined;
+  for (const step of steps) {
+    if (last === undefined || step.earliestMs > last.earliestMs) last = step;
+    if (step.latestMs < last.earliestMs) {
+      violations.push({
+        rule: step.event.action === 'allocate' ? 'two_holders' : 'broken_history',
+        message: `${told(step)} was over at ${step.latestMs}, before ${told(last)} began at ${last.earliestMs}`,
+      });
+    }
+  }
+  return violations;
+}
+
+function checkShape(step: Step): Violation[] {
+  const { action, from, to } = step.event;
+  const shape = LEASE_STEPS[action];
+  const isRight = shape ? from === shape.from && to === shape.to : from !== 'allocated' && to !== 'allocated';
+  if (isRight) return [];
+  const rule = from === 'allocated' ? 'lost_lease' : 'broken_history';
+  return [{ rule, message: `${told(step)} leads from ${from} to ${to}` }];
+}
+
+/** A lease, a mark and a release each have a recorded call that asked for just that. */
+function checkCause(step: Step): Violation[] {
+  const { event, call } = step;
+  if (isCause(step, call)) return [];
+  const asked = call === undefined ? 'nobody' : `${call.op} ${call.id}`;
+  const rule = event.from === 'allocated' ? 'lost_lease' : 'broken_history';
+  return [{ rule, message: `${told(step)} was asked for by ${asked}` }];
+}
+
+function isCause({ event }: Step, call: Call | undefined): boolean {
+  switch (event.action) {
+    case 'allocate':
+      return call?.op === 'allocate' && call.holder === event.holder;
+    case 'mark_for_deletion':
+      return call?.op === 'mark' && call.sandboxId === event.sandboxId && call.holder === event.holder;
+    case 'release':
+    case 'retry_deletion':
+      return call?.op === event.action && call.sandboxId === event.sandboxId;
+    default:
+      return true;
+  }
+}
+
+/** By the clock of whoever took it back, the lease and its buffer were over. */
+function checkExpiries(steps: readonly Step[], termMs: number): Violation[] {
+  return steps.flatMap((step, index) => {
+    const granted = steps[index - 1];
+    if (step.event.action !== 'expire' || granted?.event.action !== 'allocate') return [];
+    const dueMs = reclaimMs(granted, termMs);
+    if (step.event.atMs >= dueMs) return [];
+    return { rule: 'lost_lease', message: `${told(step)} came ${dueMs - step.event.atMs} ms early` } as const;
+  });
+}
+
+/** When a lease and its buffer are over, by the broker's clock. A lease begins on a whole second. */
+export const reclaimMs = ({ event }: Step, termMs: number): number =>
+  Math.floor(event.atMs / 1000) * 1000 + termMs;
+
+/** An event, for a message. */
+export function told({ event, call }: Step): string {
+  const holder = event.holder === undefined ? '' : ` of ${event.holder}`;
+  const cause = call === undefined ? '' : ` by call ${call.id}`;
+  return `${event.action} #${event.generation} of ${event.sandboxId}${holder}${cause}`;
+}

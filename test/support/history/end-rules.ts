@@ -1,0 +1,54 @@
+import type { Sandbox } from '../../../src/domain/sandbox.ts';
+import { told } from './chain-rules.ts';
+import type { History, Violation } from './history.ts';
+import type { Step, Timeline } from './timeline.ts';
+
+/** Every sandbox has a record at the end that its history explains, and that somebody will look at if need be. */
+export function checkEnd({ chains }: Timeline, history: History): Violation[] {
+  const records = new Map(history.sandboxes.map((sandbox) => [sandbox.id, sandbox]));
+  const ids = new Set([...history.expectedIds, ...chains.keys(), ...records.keys()]);
+  const unaccounted = [...ids].flatMap((id) => {
+    const record = records.get(id);
+    if (record === undefined) return [`${id} has no record`];
+    return explain(record, chains.get(id)?.at(-1), history);
+  });
+  return [...unaccounted, ...strayKeys(records, history)].map((message) => ({
+    rule: 'unaccounted',
+    message,
+  }));
+}
+
+function explain(record: Sandbox, last: Step | undefined, history: History): string[] {
+  const { id, status, generation } = record;
+  if (last && (last.event.to !== status || last.event.generation > generation)) {
+    return [`${id} is ${status} in generation ${generation}; its history ends with ${told(last)}`];
+  }
+  if (record.status === 'pending_deletion' && record.cleanup.dueMs === undefined) {
+    return [`${id} waits for a cleaner that will never come`];
+  }
+  if (record.status !== 'allocated') return [];
+  const { lease } = record;
+  if (last && last.event.leaseId !== lease.leaseId) {
+    return [`${id} has the lease ${lease.leaseId}; its history ends with ${told(last)}`];
+  }
+  const hasKey = history.keys.some(
+    ({ pk, leaseId }) => pk === lease.idempotencyPk && leaseId === lease.leaseId,
+  );
+  return hasKey || isOver(lease.reclaimAt, history)
+    ? []
+    : [`${id} is leased to ${lease.holder}, whose key has no memory of it`];
+}
+
+/** A key in force is of a lease in force: whoever asks again is told of a sandbox that is its own. */
+function strayKeys(records: ReadonlyMap<string, Sandbox>, history: History): string[] {
+  return history.keys.flatMap((key) => {
+    const record = records.get(key.sandboxId);
+    const isHeld = record?.status === 'allocated' && record.lease.leaseId === key.leaseId;
+    return isHeld || isOver(key.expiresAt, history)
+      ? []
+      : [`the key ${key.pk} tells of a lease of ${key.sandboxId}, which is ${record?.status ?? 'not there'}`];
+  });
+}
+
+const isOver = (atSeconds: number, { asOfMs, clockSkewMs = 0 }: History): boolean =>
+  atSeconds * 1000 <= asOfMs + clockSkewMs;

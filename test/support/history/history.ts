@@ -1,0 +1,154 @@
+import type { SandboxEvent } from '../../../src/domain/event.ts';
+import type { Sandbox } from '../../../src/domain/sandbox.ts';
+import type { KeyRecord } from '../../../src/store/idempotency.ts';
+
+/*
+ * A history: what clients were told, what the table remembers, what the provider was asked. Plain data, so that it may
+ * come from HTTP, from use cases called in this process, or out of a test's head. `check-history.ts` judges it.
+ *
+ * How it is fed
+ * - Each call goes through `createRecorder()` (`recorder.ts`): it notes the start, the end and the outcome, and makes
+ *   the call's `id`. That id must reach the broker as the call's correlation id (`X-Correlation-ID`, or
+ *   `context.correlationId`), and no other call may have it: events name their call by it.
+ * - Every track's and operator's call is recorded, also those that fail. A lease or a mark that no recorded call asked
+ *   for is a violation. An answer that was an error of the broker's (5xx), or none at all, is `unknown`: such a call may
+ *   have its effect at any time after its start, or never.
+ * - Runs of loops may be recorded (`op: 'run'`) where a test calls them itself; it makes the verdict sharper.
+ * - `readEnd(client)` (`read-end.ts`) reads events, sandboxes and keys out of the table when everything is at rest.
+ * - Every request for a delete is noted where the provider is, at the moment of its effect, by the same clock as calls.
+ * - Times of calls, deletes, observations and interruptions are of one clock, the recorder's; any unit will do, a
+ *   counter too, as long as it never goes back. Times in events and records are of the brokers' clocks.
+ *
+ * The verdict is certain: what might have been lawful in any order of what overlapped is accepted.
+ */
+
+/** From when to when on the recorder's clock. The end is Infinity where nobody knows: it may still be at work. */
+export interface Span {
+  startMs: number;
+  endMs: number;
+}
+
+export interface Refused {
+  type: 'refused';
+  /** The error's code: a word that nothing was done. */
+  code: string;
+}
+export interface Unknown {
+  type: 'unknown';
+}
+export interface Done {
+  type: 'done';
+}
+
+interface CallOf<Op extends string, Outcome> extends Span {
+  /** The correlation id of all it caused. */
+  id: string;
+  op: Op;
+  outcome: Outcome | Refused | Unknown;
+}
+
+export interface AllocateCall
+  extends CallOf<
+    'allocate',
+    { type: 'leased'; sandboxId: string; replayed: boolean } | { type: 'none_free' }
+  > {
+  holder: string;
+  /** The `Idempotency-Key`; absent: the holder is the key. */
+  key?: string | undefined;
+  namePrefix?: string | undefined;
+}
+export interface MarkCall extends CallOf<'mark', Done> {
+  holder: string;
+  sandboxId: string;
+}
+/** A track's look at its sandbox. */
+export interface GetCall extends CallOf<'get', { type: 'shown'; status: Sandbox['status'] }> {
+  holder: string;
+  sandboxId: string;
+}
+export interface OperatorCall extends CallOf<'release' | 'retry_deletion', Done> {
+  sandboxId: string;
+}
+/** A run of a loop, or an operator's write on many records. */
+export type RunCall = CallOf<'run', Done>;
+
+export type Call = AllocateCall | MarkCall | GetCall | OperatorCall | RunCall;
+
+/** A request for a delete, or what became of a sandbox by itself, as the provider knows it. */
+export interface ProviderDelete {
+  sandboxId: string;
+  /** The moment of its effect, or of its refusal, on the recorder's clock. */
+  atMs: number;
+  /** `missed`: there was no such thing any more. `failed`: refused, no effect. `removed`: gone without a request. */
+  outcome: 'deleted' | 'missed' | 'failed' | 'removed';
+  /** Whether the answer that says so was given. One who was not told may ask again. */
+  told: boolean;
+}
+
+/** A strongly consistent look at one record. */
+export interface Observation extends Span {
+  sandboxId: string;
+  generation: number;
+}
+
+export interface History {
+  calls: readonly Call[];
+  /** Every sandbox's, in any order. */
+  events: readonly SandboxEvent[];
+  /** The records at the end, tombstones included. */
+  sandboxes: readonly Sandbox[];
+  /** The idempotency keys at the end. */
+  keys: readonly KeyRecord[];
+  /** When the end was read, by the brokers' clock, epoch milliseconds. */
+  asOfMs: number;
+  /** From the grant of a lease to its expiry, buffer included, by the brokers' clocks, milliseconds. */
+  termMs: number;
+  /** Sandboxes that must have a record at the end. */
+  expectedIds: readonly string[];
+  /** Absent: the provider kept no log, and nothing is said about deletes. */
+  deletes?: readonly ProviderDelete[];
+  observations?: readonly Observation[];
+  /**
+   * How far the brokers' clocks are off the recorder's at most, milliseconds; absent: they have nothing to do with each
+   * other. With it the times in events tell what cannot have happened yet.
+   */
+  clockSkewMs?: number;
+  /** When brokers died, or the store was away: only over such a moment may a delete that was answered be repeated. */
+  interruptionsMs?: readonly number[];
+  /** Sooner than this after one delete nobody may take over from a broker that went silent, recorder's milliseconds. */
+  takeoverMs?: number;
+}
+
+/**
+ * - `two_holders`: at one moment two holders had one sandbox.
+ * - `split_key`: one key had two live sandboxes.
+ * - `false_refusal`: "none is free" while one was, from the call's start to its end.
+ * - `lost_lease`, `lost_mark`, `lost_delete`: acknowledged, and gone.
+ * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.
+ * - `repeated_delete`: one mark or expiry, two effects at the provider.
+ * - `unaccounted`: at the end a sandbox has no record, or one that its history does not explain or nobody will look at.
+ * - `broken_history`: events that contradict each other or the calls.
+ */
+export const RULES = [
+  'two_holders',
+  'split_key',
+  'false_refusal',
+  'lost_lease',
+  'lost_mark',
+  'lost_delete',
+  'unfounded_delete',
+  'repeated_delete',
+  'unaccounted',
+  'broken_history',
+] as const;
+export type Rule = (typeof RULES)[number];
+
+export interface Violation {
+  rule: Rule;
+  /** What happened, with the ids and times it is seen by. */
+  message: string;
+}
+
+/** What a lease is found by again: the holder and its key. */
+export const keyOf = ({ holder, key }: Pick<AllocateCall, 'holder' | 'key'>): string =>
+  JSON.stringify([holder, key ?? holder]);

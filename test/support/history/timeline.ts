@@ -1,0 +1,142 @@
+import type { SandboxEvent } from '../../../src/domain/event.ts';
+import { type AllocateCall, type Call, type History, keyOf } from './history.ts';
+
+/** One event, and what is known of its moment on the recorder's clock. */
+export interface Step {
+  event: SandboxEvent;
+  /** The recorded call that caused it. */
+  call: Call | undefined;
+  earliestMs: number;
+  latestMs: number;
+}
+
+export interface FoundLease {
+  sandboxId: string;
+  holder: string;
+  /** Absent where no recorded call asked for it. */
+  key: string | undefined;
+  granted: Step;
+  ended: Step | undefined;
+}
+
+/** A time in which a sandbox was being got rid of: from a mark or an expiry to the end of the cleanup. */
+export interface CleanupPeriod {
+  sandboxId: string;
+  begun: Step;
+  ended: Step | undefined;
+}
+
+export interface Timeline {
+  /** Every sandbox's events in their order. */
+  chains: ReadonlyMap<string, readonly Step[]>;
+  leases: readonly FoundLease[];
+  periods: readonly CleanupPeriod[];
+}
+
+/**
+ * Orders the events of each sandbox by their generation, and bounds the moment of each:
+ *
+ *     call starts ──────── its event ──────── call ends          an event lies within its call, if that was answered
+ *                at_ms ──── its event                            and after the time that its writer put on it
+ *     earlier event ─────── its event ─────── later event        and between its neighbours
+ */
+export function buildTimeline(history: History): Timeline {
+  const calls = new Map(history.calls.map((call) => [call.id, call]));
+  const chains = new Map<string, Step[]>();
+  for (const event of [...history.events].sort((a, b) => a.generation - b.generation)) {
+    const steps = chains.get(event.sandboxId) ?? [];
+    chains.set(event.sandboxId, steps);
+    steps.push(stepOf(event, calls.get(event.correlationId), history.clockSkewMs));
+  }
+  applyObservations(chains, history);
+  const leases = [...chains.values()].flatMap(leasesOf);
+  applyReplays(leases, history);
+  return { chains, leases, periods: [...chains.values()].flatMap(periodsOf) };
+}
+
+/** Between its neighbours: bounds of one event are bounds of those before and after it. Call it after the order is checked. */
+export function propagate(chains: Timeline['chains']): void {
+  for (const steps of chains.values()) {
+    let earliestMs = -Infinity;
+    for (const step of steps) {
+      earliestMs = Math.max(earliestMs, step.earliestMs);
+      step.earliestMs = earliestMs;
+    }
+    let latestMs = Infinity;
+    for (const step of steps.toReversed()) {
+      latestMs = Math.min(latestMs, step.latestMs);
+      step.latestMs = latestMs;
+    }
+  }
+}
+
+function stepOf(event: SandboxEvent, call: Call | undefined, clockSkewMs: number | undefined): Step {
+  const writtenMs = clockSkewMs === undefined ? -Infinity : event.atMs - clockSkewMs;
+  return {
+    event,
+    call,
+    earliestMs: Math.max(call?.startMs ?? -Infinity, writtenMs),
+    latestMs: call?.endMs ?? Infinity,
+  };
+}
+
+/** Whoever saw a generation saw it after all that made it, and before all that came after it. */
+function applyObservations(chains: ReadonlyMap<string, Step[]>, { observations = [] }: History): void {
+  for (const { sandboxId, generation, startMs, endMs } of observations) {
+    for (const step of chains.get(sandboxId) ?? []) {
+      if (step.event.generation <= generation) step.latestMs = Math.min(step.latestMs, endMs);
+      else step.earliestMs = Math.max(step.earliestMs, startMs);
+    }
+  }
+}
+
+function leasesOf(steps: readonly Step[]): FoundLease[] {
+  return steps.flatMap((granted, index) => {
+    if (granted.event.action !== 'allocate') return [];
+    const next = steps[index + 1];
+    return {
+      sandboxId: granted.event.sandboxId,
+      holder: granted.event.holder ?? '',
+      key: granted.call?.op === 'allocate' ? keyOf(granted.call) : undefined,
+      granted,
+      ended: next?.event.from === 'allocated' ? next : undefined,
+    };
+  });
+}
+
+const isCleanup = ({ event }: Step): boolean =>
+  event.to === 'pending_deletion' || event.to === 'deletion_failed';
+
+function periodsOf(steps: readonly Step[]): CleanupPeriod[] {
+  return steps.flatMap((begun, index) => {
+    const before = steps[index - 1];
+    if (!isCleanup(begun) || (before !== undefined && isCleanup(before))) return [];
+    const ended = steps.slice(index + 1).find((step) => !isCleanup(step));
+    return { sandboxId: begun.event.sandboxId, begun, ended };
+  });
+}
+
+/** The leases that a replay may have told of. */
+export const toldOf = (leases: readonly FoundLease[], call: AllocateCall): FoundLease[] => {
+  const { outcome } = call;
+  if (outcome.type !== 'leased') return [];
+  return leases.filter(
+    ({ sandboxId, key, holder }) =>
+      sandboxId === outcome.sandboxId && (key === undefined ? holder === call.holder : key === keyOf(call)),
+  );
+};
+
+/** May the lease have been live at some moment of the call? */
+export const mayTouch = ({ granted, ended }: FoundLease, { startMs, endMs }: Call): boolean =>
+  granted.earliestMs <= endMs && (ended === undefined || ended.latestMs >= startMs);
+
+/** A replay saw the lease live; where there is only one that it can have seen, that bounds its moments. */
+function applyReplays(leases: readonly FoundLease[], { calls }: History): void {
+  for (const call of calls) {
+    if (call.op !== 'allocate') continue;
+    const [lease, ...others] = toldOf(leases, call);
+    if (lease === undefined || others.length > 0 || !mayTouch(lease, call)) continue;
+    lease.granted.latestMs = Math.min(lease.granted.latestMs, call.endMs);
+    if (lease.ended) lease.ended.earliestMs = Math.max(lease.ended.earliestMs, call.startMs);
+  }
+}
