@@ -54,6 +54,8 @@ export interface FakeCspOptions {
   token: string;
   /** The path below which CSP lives, `/v2` by default; may be empty. */
   basePath?: string;
+  /** Told of every delete at the moment of its effect, or of its refusal. `told`: the answer says how it went. */
+  onDelete?: (uuid: string, outcome: 'deleted' | 'missed' | 'failed', told: boolean) => void;
 }
 
 export type FakeCsp = Awaited<ReturnType<typeof startFakeCsp>>;
@@ -62,7 +64,7 @@ export type FakeCsp = Awaited<ReturnType<typeof startFakeCsp>>;
  * CSP's end of the socket: a real HTTP server on 127.0.0.1 over an inventory that a test changes at will.
  * Deletes really take effect and are counted per account, so that a test can prove "once and only once".
  */
-export async function startFakeCsp({ token, basePath = '/v2' }: FakeCspOptions) {
+export async function startFakeCsp({ token, basePath = '/v2', onDelete }: FakeCspOptions) {
   const accounts = new Map<string, FakeAccount>();
   const deletes = new Map<string, FakeDeletes>();
   const calls: FakeCall[] = [];
@@ -87,12 +89,13 @@ export async function startFakeCsp({ token, basePath = '/v2' }: FakeCspOptions) 
   }
 
   /** Deletes (or recycles) and counts; answers what CSP would. */
-  function effect(uuid: string): number {
+  function effect(uuid: string, told: boolean): number {
     const counted = deletes.get(uuid) ?? { effective: 0, missed: 0 };
     deletes.set(uuid, counted);
     const known = settings.deleteMode === 'recycle' ? accounts.has(uuid) : accounts.delete(uuid);
     if (known) counted.effective += 1;
     else counted.missed += 1;
+    onDelete?.(uuid, known ? 'deleted' : 'missed', told);
     return known ? 204 : 404;
   }
 
@@ -127,11 +130,14 @@ export async function startFakeCsp({ token, basePath = '/v2' }: FakeCspOptions) 
     else if (fault?.kind === 'hold') await fault.until;
     else if (fault !== undefined) {
       // A fault strikes before the effect unless it says otherwise: that is the difference a retry has to survive.
-      if (fault.afterEffect === true && call.uuid !== undefined) effect(call.uuid);
+      if (call.uuid !== undefined) {
+        if (fault.afterEffect === true) effect(call.uuid, false);
+        else onDelete?.(call.uuid, 'failed', false);
+      }
       return spoil(response, fault, listing(url));
     }
     if (call.uuid === undefined) return sendJson(response, 200, listing(url));
-    response.writeHead(effect(call.uuid)).end();
+    response.writeHead(effect(call.uuid, true)).end();
   }
 
   const server = createServer((request, response) => {
