@@ -1,0 +1,87 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type BrokerProcess, launchBroker } from '../support/broker-process.ts';
+import type { SeededRandom } from '../support/seeded-random.ts';
+
+export interface BrokerCrewOptions {
+  count: number;
+  /** Sandboxes that the first broker's first sync finds. */
+  firstSync: number;
+  env: Record<string, string>;
+}
+
+/** So many brokers, of which some are dead at any time and about to be started again. */
+export interface BrokerCrew {
+  living(): readonly BrokerProcess[];
+  /** Kills one after the other, in no order, until the signal; then resolves, all of them up again, with their number. */
+  killAtRandom(random: SeededRandom, onKill: () => void, signal: AbortSignal): Promise<number>;
+  /** Kills all of them for good. */
+  end(): Promise<void>;
+}
+
+const SYNCED_WITHIN_MS = 30_000;
+const KILL_EVERY_MS = { from: 200, to: 500 };
+/** Clients need somebody to talk to. */
+const LEAST_LIVING = 2;
+/** A broker that is started while the store is away says so and ends: a supervisor starts it again. */
+const START_TRIES = 20;
+const START_AGAIN_MS = 200;
+
+export async function startBrokerCrew({ count, firstSync, env }: BrokerCrewOptions): Promise<BrokerCrew> {
+  const living = new Set<BrokerProcess>();
+  const starting = new Set<Promise<void>>();
+  let ended = false;
+
+  async function start(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const broker = await launchBroker({ env });
+        living.add(broker);
+        if (ended) await broker.kill9();
+        return;
+      } catch (error) {
+        if (ended) return;
+        if (tries === START_TRIES) throw error;
+        await delay(START_AGAIN_MS);
+      }
+    }
+  }
+  const track = (start: Promise<void>) => {
+    starting.add(start);
+    start.then(() => starting.delete(start)).catch(() => undefined);
+  };
+
+  const crew: BrokerCrew = {
+    living: () => [...living],
+    async killAtRandom(random, onKill, signal) {
+      let kills = 0;
+      while (!signal.aborted) {
+        await delay(random.whole(KILL_EVERY_MS.from, KILL_EVERY_MS.to));
+        if (living.size <= LEAST_LIVING || signal.aborted) continue;
+        const victim = random.pick([...living]);
+        living.delete(victim);
+        kills++;
+        const dead = victim.kill9();
+        onKill();
+        track(dead.then(start));
+      }
+      await Promise.all(starting);
+      return kills;
+    },
+    async end() {
+      ended = true;
+      await Promise.allSettled(starting);
+      await Promise.all([...living].map((broker) => broker.kill9()));
+      living.clear();
+    },
+  };
+  try {
+    await start();
+    const [first] = living;
+    await first?.logged('the first sync', ({ created }) => created === firstSync, SYNCED_WITHIN_MS);
+    await Promise.all(Array.from({ length: count - 1 }, start));
+  } catch (error) {
+    await crew.end();
+    throw error;
+  }
+  return crew;
+}

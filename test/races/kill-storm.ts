@@ -1,0 +1,237 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Sandbox } from '../../src/domain/sandbox.ts';
+import { createStoreClient, type StoreClient } from '../../src/store/client.ts';
+import { startEngine } from '../../src/store/engine.ts';
+import { createSandboxReads } from '../../src/store/reads.ts';
+import { LOCAL_CREDENTIALS, uniqueTable } from '../support/core.ts';
+import { account, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
+import { fastClock, fastClockEnv } from '../support/fast-clock.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { checkHistory } from '../support/history/check-history.ts';
+import type { Observation, ProviderDelete, Violation } from '../support/history/history.ts';
+import { readEnd } from '../support/history/read-end.ts';
+import { createRecorder } from '../support/history/recorder.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { until } from '../support/until.ts';
+import { startBrokerCrew } from './broker-crew.ts';
+import { startStormClients } from './storm-clients.ts';
+import { troubleEngine, troubleNetwork, troubleProvider } from './storm-troubles.ts';
+
+export interface KillStormOptions {
+  /** How long it lasts, seconds; coming to rest afterwards takes about half a minute more. */
+  seconds: number;
+  /** Decides what clients, killers and faults do, though not how the machine interleaves it. */
+  seed: number;
+}
+
+export interface KillStormReport {
+  seed: number;
+  violations: Violation[];
+  /** Sandboxes that were not available again, by themselves, when everything had been quiet for long enough. */
+  unsettled: string[];
+  /** Answers by kind. */
+  kinds: Record<string, number>;
+  /** How often brokers and the engine were killed, and how much was done meanwhile. */
+  brokerKills: number;
+  engineKills: number;
+  /** Events by action. */
+  actions: Record<string, number>;
+  providerEffects: number;
+  settledAfterMs: number;
+}
+
+const BROKERS = 4;
+const POOL = 20;
+const CLIENTS = 8;
+const BUCKETS = 4;
+const CSP_TOKEN = 'csp-token';
+/** The brokers' clock against the real one: a dead replica's claim of 75 s is over after 7.5. */
+const CLOCK_RATE = 10;
+const LEASE_SECONDS = 15;
+const BUFFER_SECONDS = 5;
+/** An effect's record is held for its 45 s and a margin of 15 s. */
+const TAKEOVER_MS = 60_000;
+const LOOK_EVERY_MS = 150;
+/** A claim, then what clocks may differ by before a deleted sandbox counts as listed again, and the loops in between. */
+const SETTLED_WITHIN_MS = 60_000;
+
+const NAMES = ['red', 'green', 'blue'];
+
+/**
+ * Four brokers on one durable engine behind a faulty network, whose processes are killed all the time, the engine twice,
+ * while clients lease and give back and a provider recycles, with failures of its own. Then everything is left alone
+ * until it has come to rest, and the whole history is judged.
+ */
+export async function killStorm({ seconds, seed }: KillStormOptions): Promise<KillStormReport> {
+  await using cleanups = new AsyncDisposableStack();
+  const random = seededRandom(seed);
+  const originMs = Date.now();
+  const clock = fastClock(CLOCK_RATE, originMs);
+  const recorder = createRecorder({ now: clock });
+
+  const folder = await mkdtemp(join(tmpdir(), 'broker-storm-'));
+  cleanups.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const file = join(folder, 'pool.db');
+  const engine = await startEngine({ file });
+  cleanups.defer(() => engine.stop());
+  const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(engine.endpoint).port) });
+  cleanups.defer(() => proxy.close());
+
+  const deletes: ProviderDelete[] = [];
+  const idByUuid = new Map<string, string>();
+  const csp = await startFakeCsp({
+    token: CSP_TOKEN,
+    onDelete: (uuid, outcome, told) =>
+      deletes.push({ sandboxId: idByUuid.get(uuid) ?? uuid, atMs: clock(), outcome, told }),
+  });
+  cleanups.defer(() => csp.close());
+  csp.settings.deleteMode = 'recycle';
+  for (let n = 0; n < POOL; n++) {
+    const [added] = csp.add(account({ name: `${NAMES[n % NAMES.length]}-${n}` }));
+    if (added) idByUuid.set(uuidOf(added), String(added.csp_id));
+  }
+
+  const table = uniqueTable();
+  const client = createStoreClient({
+    endpoint: engine.endpoint,
+    table,
+    region: 'local',
+    credentials: LOCAL_CREDENTIALS,
+  });
+  cleanups.defer(() => client.close());
+  const crew = await startBrokerCrew({
+    count: BROKERS,
+    firstSync: POOL,
+    env: {
+      DDB_ENDPOINT_URL: proxy.endpoint,
+      DDB_TABLE_NAME: table,
+      DDB_BUCKETS: String(BUCKETS),
+      CSP_BASE_URL: csp.baseUrl,
+      CSP_API_TOKEN: CSP_TOKEN,
+      ...QUICK,
+      ...fastClockEnv(CLOCK_RATE, originMs),
+    },
+  });
+  cleanups.defer(() => crew.end());
+  const watch = startWatch(client, clock);
+  cleanups.defer(() => watch.stop());
+
+  const clients = startStormClients({
+    recorder,
+    living: crew.living,
+    random: random.fork(),
+    count: CLIENTS,
+    namePrefixes: NAMES,
+  });
+  const interruptionsMs: number[] = [];
+  const noted = () => void interruptionsMs.push(clock());
+  const storm = new AbortController();
+  const troubles = [
+    crew.killAtRandom(random.fork(), noted, storm.signal),
+    troubleEngine({ engine, file, seconds, noted, signal: storm.signal }),
+    troubleNetwork(proxy, random.fork(), storm.signal),
+    troubleProvider(csp, random.fork(), storm.signal),
+  ];
+  // A trouble that fails is the end of it.
+  await Promise.race([delay(seconds * 1000), Promise.all(troubles)]);
+  storm.abort();
+  const [brokerKills, engineKills] = await Promise.all(troubles);
+  await clients.stop();
+
+  const startedMs = performance.now();
+  const isSettled = () => watch.records().length === POOL && unsettledOf(watch.records()).length === 0;
+  await until(isSettled, { timeoutMs: SETTLED_WITHIN_MS, what: 'rest' }).catch(() => undefined);
+  const settledAfterMs = Math.round(performance.now() - startedMs);
+  await watch.stop();
+  await crew.end();
+
+  const end = await readEnd(client);
+  const violations = checkHistory({
+    ...end,
+    calls: recorder.calls,
+    asOfMs: clock(),
+    termMs: (LEASE_SECONDS + BUFFER_SECONDS) * 1000,
+    expectedIds: [...idByUuid.values()],
+    deletes,
+    observations: watch.observations,
+    clockSkewMs: 0,
+    interruptionsMs,
+    takeoverMs: TAKEOVER_MS,
+  });
+  return {
+    seed,
+    violations,
+    unsettled: unsettledOf(end.sandboxes),
+    kinds: Object.fromEntries([...clients.kinds].sort()),
+    brokerKills: brokerKills ?? 0,
+    engineKills: engineKills ?? 0,
+    actions: countsBy(end.events.map(({ action }) => action)),
+    providerEffects: deletes.filter(({ outcome }) => outcome === 'deleted').length,
+    settledAfterMs,
+  };
+}
+
+const QUICK = {
+  LAB_DURATION_HOURS: String(LEASE_SECONDS / 3600),
+  EXPIRY_BUFFER_HOURS: String(BUFFER_SECONDS / 3600),
+  ALLOCATE_DEADLINE_MS: '3000',
+  SYNC_INTERVAL_SEC: '0.5',
+  CLEANUP_INTERVAL_SEC: '0.3',
+  AUTO_EXPIRY_INTERVAL_SEC: '0.3',
+  CLEANUP_CONCURRENCY: '10',
+  // Nothing is parked for an operator: nobody helps.
+  DELETION_RETRY_MAX_ATTEMPTS: '100',
+  RETRY_BASE_DELAY_SEC: '0.05',
+  BREAKER_OPEN_SEC: '5',
+  SANDBOX_CSP_DELETE_LIMIT: '1000000',
+  SANDBOX_API_LIMIT: '1000000',
+};
+
+const unsettledOf = (sandboxes: readonly Sandbox[]): string[] =>
+  sandboxes.filter(({ status }) => status !== 'available').map(({ id, status }) => `${id} is ${status}`);
+
+const countsBy = (names: readonly string[]): Record<string, number> =>
+  Object.fromEntries([...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]));
+
+/** Looks at every record all the time, past the faulty network: who sees a generation knows what has happened by then. */
+function startWatch(client: StoreClient, now: () => number) {
+  const reads = createSandboxReads(client, BUCKETS, (sortKey, error) => {
+    throw new Error(`unreadable record ${String(sortKey)}`, { cause: error });
+  });
+  const observations: Observation[] = [];
+  let records: Sandbox[] = [];
+  let running = true;
+  const look = async () => {
+    const startMs = now();
+    const pages = await Promise.all(
+      Array.from({ length: BUCKETS }, (_, bucket) => reads.all({ bucket }, AbortSignal.timeout(5_000))),
+    );
+    const endMs = now();
+    records = pages.flatMap(({ sandboxes }) => sandboxes);
+    for (const { id, generation } of records) {
+      observations.push({ sandboxId: id, generation, startMs, endMs });
+    }
+  };
+  const watching = (async () => {
+    while (running) {
+      // The engine may just be dead.
+      await look().catch(() => undefined);
+      await delay(LOOK_EVERY_MS);
+    }
+  })();
+  return {
+    observations,
+    records: () => records,
+    async stop() {
+      running = false;
+      await watching;
+    },
+  };
+}
+
+/** A seed nobody has used yet. */
+export const freshSeed = (): number => Number.parseInt(randomUUID().slice(0, 8), 16);

@@ -1,0 +1,82 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Engine } from '../../src/store/engine.ts';
+import type { FakeCsp } from '../support/fake-csp.ts';
+import type { FakeFault } from '../support/fake-csp-faults.ts';
+import type { FaultProxy } from '../support/fault-proxy.ts';
+import { enginesWith } from '../support/processes.ts';
+import type { SeededRandom } from '../support/seeded-random.ts';
+import { until } from '../support/until.ts';
+
+/*
+ * What makes a storm, besides dying brokers. Each goes on until its signal, then puts everything right again.
+ */
+
+const ENGINE_KILLS = 2;
+const ENGINE_BACK_WITHIN_MS = 15_000;
+const COMMITS = /x-amz-target: *DynamoDB_20120810\.TransactWriteItems/i;
+
+/** Kills the engine twice, each time far into the storm and far from its end; it starts again on its file and its port. */
+export async function troubleEngine(options: {
+  engine: Engine;
+  /** Its database file, by which its process is known. */
+  file: string;
+  seconds: number;
+  noted: () => void;
+  signal: AbortSignal;
+}): Promise<number> {
+  const { engine, file, seconds, noted, signal } = options;
+  let kills = 0;
+  for (; kills < ENGINE_KILLS; kills++) {
+    await delay((seconds * 1000) / (ENGINE_KILLS + 1));
+    if (signal.aborted) return kills;
+    const [victim, ...others] = enginesWith(file);
+    if (victim === undefined || others.length > 0)
+      throw new Error('there is not just one engine on the file');
+    noted();
+    process.kill(victim.pid, 'SIGKILL');
+    const limit = { timeoutMs: ENGINE_BACK_WITHIN_MS, what: 'the engine runs again' };
+    await until(() => engine.running && enginesWith(file).some(({ pid }) => pid !== victim.pid), limit);
+    noted();
+  }
+  return kills;
+}
+
+/** Loses answers of commits, cuts connections, and is slow at times. */
+export async function troubleNetwork(
+  proxy: FaultProxy,
+  random: SeededRandom,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await delay(random.whole(200, 700));
+    const trouble = random.next();
+    if (trouble < 0.5) proxy.swallowResponses(random.whole(1, 4), COMMITS);
+    else if (trouble < 0.7) proxy.cutConnections();
+    else {
+      await proxy.behave({ kind: 'delay', delayMs: random.whole(5, 40) });
+      await delay(random.whole(100, 400));
+      await proxy.behave({ kind: 'pass' });
+    }
+  }
+  proxy.swallowResponses(0);
+}
+
+/** Fails now and then: before a delete's effect, after it, with no answer at all, or late. */
+export async function troubleProvider(
+  { faults }: FakeCsp,
+  random: SeededRandom,
+  signal: AbortSignal,
+): Promise<void> {
+  const troubles: FakeFault[] = [
+    { kind: 'respond', status: 500 },
+    { kind: 'respond', status: 500, afterEffect: true },
+    { kind: 'lost', afterEffect: true },
+    { kind: 'lost' },
+    { kind: 'slow', delayMs: 300 },
+  ];
+  while (!signal.aborted) {
+    await delay(random.whole(300, 900));
+    faults.add(random.chance(0.8) ? 'delete' : 'list', random.pick(troubles));
+  }
+  faults.clear();
+}
