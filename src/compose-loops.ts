@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock, NewId } from './clock.ts';
 import type { Core } from './compose-core.ts';
 import type { Safety } from './compose-safety.ts';
@@ -131,7 +132,10 @@ export function composeLoops(options: LoopsOptions) {
   const onChoreError = (chore: string) => (error: unknown) =>
     logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
   const beat = async (signal: AbortSignal) => {
+    const before = core.register.rank();
     await core.register.beat(signal);
+    // The hints are of the buckets that were this replica's own, and by now somebody else's callers get them.
+    if (!isDeepStrictEqual(core.register.rank(), before)) await core.readyList.refresh();
     learn(await readCounts(client, signal));
   };
   const sweepExpired = async (signal: AbortSignal) => {

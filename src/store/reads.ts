@@ -19,9 +19,14 @@ export interface Page {
 /** Strongly consistent reads over the buckets. */
 export interface SandboxReads {
   readonly buckets: number;
-  /** One page of a bucket in one status, by name, from the index. */
+  /** One page of a bucket in one status, by name, from the index; `backwards`: from the last name on. */
   byStatus(
-    query: { status: SandboxStatus; namePrefix?: string | undefined; limit?: number | undefined } & Place,
+    query: {
+      status: SandboxStatus;
+      namePrefix?: string | undefined;
+      limit?: number | undefined;
+      backwards?: boolean | undefined;
+    } & Place,
     signal?: AbortSignal,
   ): Promise<Page>;
   /** One page of a bucket's whole content, tombstones included, by id. */
@@ -45,12 +50,18 @@ export function createSandboxReads(
 ): SandboxReads {
   const inBucket = (
     index: { name?: string; condition: string; values: Item },
-    { bucket, after, limit }: Place & { limit?: number | undefined },
+    {
+      bucket,
+      after,
+      limit,
+      backwards,
+    }: Place & { limit?: number | undefined; backwards?: boolean | undefined },
   ) => ({
     ...(index.name && { IndexName: index.name }),
     KeyConditionExpression: `pk = :pk AND ${index.condition}`,
     ExpressionAttributeValues: { ':pk': bucketPk(bucket), ...index.values },
     ...(limit !== undefined && { Limit: limit }),
+    ...(backwards && { ScanIndexForward: false }),
     ...(after && { ExclusiveStartKey: after }),
   });
 

@@ -15,7 +15,8 @@ export interface Sweep {
 /**
  * Free sandboxes to try, per replica. They are hints, never reservations: a stale one costs a wasted transaction, never
  * a wrong answer. Replica i of R reads the buckets b with b mod R = i first and steals from the others only what its
- * callers need, which keeps replicas out of each other's way.
+ * callers need. It leaves its last bucket for the end and goes through it by name; who steals from it begins with the
+ * last names of that very bucket: what its owner has no caller for. This keeps replicas out of each other's way.
  */
 export interface ReadyList {
   /** Takes a hint out; the caller must `settle` or `giveBack` it. */
@@ -42,6 +43,7 @@ export interface ReadyList {
 const MIN_TARGET = 64;
 const MAX_TARGET = 2_000;
 const MAX_HINTS = 2 * MAX_TARGET;
+const STOLEN_RESERVE = 8;
 /** How long a spent generation is remembered; longer than any read takes. */
 const SPENT_MEMORY_MS = 15_000;
 const GATE_MEMORY_MS = 1_000;
@@ -54,12 +56,28 @@ interface SweepGate {
   startedAtMs: number;
 }
 
+/** A bucket, and the order in which its sandboxes are wanted. */
+interface BucketTurn {
+  bucket: number;
+  order: 'any' | 'by name' | 'any of the last names';
+}
+
 interface BucketReading {
   limit: number;
   enough: number;
   namePrefix?: string | undefined;
   /** Ids that are not looked for. */
   except?: Set<string> | undefined;
+  /** Where to begin: behind this key. */
+  after?: Item | undefined;
+}
+
+interface BucketResult {
+  found: AvailableSandbox[];
+  /** How many were read, usable or not. */
+  seen: number;
+  /** The last key that was read, when there are more. */
+  after: Item | undefined;
 }
 
 /** `onError` is told when a refill in the background fails; the next one tries again. */
@@ -76,7 +94,7 @@ export function createReadyList(
   /** The most hints that were out at once since the last refresh: what the next burst may want. */
   let peak = 0;
   let believedEmpty = false;
-  /** The last reading in the background came to the end of the pool. */
+  /** The last reading in the background came to the end of its buckets. */
   let runsShort = false;
 
   const target = () => Math.min(MAX_TARGET, Math.max(MIN_TARGET, 2 * peak));
@@ -92,27 +110,41 @@ export function createReadyList(
     if (hints.length > 0) believedEmpty = false;
   }
 
-  /** Own buckets first, then the others in an order of this replica's own, each time as many as were read before. */
-  function bucketGroups(): number[][] {
+  /**
+   * Own buckets first, the last of them at the end; then the others' last ones, the others' last but one, and so on, in
+   * an order of this replica's own, each time as many as were read before.
+   */
+  function bucketGroups(): BucketTurn[][] {
     const { index, replicas } = rank();
     const all = Array.from({ length: reads.buckets }, (_, bucket) => bucket);
     const own = all.filter((bucket) => bucket % replicas === index % reads.buckets);
-    const others = shuffle(all.filter((bucket) => !own.includes(bucket)));
-    const groups = [own];
-    for (let read = own.length; others.length > 0; read *= 2) groups.push(others.splice(0, read));
+    const fromOwnersLast = (bucket: number) => Math.floor((reads.buckets - 1 - bucket) / replicas);
+    const others = shuffle(all.filter((bucket) => !own.includes(bucket))).sort(
+      (one, other) => fromOwnersLast(one) - fromOwnersLast(other),
+    );
+    const groups: BucketTurn[][] = [
+      [
+        ...shuffle(own.slice(0, -1)).map((bucket) => ({ bucket, order: 'any' as const })),
+        ...own.slice(-1).map((bucket) => ({ bucket, order: 'by name' as const })),
+      ],
+    ];
+    for (let read = own.length; others.length > 0; read *= 2) {
+      const group = others.splice(0, read);
+      groups.push(group.map((bucket) => ({ bucket, order: 'any of the last names' })));
+    }
     return groups;
   }
 
   /** Reads a bucket, `limit` to a page, until it has `enough` that can be used, or to its end. */
   async function readBucket(
-    bucket: number,
-    { limit, enough, namePrefix, except }: BucketReading,
-  ): Promise<{ found: AvailableSandbox[]; seen: number }> {
+    { bucket, order }: BucketTurn,
+    { limit, enough, namePrefix, except, after }: BucketReading,
+  ): Promise<BucketResult> {
     const found: AvailableSandbox[] = [];
     let seen = 0;
-    let after: Item | undefined;
     do {
-      const page = await reads.byStatus({ status: 'available', namePrefix, bucket, limit, after });
+      const backwards = order === 'any of the last names';
+      const page = await reads.byStatus({ status: 'available', namePrefix, bucket, limit, backwards, after });
       for (const sandbox of page.sandboxes) {
         if (sandbox.status !== 'available') continue;
         seen++;
@@ -120,7 +152,34 @@ export function createReadyList(
       }
       after = page.after;
     } while (after && found.length < enough);
-    return { found: shuffle(found), seen };
+    return { found: order === 'by name' ? found : shuffle(found), seen, after };
+  }
+
+  /**
+   * Reads some buckets at once, a part of `wanted` from each; where they have it unevenly, then on in those that have
+   * more, so that no caller is sent to the others' buckets while these have something.
+   */
+  async function readBuckets(
+    turns: BucketTurn[],
+    wanted: number,
+    namePrefix?: string,
+  ): Promise<{ found: AvailableSandbox[]; seen: number }> {
+    // What is out is still free in the table, and is read past.
+    const limit = Math.ceil((2 * wanted + inFlight.size) / Math.max(1, turns.length)) + 8;
+    const results = await Promise.all(
+      turns.map((turn) => readBucket(turn, { limit, enough: 1, namePrefix })),
+    );
+    const found = results.flatMap((result) => result.found);
+    let seen = results.reduce((sum, result) => sum + result.seen, 0);
+    for (const [index, turn] of turns.entries()) {
+      const after = results[index]?.after;
+      if (found.length >= wanted || !after) continue;
+      const enough = wanted - found.length;
+      const more = await readBucket(turn, { limit: enough, enough, namePrefix, after });
+      found.push(...more.found);
+      seen += more.seen;
+    }
+    return { found, seen };
   }
 
   async function runSweep(gate: SweepGate, namePrefix?: string): Promise<Sweep> {
@@ -136,29 +195,31 @@ export function createReadyList(
     for (const group of groups) {
       const wanted = gate.waiting - offered;
       if (wanted <= 0) return { startedAtMs, exhausted: false };
-      const limit = Math.ceil((2 * wanted) / Math.max(1, group.length)) + 8;
-      const results = await Promise.all(
-        group.map((bucket) => readBucket(bucket, { limit, enough: 1, namePrefix })),
-      );
-      const found = results.flatMap((result) => result.found);
-      seen += results.reduce((sum, result) => sum + result.seen, 0);
-      // What is stolen beyond the need would only collide with its owner's callers.
-      const kept = group === groups[0] ? found : shuffle(found).slice(0, wanted);
+      const result = await readBuckets(group, wanted, namePrefix);
+      seen += result.seen;
+      // What is stolen beyond the need mostly collides with its owner's callers; a little saves the next ones a sweep.
+      const kept = group === groups[0] ? result.found : result.found.slice(0, wanted + STOLEN_RESERVE);
       // What was looked for by name is for those who wait; the list may be full of others.
-      offer(kept, namePrefix === undefined ? 'last' : 'first');
+      offer(kept.reverse(), namePrefix === undefined ? 'last' : 'first');
       offered += kept.length;
     }
     if (seen === 0 && namePrefix === undefined) believedEmpty = true;
     return { startedAtMs, exhausted: seen === 0 };
   }
 
-  /** About `wanted` usable ones that are not among `except`, the own buckets' at the end, where they are taken first. */
+  /**
+   * About `wanted` usable ones that are not among `except`, the first to be taken at the end. The others' buckets are
+   * read only when the own ones have none: what is kept of theirs is taken by their owners before it is needed here.
+   */
   async function collect(wanted: number, except?: Set<string>): Promise<AvailableSandbox[]> {
     const found: AvailableSandbox[] = [];
-    for (const bucket of bucketGroups().flatMap((group) => shuffle(group))) {
-      const missing = wanted - found.length;
-      if (missing <= 0) break;
-      found.push(...(await readBucket(bucket, { limit: missing, enough: missing, except })).found);
+    for (const group of bucketGroups()) {
+      for (const turn of group) {
+        const missing = wanted - found.length;
+        if (missing <= 0) break;
+        found.push(...(await readBucket(turn, { limit: missing, enough: missing, except })).found);
+      }
+      if (found.length > 0) break;
     }
     runsShort = found.length < wanted;
     return found.reverse();
