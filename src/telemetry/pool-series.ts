@@ -56,8 +56,8 @@ export function createPoolSeries({ clock, capacity }: PoolSeriesOptions): PoolSe
   /** With their durations, for as long as they count as recent. */
   let recent: Stretch[] = [];
 
-  const perMinute = (leases: number, fromMs: number): number =>
-    (leases * MINUTE_MS) / Math.max(1_000, clock.nowMs() - fromMs);
+  const perMinute = (leases: number, fromMs: number, atLeastMs: number): number =>
+    (leases * MINUTE_MS) / Math.max(atLeastMs, clock.nowMs() - fromMs);
 
   return {
     sinceMs,
@@ -70,7 +70,7 @@ export function createPoolSeries({ clock, capacity }: PoolSeriesOptions): PoolSe
       samples.push({
         atMs: clock.nowMs(),
         counts,
-        leasesPerMinute: perMinute(current.leases, current.fromMs),
+        leasesPerMinute: perMinute(current.leases, current.fromMs, 1_000),
         p95Ms: percentileMs([current.latencies], PERCENTILE),
       });
       if (samples.length > capacity) samples.shift();
@@ -82,7 +82,8 @@ export function createPoolSeries({ clock, capacity }: PoolSeriesOptions): PoolSe
       const stretches = [...recent, current].filter(({ fromMs }) => fromMs > clock.nowMs() - RECENT_MS);
       const leases = stretches.reduce((sum, stretch) => sum + stretch.leases, 0);
       return {
-        leasesPerMinute: perMinute(leases, stretches[0]?.fromMs ?? clock.nowMs() - RECENT_MS),
+        // A few leases right after the start are no reason to speak of hundreds per minute.
+        leasesPerMinute: perMinute(leases, stretches[0]?.fromMs ?? clock.nowMs() - RECENT_MS, MINUTE_MS),
         p95Ms: percentileMs(
           stretches.map(({ latencies }) => latencies),
           PERCENTILE,

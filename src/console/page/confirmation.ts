@@ -1,0 +1,80 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { explain } from './api.ts';
+import { html } from './html.ts';
+import type { StatusRecord } from './records.ts';
+
+/** Something an operator is about to do. */
+export interface Question {
+  title: string;
+  /** What will happen, a sentence each. */
+  consequences: string[];
+  /** What a dry run makes of it; undefined where it makes no difference. */
+  inDryRun?: string | undefined;
+  confirm: string;
+  isDangerous?: boolean;
+  /** Does it; gives what is to be said when it is done. */
+  act: () => Promise<string>;
+}
+
+interface ConfirmationProps {
+  question: Question | undefined;
+  dryRun: StatusRecord['dry_run'] | undefined;
+  onClose: () => void;
+  onNews: (text: string) => void;
+}
+
+/** Says what will happen, and does it when it is confirmed. */
+export function Confirmation({ question, dryRun, onClose, onNews }: ConfirmationProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [isBusy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | undefined>();
+
+  useEffect(() => {
+    setProblem(undefined);
+    if (question !== undefined && dialog.current?.open === false) dialog.current.showModal();
+    if (question === undefined) dialog.current?.close();
+  }, [question]);
+
+  async function confirm(): Promise<void> {
+    if (question === undefined) return;
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      onNews(await question.act());
+      onClose();
+    } catch (error) {
+      setProblem(explain(error));
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return html`
+    <dialog class="confirmation" ref=${dialog} onClose=${onClose} aria-labelledby="question-title" aria-describedby="question-text">
+      <form method="dialog">
+        <h2 id="question-title">${question?.title}</h2>
+        <div id="question-text">
+          <ul>${question?.consequences.map((text) => html`<li>${text}</li>`)}</ul>
+          ${
+            dryRun?.enabled && question?.inDryRun !== undefined
+              ? html`<p class="banner"><strong>Dry run.</strong> ${question.inDryRun}</p>`
+              : null
+          }
+        </div>
+        <p class="problem" role="alert">${problem}</p>
+        <div class="buttons">
+          <button type="submit" class="secondary outline" autofocus>Cancel</button>
+          <button
+            type="button"
+            class=${question?.isDangerous ? 'dangerous' : ''}
+            disabled=${isBusy}
+            aria-busy=${isBusy}
+            onClick=${() => void confirm()}
+          >
+            ${question?.confirm}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  `;
+}

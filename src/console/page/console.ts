@@ -1,0 +1,80 @@
+import { useRef, useState } from 'preact/hooks';
+import { AlertsPanel } from './alerts-panel.ts';
+import type { Api } from './api.ts';
+import { useBroker } from './broker-state.ts';
+import { ChartsPanel } from './charts-panel.ts';
+import { Confirmation, type Question } from './confirmation.ts';
+import { HealthPanel } from './health-panel.ts';
+import { html } from './html.ts';
+import { LoopsPanel } from './loops-panel.ts';
+import { Numbers } from './numbers.ts';
+import type { SessionRecord } from './records.ts';
+import { RunsPanel } from './runs-panel.ts';
+import { SandboxesPanel } from './sandboxes-panel.ts';
+import { rememberedReadOnly, rememberReadOnly } from './session.ts';
+import { TopBar } from './top-bar.ts';
+
+interface ConsoleProps {
+  api: Api;
+  session: SessionRecord;
+  onLeave: () => void;
+}
+
+/** The page that an operator leaves open. */
+export function Console({ api, session, onLeave }: ConsoleProps) {
+  const broker = useBroker(api);
+  const [isReadOnly, setReadOnly] = useState(rememberedReadOnly() || !session.can_change);
+  const [question, setQuestion] = useState<Question | undefined>();
+  const [news, setNews] = useState('');
+  const { status, connection } = broker;
+  const isStale = connection.state === 'lost';
+  const table = useRef<HTMLElement>(null);
+
+  const switchReadOnly = (readOnly: boolean) => {
+    rememberReadOnly(readOnly);
+    setReadOnly(readOnly);
+  };
+  const ask = isReadOnly ? undefined : setQuestion;
+
+  return html`
+    <a class="skip" href="#sandboxes" onClick=${() => table.current?.focus()}>Skip to the sandboxes</a>
+    <${TopBar}
+      connection=${connection}
+      status=${status}
+      session=${session}
+      isReadOnly=${isReadOnly}
+      onReadOnly=${switchReadOnly}
+      onLeave=${onLeave}
+    />
+    ${
+      status?.dry_run.enabled
+        ? html`<p class="banner" role="note">
+            <strong>Dry run${status.dry_run.strict ? ', strict' : ''}.</strong>
+            ${' '}Nothing that cannot be undone is done: no sandbox is deleted, no record removed. Held back so far:${' '}
+            ${status.dry_run.blocked}.
+          </p>`
+        : null
+    }
+    <main class=${isStale ? 'page outdated' : 'page'}>
+      <${Numbers} status=${status} />
+      <${ChartsPanel} history=${broker.history} />
+      <div class="columns">
+        <${HealthPanel} status=${status} />
+        <${LoopsPanel} status=${status} />
+        <${RunsPanel} api=${api} status=${status} jobs=${broker.jobs} ask=${ask} onNews=${setNews} />
+        <${AlertsPanel} alerts=${broker.alerts} error=${broker.alertsError} />
+      </div>
+      <${SandboxesPanel}
+        api=${api}
+        broker=${broker}
+        ask=${ask}
+        panel=${table}
+      />
+    </main>
+    <footer class="muted">
+      ${status ? html`Version ${status.version} · ${status.replicas.length === 1 ? 'one replica' : `${status.replicas.length} replicas`}` : null}
+    </footer>
+    <p class="visually-hidden" role="status">${news}</p>
+    <${Confirmation} question=${question} dryRun=${status?.dry_run} onClose=${() => setQuestion(undefined)} onNews=${setNews} />
+  `;
+}

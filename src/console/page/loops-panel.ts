@@ -1,0 +1,52 @@
+import { When } from './clock.ts';
+import { html } from './html.ts';
+import type { LoopRecord, StatusRecord } from './records.ts';
+import { countsText, latency, sentence } from './wording.ts';
+
+/** The loops with their last and next run, as the replica asked knows them. */
+export function LoopsPanel({ status }: { status: StatusRecord | undefined }) {
+  return html`
+    <section class="card" aria-labelledby="loops-title">
+      <div class="title-line">
+        <h2 id="loops-title">Loops</h2>
+        <span class="muted">${status && status.replicas.length > 1 ? 'as this replica knows them' : null}</span>
+      </div>
+      <table class="loops">
+        <thead>
+          <tr><th scope="col">Loop</th><th scope="col">Last run</th><th scope="col">Next</th></tr>
+        </thead>
+        <tbody>
+          ${(status?.loops ?? []).map(
+            (loop) =>
+              html`<${Loop} key=${loop.name} loop=${loop} isHealthy=${status?.heartbeat[loop.name]?.is_healthy} />`,
+          )}
+        </tbody>
+      </table>
+      ${status === undefined ? html`<p class="muted">Loading</p>` : null}
+    </section>
+  `;
+}
+
+function Loop({ loop, isHealthy }: { loop: LoopRecord; isHealthy: boolean | undefined }) {
+  const { name, last_run: run, left_to_others_at: othersAt, next_run_at: nextAt } = loop;
+  const tone = isHealthy === false || run?.outcome === 'error' ? 'bad' : isHealthy ? 'good' : 'waiting';
+  const isOthers = othersAt !== null && othersAt > (run?.ended_at ?? 0);
+  return html`<tr>
+    <th scope="row"><i class=${`dot ${tone}`}></i>${sentence(name)}</th>
+    <td>
+      ${
+        run === null
+          ? isOthers
+            ? null
+            : 'none yet'
+          : html`${run.outcome === 'error' ? html`<strong class="bad-text">failed</strong> ` : null}<${When} at=${run.ended_at} />
+              <small class="muted">
+                ${name === 'counts' ? latency(run.duration_ms) : `${run.outcome === 'error' ? 'see the alerts' : countsText(run.counts)}, ${latency(run.duration_ms)}`}
+              </small>`
+      }
+      ${isOthers && othersAt !== null ? html`<small class="muted">another replica’s turn, <${When} at=${othersAt} /></small>` : null}
+      ${isHealthy === false ? html`<small class="bad-text">no sign of life</small>` : null}
+    </td>
+    <td>${nextAt === null ? 'running' : html`<${When} at=${nextAt} />`}</td>
+  </tr>`;
+}

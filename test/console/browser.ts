@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe } from 'vitest';
+
+const CHROMIUM = '/usr/bin/chromium';
+const STEP_WITHIN_MS = 30_000;
+
+/** A suite in a real browser. Where there is none it is skipped, and its name says so. */
+export function describeInChromium(name: string, body: (browser: () => Browser) => void): void {
+  if (!existsSync(CHROMIUM)) {
+    const skipped = () =>
+      body(() => {
+        throw new Error('there is no browser');
+      });
+    describe.skipIf(true)(`${name} (skipped: no ${CHROMIUM})`, skipped);
+    return;
+  }
+  describe(name, () => {
+    let browser: Browser | undefined;
+    beforeAll(async () => {
+      browser = await launchChromium();
+    });
+    afterAll(() => browser?.close());
+    body(() => {
+      if (browser === undefined) throw new Error('the browser is not there yet');
+      return browser;
+    });
+  });
+}
+
+export const launchChromium = (): Promise<Browser> =>
+  chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+
+/** A page of the console that remembers what it should not have done. */
+export interface ConsolePage {
+  page: Page;
+  /** Errors of the page's scripts, of its policy, and requests to anybody but the broker. */
+  faults: string[];
+  close(): Promise<void>;
+}
+
+/** Opens the console of the broker at `url` in a browser of its own: nothing is shared with other pages. */
+export async function openConsole(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<ConsolePage> {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(STEP_WITHIN_MS);
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(`error: ${error.stack ?? error.message}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning')
+      faults.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== url) faults.push(`request: ${request.url()}`);
+  });
+  await page.goto(`${url}/console`);
+  return { page, faults, close: () => context.close() };
+}
+
+export async function logIn(page: Page, token: string): Promise<void> {
+  await page.getByLabel('Admin or viewer token').fill(token);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('heading', { name: 'Sandboxes' }).waitFor();
+}

@@ -1,0 +1,80 @@
+import { startReplica } from '../bench/replica.ts';
+import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
+
+export const ADMIN_TOKEN = 'dev-admin-token';
+const TRACK_TOKEN = 'dev-track-token';
+const CSP_TOKEN = 'csp-token';
+
+/** A broker in a process of its own over a provider with something to show. */
+export interface Stage {
+  readonly url: string;
+  readonly csp: FakeCsp;
+  /** As a track. Gives the sandbox's id. */
+  allocate(holder: string, lab: string): Promise<string>;
+  /** As a track: gives a sandbox back. */
+  mark(sandboxId: string, holder: string): Promise<void>;
+  /** As an operator. */
+  post(path: string): Promise<Response>;
+  /** Lets every delete of these sandboxes fail. */
+  poison(count: number): void;
+  /** Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Starts one with `sandboxes` listed, `lab-0001` onwards. */
+export async function setStage(sandboxes: number, env: Record<string, string> = {}): Promise<Stage> {
+  const csp = await startFakeCsp({ token: CSP_TOKEN });
+  csp.settings.deleteMode = 'recycle';
+  const accounts = Array.from({ length: sandboxes }, (_, index) =>
+    account({ name: `lab-${String(index + 1).padStart(4, '0')}`, csp_id: `sbx-${index + 1}` }),
+  );
+  for (const each of accounts) csp.add(each);
+  const replica = await startReplica({
+    SANDBOX_DB_URL: 'memory:',
+    LOG_LEVEL: 'info',
+    CSP_BASE_URL: csp.baseUrl,
+    CSP_API_TOKEN: CSP_TOKEN,
+    RETRY_BASE_DELAY_SEC: '0.001',
+    RETRY_MAX_DELAY_SEC: '0.002',
+    DELETION_RETRY_MAX_ATTEMPTS: '1',
+    BREAKER_FAILURES: '100',
+    BROKER_VIEWER_TOKEN: 'viewer-token',
+    ...env,
+  });
+  let stopped: Promise<void> | undefined;
+  const call = async (path: string, headers: Record<string, string>, method = 'POST') => {
+    const response = await fetch(`${replica.url}${path}`, { method, headers });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response;
+  };
+  const asTrack = (holder: string, lab?: string) => ({
+    authorization: `Bearer ${TRACK_TOKEN}`,
+    'x-track-id': holder,
+    ...(lab !== undefined && { 'x-instruqt-track-id': lab }),
+  });
+  return {
+    url: replica.url,
+    csp,
+    async allocate(holder, lab) {
+      const answer = await call('/v1/allocate', asTrack(holder, lab));
+      return ((await answer.json()) as { sandbox_id: string }).sandbox_id;
+    },
+    async mark(sandboxId, holder) {
+      await call(`/v1/sandboxes/${sandboxId}/mark-for-deletion`, asTrack(holder));
+    },
+    post: (path) => call(path, { authorization: `Bearer ${ADMIN_TOKEN}` }),
+    poison(count) {
+      for (const each of accounts.slice(0, count)) {
+        csp.faults.add(
+          'delete',
+          { kind: 'respond', status: 500 },
+          { times: Number.POSITIVE_INFINITY, uuid: uuidOf(each) },
+        );
+      }
+    },
+    stop() {
+      stopped ??= replica.stop().then(() => csp.close());
+      return stopped;
+    },
+  };
+}
