@@ -71,21 +71,30 @@ export function allocateSandbox(deps: AllocateDeps): AllocateSandbox {
     const arrivedAtMs = performance.now();
     const request = toRequest(deps, input);
     const sharedBy = `${request.keyPk} ${request.hash}`;
+    let expectsLease = false;
     for (;;) {
       const shared = underWay.get(sharedBy);
-      const own = shared ?? lease(deps, request, context).finally(() => underWay.delete(sharedBy));
+      const own: Promise<Answer> =
+        shared ?? lease(deps, request, expectsLease, context).finally(() => underWay.delete(sharedBy));
       if (shared === undefined) underWay.set(sharedBy, own);
-      const answer = await own;
-      if ('lease' in answer)
-        return shared !== undefined ? { ...answer, replayed: true, conflicts: 0 } : answer;
-      // A refusal holds for the calls that came before its proof began; a later one asks again.
-      if (answer.provenAtMs >= arrivedAtMs) throw noneFree(input.namePrefix);
+      const { result, askedAtMs } = await own;
+      // What the store said holds for the calls that came before it was asked. A later one asks again: by the time it
+      // came something may have been free, or the lease over.
+      if (shared !== undefined && askedAtMs < arrivedAtMs) {
+        expectsLease = result !== 'none_free';
+        continue;
+      }
+      if (result === 'none_free') throw noneFree(input.namePrefix);
+      return shared !== undefined ? { ...result, replayed: true, conflicts: 0 } : result;
     }
   };
 }
 
-/** The lease, or the proof that there is none to be had: the monotonic time at which the proving sweep began. */
-type Answer = AllocateResult | { provenAtMs: number };
+/** What the store said, and when it was asked for that at the earliest, on the monotonic clock. */
+interface Answer {
+  result: AllocateResult | 'none_free';
+  askedAtMs: number;
+}
 
 interface Request {
   keyPk: string;
@@ -107,22 +116,34 @@ function toRequest(deps: AllocateDeps, input: AllocateInput): Request {
   };
 }
 
-async function lease(deps: AllocateDeps, request: Request, context: CallContext): Promise<Answer> {
+/** `expectsLease`: the key is likely to have one already. */
+async function lease(
+  deps: AllocateDeps,
+  request: Request,
+  expectsLease: boolean,
+  context: CallContext,
+): Promise<Answer> {
   const startedAtMs = performance.now();
   const deadline = limitTime(deps.deadlineMs);
   const attempt = deps.newId();
   let conflicts = 0;
+  const findLease = async (): Promise<Answer | undefined> => {
+    const askedAtMs = performance.now();
+    const record = await deps.readKey(request.keyPk, deadline.signal);
+    return record && { result: { ...replay(request, record, attempt), conflicts }, askedAtMs };
+  };
   try {
-    if (deps.readyList.believedEmpty) {
+    if (expectsLease || deps.readyList.believedEmpty) {
       // In a pool that is leased out, most who call have their lease already: one read instead of a sweep.
-      const record = await deps.readKey(request.keyPk, deadline.signal);
-      if (record) return { ...replay(request, record, attempt), conflicts };
+      const found = await findLease();
+      if (found) return found;
     }
     while (!deadline.signal.aborted) {
       const candidate = deps.readyList.take(request.input.namePrefix);
       if (candidate) {
+        const askedAtMs = performance.now();
         const result = await tryCandidate(deps, request, candidate, attempt, context, deadline.signal);
-        if (result !== 'lost') return { ...result, conflicts };
+        if (result !== 'lost') return { result: { ...result, conflicts }, askedAtMs };
         conflicts++;
         continue;
       }
@@ -131,10 +152,7 @@ async function lease(deps: AllocateDeps, request: Request, context: CallContext)
       if (!sweep) throw conflicts > 0 ? busy() : new StoreUnavailableError(deadline.signal.reason);
       if (sweep.exhausted && sweep.startedAtMs >= startedAtMs) {
         // Another replica may just have served this very key.
-        const record = await deps.readKey(request.keyPk, deadline.signal);
-        return record
-          ? { ...replay(request, record, attempt), conflicts }
-          : { provenAtMs: sweep.startedAtMs };
+        return (await findLease()) ?? { result: 'none_free', askedAtMs: sweep.startedAtMs };
       }
     }
     throw busy();

@@ -8,7 +8,15 @@ export type Asked = Call extends infer Each
     : never
   : never;
 
-type OutcomeOf<Question> = Question extends { op: infer Op } ? Extract<Call, { op: Op }>['outcome'] : never;
+type OutcomeOf<Question> = Question extends { op: infer Op }
+  ? Call extends infer Each
+    ? Each extends Call
+      ? Op extends Each['op']
+        ? Each['outcome']
+        : never
+      : never
+    : never
+  : never;
 
 export interface Recorder {
   readonly calls: readonly Call[];
