@@ -22,7 +22,6 @@ test('brokers and their engine, killed again and again, break no promise and nee
     unsettled: [],
     strange: [],
   });
-  console.log(report);
   // It was a storm: all of this happened.
   expect(report).toMatchObject({ engineKills: 2 });
   expect(report.brokerKills).toBeGreaterThanOrEqual(SECONDS / 3);
