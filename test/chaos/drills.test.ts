@@ -3,6 +3,7 @@ import { describeOnFastEngine } from '../support/engines.ts';
 import type { Finding } from './drill.ts';
 import { retryRace } from './retry-race.ts';
 import { storeKilled } from './store-killed.ts';
+import { storm } from './storm.ts';
 
 /** Processes start, fail and recover in each of these, at the pace of their intervals. */
 const TIMEOUT = { timeout: 120_000 };
@@ -21,5 +22,9 @@ describeOnFastEngine('every promise is kept', ({ endpoint }) => {
 
   test('when requests are repeated over several replicas', TIMEOUT, async () => {
     expectKept(await retryRace({ endpoint, replicas: 2, rounds: 1 }));
+  });
+
+  test('when the provider fails four deletes of five', TIMEOUT, async () => {
+    expectKept(await storm({ endpoint, replicas: 2, marked: 20, allocations: 10 }));
   });
 });
