@@ -1,6 +1,6 @@
 import type { Measurement } from './measurement.ts';
 import { type Results, targetsOf } from './results.ts';
-import { median } from './statistics.ts';
+import { median, percentile } from './statistics.ts';
 
 interface Table {
   title: string;
@@ -60,7 +60,7 @@ function rawRow(measured: Measurement): string[] {
 
 /** The results as tables, the promises first. */
 function toTables(results: Results): Table[] {
-  const { storms, sameKey, oneByOne, sustained, growth, startMs, memory } = results;
+  const { storms, sameKey, oneByOne, sustained, growth, startMs, memory, safety, jobStartMs } = results;
   const loads = [
     ...storms.flatMap(({ result: { leases, replays } }) => [
       loadRow(leases),
@@ -138,10 +138,19 @@ function toTables(results: Results): Table[] {
         ]),
         ['refused, errors meanwhile', `${memory.refused}, ${memory.errors}`],
         [
+          'a job, from its submission to its start',
+          `p50 ${percentile(jobStartMs, 0.5).toFixed(1)} ms, p99 ${percentile(jobStartMs, 0.99).toFixed(1)} ms`,
+        ],
+        [
           'mark for deletion under sustained load',
           `p50 ${sustained.markP50Ms.toFixed(1)} ms, p99 ${sustained.markP99Ms.toFixed(1)} ms, ${sustained.marksFailed} failed`,
         ],
       ],
+    },
+    {
+      title: 'The safety systems, beside their store calls',
+      head: ['system', 'CPU µs per call'],
+      rows: safety.map(({ system, cpuMicroseconds }) => [system, cpuMicroseconds.toFixed(1)]),
     },
   ];
 }

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
+import { jobStartTimes, safetyCosts } from './costs.ts';
 import { toMarkdown, toText } from './report.ts';
 import { type Results, targetsOf } from './results.ts';
 import { startTimes } from './start.ts';
@@ -26,6 +27,8 @@ interface Sizes {
   growthSizes: number[];
   starts: number;
   memory: { allocations: number; samples: number };
+  safetyCalls: number;
+  jobs: number;
 }
 
 const FULL: Sizes = {
@@ -44,6 +47,8 @@ const FULL: Sizes = {
   growthSizes: [1_000, 10_000, 50_000],
   starts: 5,
   memory: { allocations: 100_000, samples: 4 },
+  safetyCalls: 20_000,
+  jobs: 100,
 };
 
 const QUICK: Sizes = {
@@ -60,6 +65,8 @@ const QUICK: Sizes = {
   growthSizes: [300, 3_000],
   starts: 1,
   memory: { allocations: 4_000, samples: 4 },
+  safetyCalls: 5_000,
+  jobs: 10,
 };
 
 const RESULTS = new URL('results/', import.meta.url);
@@ -116,6 +123,8 @@ async function runAll(sizes: Sizes): Promise<Results> {
     growth: await step('growth', () => growth(sizes.growthSizes, { callers, rounds })),
     startMs: await step('start to ready', () => startTimes(sizes.starts)),
     memory: await step('memory', () => memory({ ...sizes.memory, concurrency })),
+    safety: await step('safety systems', () => safetyCosts(sizes.safetyCalls)),
+    jobStartMs: await step('job start', () => jobStartTimes(sizes.jobs)),
     loadAverage: [loadBefore, loadavg()[0] ?? 0],
   };
 }
