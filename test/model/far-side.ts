@@ -1,0 +1,119 @@
+import type { InventoryItem } from '../../src/domain/inventory.ts';
+import type { DeleteOutcome, Provider } from '../../src/provider/provider.ts';
+import { ProviderError, type ProviderErrorKind } from '../../src/provider/provider.ts';
+import type { ProviderDelete } from '../support/history/history.ts';
+import type { Boundary, OutgoingCall } from './boundary.ts';
+import type { Refusal } from './faults.ts';
+import type { ModelProcess, World } from './world.ts';
+
+/**
+ * The provider's inventory, in this process. It stands at the port instead of behind a socket: there the order in which
+ * calls arrive, and the time they take, are the schedule's, so that a run replays.
+ */
+export interface FarSide {
+  readonly inventory: ReadonlyMap<string, InventoryItem>;
+  /** How many there have ever been: s1, s2, … */
+  readonly known: number;
+  /** Every request for a delete, and every sandbox that went by itself. */
+  readonly deletes: readonly ProviderDelete[];
+  add(name: string): void;
+  rename(sandboxId: string, name: string): void;
+  /** It is gone without anybody having asked for it. */
+  remove(sandboxId: string): void;
+  /** One that was there once is there again. */
+  bringBack(): void;
+  /** The provider as one process of the model reaches it. */
+  reachedBy(process: ModelProcess): Provider;
+}
+
+const KINDS: Record<Refusal, ProviderErrorKind> = {
+  reset: 'network',
+  throttled: 'rate_limited',
+  server_error: 'server_error',
+  conflict: 'rejected',
+};
+const RETRY_AFTER_MS = 7_000;
+
+const errorFor = (how: Refusal) =>
+  new ProviderError(KINDS[how], `${how}, injected`, {
+    ...(how === 'throttled' && { retryAfterMs: RETRY_AFTER_MS }),
+  });
+const givenUp = () => new ProviderError('aborted', 'given up');
+
+/** `onDelete` is told of a delete just before its effect. */
+export function createFarSide(
+  world: World,
+  boundary: Boundary,
+  options: { recycles: boolean; onDelete: (sandboxId: string) => Promise<void> },
+): FarSide {
+  const inventory = new Map<string, InventoryItem>();
+  const gone = new Map<string, InventoryItem>();
+  const deletes: ProviderDelete[] = [];
+  let made = 0;
+
+  const drop = (item: InventoryItem) => {
+    inventory.delete(item.sandboxId);
+    gone.set(item.sandboxId, item);
+  };
+
+  async function deleteOne(sandboxId: string): Promise<{ outcome: DeleteOutcome; noted: ProviderDelete }> {
+    const item = inventory.get(sandboxId);
+    if (item) await options.onDelete(sandboxId);
+    const noted: ProviderDelete = {
+      sandboxId,
+      atMs: world.nowMs(),
+      outcome: item ? 'deleted' : 'missed',
+      told: false,
+    };
+    deletes.push(noted);
+    if (!item) return { outcome: 'already_gone', noted };
+    if (options.recycles) return { outcome: 'recycled', noted };
+    drop(item);
+    return { outcome: 'destroyed', noted };
+  }
+
+  const send = <Answer>(
+    process: ModelProcess,
+    signal: AbortSignal,
+    perform: OutgoingCall<Answer>['perform'],
+  ) => boundary.send(process, { perform, signal, errorFor, givenUp, endsWithCaller: true });
+
+  return {
+    inventory,
+    get known() {
+      return made;
+    },
+    deletes,
+    add(name) {
+      const sandboxId = `s${++made}`;
+      inventory.set(sandboxId, { sandboxId, name, externalId: `ext/${sandboxId}`, metadata: {} });
+    },
+    rename(sandboxId, name) {
+      const item = inventory.get(sandboxId);
+      if (item) inventory.set(sandboxId, { ...item, name });
+    },
+    remove(sandboxId) {
+      const item = inventory.get(sandboxId);
+      if (!item) return;
+      deletes.push({ sandboxId, atMs: world.nowMs(), outcome: 'removed', told: false });
+      drop(item);
+    },
+    bringBack() {
+      const [item] = gone.values();
+      if (!item) return;
+      gone.delete(item.sandboxId);
+      inventory.set(item.sandboxId, item);
+    },
+    reachedBy: (process) => ({
+      name: 'csp',
+      listSandboxes: (signal) =>
+        send(process, signal, async () => ({ items: [...inventory.values()], invalid: 0 })),
+      async deleteSandbox({ sandboxId }, signal) {
+        const { outcome, noted } = await send(process, signal, () => deleteOne(sandboxId));
+        noted.told = true;
+        return outcome;
+      },
+      close: async () => undefined,
+    }),
+  };
+}

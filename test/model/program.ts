@@ -1,0 +1,45 @@
+import type { PlannedFault } from './faults.ts';
+
+/** A small number that picks one of what there is by then: a replica, a sandbox, a lease. */
+export type Choice = number;
+
+/** What may be asked of a replica, and done to it. `mark` and `get` pick one of the leases that callers were told of. */
+export type ReplicaStep = { waits: boolean; on: Choice } & (
+  | { do: 'allocate'; holder: Choice; key?: Choice | undefined; prefix?: string | undefined }
+  | { do: 'mark'; lease: Choice; byOther?: boolean }
+  | { do: 'get'; lease: Choice }
+  | { do: 'release' | 'retry_deletion'; sandbox: Choice }
+  | { do: 'sync'; force: boolean }
+  | { do: 'cleanup' | 'expire' | 'refresh' | 'kill' }
+  | { do: 'purge'; hours: number }
+  | { do: 'bulk_delete'; status: 'stale' | 'deletion_failed' }
+  | { do: 'freeze'; seconds: number; holdsCalls: boolean }
+);
+
+/** What happens without any replica: at the provider, or by the passing of time. */
+export type WorldStep = { waits: boolean } & (
+  | { do: 'add'; name: string }
+  | { do: 'rename'; sandbox: Choice; name: string }
+  | { do: 'remove'; sandbox: Choice }
+  | { do: 'bring_back' }
+  | { do: 'pass'; seconds: number }
+);
+
+/**
+ * A step that `waits` begins when what was asked before it has ended; any other may begin while that is still under way.
+ */
+export type Step = ReplicaStep | WorldStep;
+
+/** What a run does. */
+export interface Program {
+  /** Decides what happens next wherever several things may; 0: the oldest first. */
+  schedule: number;
+  /** How far each replica's clock is off, milliseconds; as many replicas as numbers. */
+  skewsMs: number[];
+  /** Names of the sandboxes that are there from the start. */
+  pool: string[];
+  /** A sandbox that is deleted comes back clean instead of being gone. */
+  recycles: boolean;
+  steps: Step[];
+  faults: PlannedFault[];
+}

@@ -1,0 +1,162 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { type Core, composeCore } from '../../src/compose-core.ts';
+import { composeSafety } from '../../src/compose-safety.ts';
+import { loadConfig } from '../../src/config.ts';
+import { createHeartbeat } from '../../src/loops/heartbeat.ts';
+import { createLoop, type LoopOptions } from '../../src/loops/loop.ts';
+import type { PurgeOptions, RunNow, SyncOptions } from '../../src/loops/run.ts';
+import { createStoreClient } from '../../src/store/client.ts';
+import { LOCAL_CREDENTIALS, TERMS } from '../support/core.ts';
+import { cancelled, conflicted, connectionReset, refused } from '../support/injected-faults.ts';
+import type { Boundary } from './boundary.ts';
+import type { FarSide } from './far-side.ts';
+import type { Refusal } from './faults.ts';
+import type { ModelProcess, World } from './world.ts';
+
+/** A broker of the model: everything but HTTP, in a process that may die at any call. */
+export interface Replica {
+  readonly process: ModelProcess;
+  readonly core: Core;
+  readonly runs: {
+    sync: RunNow<SyncOptions>;
+    cleanup: RunNow<object>;
+    expire: RunNow<object>;
+    purge: RunNow<PurgeOptions>;
+  };
+}
+
+/** Few, for a pool of few: a look at all of them is one call each. */
+export const BUCKETS = 2;
+const DELETE_TIMEOUT_MS = 20_000;
+const INTERVAL_MS = 300_000;
+const { dryRun, quotas } = loadConfig({});
+const UNLIMITED = { ...quotas, bulk_delete: { ...quotas.bulk_delete, maxActions: null } };
+
+/** What is sent to the engine; several replicas of a program share the sockets of one client. */
+export type SendToEngine = (command: Parameters<DynamoDBClient['send']>[0]) => Promise<unknown>;
+
+export interface ReplicaOptions {
+  world: World;
+  process: ModelProcess;
+  boundary: Boundary;
+  farSide: FarSide;
+  send: SendToEngine;
+  table: string;
+  skewMs: number;
+  /** Told of what no fault excuses. */
+  onFinding: (message: string) => void;
+}
+
+/** Builds a replica, as a start of the broker does. To be called inside its process. */
+export function createReplica(options: ReplicaOptions): Replica {
+  const { world, process, boundary, farSide, table, skewMs, onFinding } = options;
+  let ids = 0;
+  const newId = () => `${process.name}-${++ids}`;
+  const clock = { nowMs: () => world.nowMs() + skewMs };
+  const client = createStoreClient({
+    endpoint: 'http://127.0.0.1:9',
+    region: 'local',
+    credentials: LOCAL_CREDENTIALS,
+    table,
+  });
+  interceptCalls(client.raw, process, boundary, options.send);
+  const alert = () => undefined;
+  const safety = composeSafety({ client, clock, newId, alert, dryRun, quotas: UNLIMITED });
+  const core = composeCore({
+    client,
+    buckets: BUCKETS,
+    provider: farSide.reachedBy(process),
+    safety,
+    clock,
+    newId,
+    replicaId: process.name,
+    terms: TERMS,
+    allocateDeadlineMs: 25_000,
+    syncMaxStaleRatio: 0.5,
+    cleanupConcurrency: 3,
+    cleanupDelayMs: 0,
+    deletionMaxAttempts: 3,
+    deleteTimeoutMs: DELETE_TIMEOUT_MS,
+    alert,
+    onUnreadable: (sortKey, error) => onFinding(`the record ${String(sortKey)} cannot be read: ${error}`),
+    onBackgroundError: () => undefined,
+  });
+  const runOf = <Options>(loop: Pick<LoopOptions<Options>, 'name' | 'options' | 'work'>): RunNow<Options> =>
+    createLoop(
+      {
+        turns: core.turns,
+        clock,
+        newId,
+        heartbeat: createHeartbeat(),
+        report: () => undefined,
+        alert,
+        correlate: (_ids, work) => work(),
+      },
+      { ...loop, action: loop.name, intervalMs: INTERVAL_MS },
+    ).runNow;
+  return {
+    process,
+    core,
+    runs: {
+      sync: runOf<SyncOptions>({
+        name: 'sync',
+        options: { force: false },
+        work: async (...args) => ({ ...(await core.work.sync(...args)) }),
+      }),
+      cleanup: runOf<object>({
+        name: 'cleanup',
+        options: {},
+        work: async (_options, ...args) => ({ ...(await core.work.cleanup(...args)) }),
+      }),
+      expire: runOf<object>({
+        name: 'expiry',
+        options: {},
+        work: async (_options, ...args) => ({ ...(await core.work.expire(...args)) }),
+      }),
+      purge: runOf<PurgeOptions>({
+        name: 'purge',
+        options: { gracePeriodHours: 24 },
+        work: async (...args) => ({ ...(await core.work.purge(...args)) }),
+      }),
+    },
+  };
+}
+
+/** Every call of this client goes over the boundary, and from there to the engine by `send`. */
+function interceptCalls(
+  raw: DynamoDBClient,
+  process: ModelProcess,
+  boundary: Boundary,
+  send: SendToEngine,
+): void {
+  const intercepted = (
+    command: Parameters<SendToEngine>[0],
+    { abortSignal }: { abortSignal?: AbortSignal } = {},
+  ) =>
+    boundary.send(process, {
+      perform: () => send(command),
+      signal: abortSignal,
+      errorFor: (how) => errorFor(how, command.input),
+      givenUp: () => Object.assign(new Error('Request aborted'), { name: 'AbortError' }),
+      endsWithCaller: false,
+    });
+  Object.assign(raw, { send: intercepted });
+}
+
+function errorFor(how: Refusal, input: object): Error {
+  switch (how) {
+    case 'reset':
+      return connectionReset();
+    case 'throttled':
+      return refused('ThrottlingException');
+    case 'server_error':
+      return refused('InternalServerError', 500);
+    case 'conflict':
+      if ('TransactItems' in input && Array.isArray(input.TransactItems))
+        return cancelled(...input.TransactItems.map(() => 'TransactionConflict'));
+      // Of what is written alone, nothing but a sandbox is part of others' transactions.
+      return JSON.stringify(input).includes('"status_key"') && 'Item' in input
+        ? conflicted()
+        : refused('ThrottlingException');
+  }
+}

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import { TERMS } from '../support/core.ts';
+import { checkHistory } from '../support/history/check-history.ts';
+import type { Call } from '../support/history/history.ts';
+import { readEnd } from '../support/history/read-end.ts';
+import { createRecorder } from '../support/history/recorder.ts';
+import { type Boundary, createBoundary } from './boundary.ts';
+import { createCallers } from './callers.ts';
+import { type Cluster, createCluster } from './cluster.ts';
+import { createFarSide } from './far-side.ts';
+import { createFaultPlan } from './faults.ts';
+import type { Bench } from './model-bench.ts';
+import type { Program, Step } from './program.ts';
+import { createReplica } from './replica.ts';
+import { createWorld, drain } from './world.ts';
+import { createWriteAudit } from './write-audit.ts';
+
+/** What came of a run. */
+export interface ProgramResult {
+  /** Broken promises; empty: all were kept. */
+  findings: string[];
+  /** Of all that happened in its order: the same for every run of the same program. */
+  fingerprint: string;
+  /** Calls to the store. */
+  storeCalls: number;
+  /** How many calls of callers ended in which way. */
+  outcomes: ReadonlyMap<string, number>;
+}
+
+const STARTS_AT_MS = Date.UTC(2030, 0, 1, 9);
+/** What `programs.ts` keeps to. */
+const CLOCK_SKEW_MS = 5_000;
+const TERM_MS = (TERMS.leaseSeconds + TERMS.bufferSeconds) * 1_000;
+/** Retries of deletions are an hour apart at the most. */
+const ROUND_MS = 3_700_000;
+const MAX_ROUNDS = 8;
+
+/** Runs a program on a table of its own, and judges what came of it. */
+export async function runProgram(bench: Bench, program: Program): Promise<ProgramResult> {
+  const table = await bench.createTable();
+  let cluster: Cluster | undefined;
+  try {
+    const findings: string[] = [];
+    const onFinding = (message: string) => void findings.push(message);
+    const trace = createHash('sha256');
+    const world = createWorld(program.schedule, STARTS_AT_MS);
+    const note = (line: string) => {
+      trace.update(`${world.nowMs()} ${line}\n`);
+      bench.onTrace?.(`${world.nowMs() - STARTS_AT_MS} ${line}`);
+    };
+    const plan = createFaultPlan(program.faults, world.nowMs);
+    const boundary: Boundary = createBoundary(world, plan, (dead) => cluster?.replace(dead));
+    const farSide = createFarSide(world, boundary, {
+      recycles: program.recycles,
+      async onDelete(sandboxId) {
+        const status = await bench.statusOf(table, sandboxId);
+        note(`the provider deletes ${sandboxId}, which is ${status}`);
+        if (status !== 'pending_deletion' && status !== 'deletion_failed')
+          onFinding(`unfounded_delete: the provider deletes ${sandboxId} while it is ${status}`);
+      },
+    });
+    const audit = createWriteAudit(onFinding);
+    let storeCalls = 0;
+    const running = createCluster({
+      world,
+      note,
+      onFinding,
+      createReplica: (slot, process) =>
+        createReplica({
+          world,
+          process,
+          boundary,
+          farSide,
+          table,
+          skewMs: program.skewsMs[slot] ?? 0,
+          onFinding,
+          async send(command) {
+            storeCalls++;
+            note(`${process.name} ${command.constructor.name}`);
+            const answer = await bench.send(command);
+            audit.committed(command.input);
+            return answer;
+          },
+        }),
+    });
+    cluster = running;
+    let ids = 0;
+    const recorder = createRecorder({ now: world.nowMs, newId: () => `call-${++ids}` });
+    const callers = createCallers(running, farSide, recorder, note);
+    const done = async (step: Step) => {
+      callers.take(step);
+      await running.rest();
+    };
+
+    for (const name of program.pool) farSide.add(name);
+    for (const slot of program.skewsMs.keys()) running.launch(slot);
+    await done({ waits: true, do: 'sync', on: 0, force: false });
+    await running.pass(60_000);
+    for (const on of running.replicas.keys()) await done({ waits: true, do: 'refresh', on });
+
+    plan.begin();
+    for (const step of program.steps) {
+      if (step.waits) {
+        await running.rest();
+        callers.take(step);
+        await drain();
+      } else {
+        let isTaken = false;
+        const alternative = () => {
+          isTaken = true;
+          callers.take(step);
+        };
+        while (!isTaken) await world.step({ alternative });
+      }
+      if (step.do === 'pass') await running.pass(step.seconds * 1_000);
+    }
+    plan.end();
+    await running.settle();
+    await cleanHouse();
+
+    const end = await readEnd({ table, raw: bench.raw });
+    const violations = checkHistory({
+      calls: judgeable(recorder.calls, program),
+      ...end,
+      asOfMs: world.nowMs(),
+      termMs: TERM_MS,
+      expectedIds: [...farSide.inventory.keys()],
+      deletes: farSide.deletes,
+      clockSkewMs: CLOCK_SKEW_MS,
+      interruptionsMs: plan.struckAtMs,
+    });
+    for (const { rule, message } of violations) onFinding(`${rule}: ${message}`);
+    return { findings, fingerprint: trace.digest('hex'), storeCalls, outcomes: callers.outcomes };
+
+    /** What is left to do is done by the loops alone, and by an operator where a deletion was parked. */
+    async function cleanHouse(): Promise<void> {
+      let unsettled: string[] = [];
+      for (let on = 0; on < MAX_ROUNDS; on++) {
+        await running.pass(on === 0 ? TERM_MS + 2 * CLOCK_SKEW_MS + 1_000 : ROUND_MS);
+        for (const sandboxId of await bench.parked(table)) {
+          const sandbox = Number(sandboxId.slice(1)) - 1;
+          await done({ waits: true, do: 'retry_deletion', on, sandbox });
+        }
+        await done({ waits: true, do: 'expire', on });
+        await done({ waits: true, do: 'cleanup', on });
+        await done({ waits: true, do: 'sync', on, force: true });
+        unsettled = await bench.unsettled(table, farSide.inventory);
+        if (unsettled.length === 0) return;
+      }
+      for (const each of unsettled) onFinding(`unaccounted: ${each}`);
+    }
+  } finally {
+    cluster?.kill();
+    await bench.dropTable(table);
+  }
+}
+
+/** Where sandboxes got other names nobody can tell from the end which name a refusal was about. */
+function judgeable(calls: readonly Call[], { steps }: Program): Call[] {
+  if (!steps.some((step) => step.do === 'rename')) return [...calls];
+  return calls.map((call) =>
+    call.op === 'allocate' && call.namePrefix !== undefined && call.outcome.type === 'none_free'
+      ? { ...call, outcome: { type: 'refused', code: 'NO_SANDBOXES_AVAILABLE' } }
+      : call,
+  );
+}
