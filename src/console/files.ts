@@ -94,7 +94,7 @@ function withoutTypes(source: string): string {
 
 /** `from './x.ts'` and `from 'preact'` become what is served; a browser knows no packages. */
 function withServedImports(source: string): string {
-  return source.replace(/(\bfrom\s*|\bimport\s*)(["'])([^"'\n]+)\2/g, (_all, keyword, quote, specifier) => {
+  return source.replace(/(\bfrom\s*|\bimport\s*)(["'])([^"'\s]+)\2/g, (_all, keyword, quote, specifier) => {
     return `${keyword}${quote}${servedAs(String(specifier))}${quote}`;
   });
 }

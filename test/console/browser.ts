@@ -51,8 +51,13 @@ export async function openConsole(
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(`error: ${error.stack ?? error.message}`));
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning')
-      faults.push(`${message.type()}: ${message.text()}`);
+    // The browser itself notes every refusal and every broken connection, which some tests are about.
+    const isNote = message.text().startsWith('Failed to load resource');
+    if (['error', 'warning'].includes(message.type()) && !isNote) faults.push(`console: ${message.text()}`);
+  });
+  page.on('response', (response) => {
+    const { pathname } = new URL(response.url());
+    if (pathname.startsWith('/console') && response.status() >= 400) faults.push(`missing: ${pathname}`);
   });
   page.on('request', (request) => {
     if (new URL(request.url()).origin !== url) faults.push(`request: ${request.url()}`);

@@ -1,5 +1,6 @@
 import { startReplica } from '../bench/replica.ts';
 import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
+import { until } from '../support/until.ts';
 
 export const ADMIN_TOKEN = 'dev-admin-token';
 const TRACK_TOKEN = 'dev-track-token';
@@ -17,16 +18,20 @@ export interface Stage {
   post(path: string): Promise<Response>;
   /** Lets every delete of these sandboxes fail. */
   poison(count: number): void;
+  /** As an operator, until the quota of calls is used up. */
+  askUntilRefused(): Promise<void>;
   /** Idempotent. */
   stop(): Promise<void>;
 }
+
+const number = (of: number): string => String(of).padStart(4, '0');
 
 /** Starts one with `sandboxes` listed, `lab-0001` onwards. */
 export async function setStage(sandboxes: number, env: Record<string, string> = {}): Promise<Stage> {
   const csp = await startFakeCsp({ token: CSP_TOKEN });
   csp.settings.deleteMode = 'recycle';
   const accounts = Array.from({ length: sandboxes }, (_, index) =>
-    account({ name: `lab-${String(index + 1).padStart(4, '0')}`, csp_id: `sbx-${index + 1}` }),
+    account({ name: `lab-${number(index + 1)}`, csp_id: `sbx-${index + 1}` }),
   );
   for (const each of accounts) csp.add(each);
   const replica = await startReplica({
@@ -52,6 +57,12 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
     'x-track-id': holder,
     ...(lab !== undefined && { 'x-instruqt-track-id': lab }),
   });
+  const asAdmin = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  const isListed = async () => {
+    const page = await call(`/v1/admin/sandboxes?limit=1&prefix=lab-${number(sandboxes)}`, asAdmin, 'GET');
+    return ((await page.json()) as { count: number }).count === 1;
+  };
+  if (sandboxes > 0) await until(isListed, { timeoutMs: 30_000, what: 'the first sync' });
   return {
     url: replica.url,
     csp,
@@ -62,7 +73,15 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
     async mark(sandboxId, holder) {
       await call(`/v1/sandboxes/${sandboxId}/mark-for-deletion`, asTrack(holder));
     },
-    post: (path) => call(path, { authorization: `Bearer ${ADMIN_TOKEN}` }),
+    post: (path) => call(path, asAdmin),
+    async askUntilRefused() {
+      for (let asked = 0; asked < 1_000; asked++) {
+        const { status, body } = await fetch(`${replica.url}/v1/admin/stats`, { headers: asAdmin });
+        await body?.cancel();
+        if (status === 429) return;
+      }
+      throw new Error('nobody was ever refused');
+    },
     poison(count) {
       for (const each of accounts.slice(0, count)) {
         csp.faults.add(

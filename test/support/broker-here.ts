@@ -14,6 +14,7 @@ export interface HereAnswer {
 /** A whole broker inside of the test's process, behind a real socket and before a real engine. */
 export interface BrokerHere {
   broker: Broker;
+  url: string;
   table: string;
   asTrack(method: string, path: string, holder: string): Promise<HereAnswer>;
   asAdmin(
@@ -74,6 +75,7 @@ export async function startBrokerHere(
   }
   const here: BrokerHere = {
     broker,
+    url,
     table,
     asTrack: (method, path, holder) =>
       call(method, path, { authorization: 'Bearer dev-track-token', 'x-track-id': holder }),

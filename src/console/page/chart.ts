@@ -10,6 +10,8 @@ export interface Line {
   fill?: boolean;
   axis?: 'left' | 'right';
   format?: (value: number) => string;
+  /** A value on the axis. */
+  tick?: (value: number) => string;
 }
 
 interface ChartProps {
@@ -76,7 +78,7 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
     hooks: { setCursor: [showLatest], ready: [showLatest] },
     scales: { y: { range: fromZero }, right: { range: fromZero } },
     axes: [
-      { ...axis, grid: { show: false }, values: (_plot, ticks) => ticks.map(timeOfDay) },
+      { ...axis, grid: { show: false }, size: 32, values: timesOfDay },
       {
         ...axis,
         size: 46,
@@ -91,7 +93,7 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
               size: 60,
               grid: { show: false },
               values: (_plot: uPlot, ticks: number[]) =>
-                ticks.map((tick) => right.format?.(tick) ?? String(tick)),
+                ticks.map((tick) => right.tick?.(tick) ?? String(tick)),
             },
           ]
         : []),
@@ -99,7 +101,7 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
     series: [
       {
         label: 'Time',
-        value: (_plot, at) => (at === null ? '–' : new Date(at * 1_000).toLocaleTimeString()),
+        value: (_plot, at) => (at === null ? '–' : timeOfDay(at, true)),
       },
       ...lines.map(({ label, color, fill, axis: side, format }) => ({
         label,
@@ -116,8 +118,16 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
   };
 }
 
-const timeOfDay = (at: number): string =>
-  new Date(at * 1_000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+const SHORT_SECONDS = 600;
+
+function timeOfDay(at: number, hasSeconds: boolean): string {
+  const text = new Date(at * 1_000).toLocaleTimeString('en-GB');
+  return hasSeconds ? text : text.slice(0, 5);
+}
+
+/** A young process has seconds to show, not hours. */
+const timesOfDay = (_plot: uPlot, ticks: number[]): string[] =>
+  ticks.map((tick) => timeOfDay(tick, (ticks.at(-1) ?? 0) - (ticks[0] ?? 0) < SHORT_SECONDS));
 
 /** While nobody points at a moment, the legend has the latest. */
 function showLatest(plot: uPlot): void {

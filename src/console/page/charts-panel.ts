@@ -5,6 +5,8 @@ import { html } from './html.ts';
 import type { HistoryRecord } from './records.ts';
 import { grouped, latency, moment, rate, span } from './wording.ts';
 
+const tickOfMs = (ms: number): string => (ms < 1_000 ? `${Number(ms.toFixed(1))} ms` : `${ms / 1_000} s`);
+
 const POOL_LINES: Line[] = [
   { label: 'Free', color: '--free', fill: true },
   { label: 'Allocated', color: '--allocated' },
@@ -13,7 +15,7 @@ const POOL_LINES: Line[] = [
 ];
 const LEASE_LINES: Line[] = [
   { label: 'Leases per minute', color: '--allocated', fill: true },
-  { label: 'p95', color: '--pending', axis: 'right', format: latency },
+  { label: 'p95', color: '--pending', axis: 'right', format: latency, tick: tickOfMs },
 ];
 
 /** The last hours, as far as this process remembers them. */

@@ -36,6 +36,7 @@ const RELOAD_EVERY_MS = 15_000;
 
 interface Loaded {
   rows: SandboxRecord[];
+  /** Where the next page begins. */
   cursor: string | undefined;
   isUnfinished: boolean;
 }
@@ -44,26 +45,26 @@ interface Loaded {
 export function usePages(api: Api, filter: Filter, size: number, changes: BrokerState['changes']): Pages {
   /** Where each page up to this one begins. */
   const [starts, setStarts] = useState<(string | undefined)[]>([undefined]);
-  const [loaded, setLoaded] = useState<Loaded | undefined>();
+  const [loaded, setLoaded] = useState<(Loaded & { number: number }) | undefined>();
   const [isLoading, setLoading] = useState(true);
   const [error, setError] = useState<string | undefined>();
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set());
   const [version, setVersion] = useState(0);
   const reload = useCallback(() => setVersion((before) => before + 1), []);
   const query = JSON.stringify([filter, size]);
-  const shown = useRef({ query, starts, rows: loaded?.rows });
+  const shown = useRef<{ query: string; starts: unknown; rows: SandboxRecord[] } | undefined>(undefined);
+  const isShown = shown.current?.query === query && shown.current.starts === starts;
 
   useEffect(() => {
     const stop = new AbortController();
     // A page that is loaded again stays in sight meanwhile, and so do the operator's eyes.
-    const isAgain = shown.current.query === query && shown.current.starts === starts;
-    if (!isAgain) setLoading(true);
+    if (!isShown) setLoading(true);
     const load = async () => {
       try {
         const next = await fill(api, filter, size, starts.at(-1), stop.signal);
-        const before = isAgain ? shown.current.rows : undefined;
+        const before = isShown ? shown.current?.rows : undefined;
         setFresh(before ? changedRows(before, next.rows) : new Set());
-        setLoaded(next);
+        setLoaded({ ...next, number: starts.length });
         setError(undefined);
         shown.current = { query, starts, rows: next.rows };
       } catch (failure) {
@@ -84,14 +85,15 @@ export function usePages(api: Api, filter: Filter, size: number, changes: Broker
 
   return {
     rows: loaded?.rows,
-    number: starts.length,
+    number: loaded?.number ?? 1,
     hasNext: loaded?.cursor !== undefined,
     isLoading,
     isUnfinished: loaded?.isUnfinished ?? false,
     error,
     fresh,
-    next: () => setStarts((before) => [...before, loaded?.cursor]),
-    previous: () => setStarts((before) => (before.length > 1 ? before.slice(0, -1) : before)),
+    // Of a page that is not there yet, nobody knows where it ends.
+    next: () => isShown && loaded?.cursor !== undefined && setStarts([...starts, loaded.cursor]),
+    previous: () => isShown && starts.length > 1 && setStarts(starts.slice(0, -1)),
     reload,
   };
 }

@@ -108,10 +108,8 @@ function Filters({ filter, isFiltered, onFilter }: FiltersProps) {
     />
   </label>`;
   return html`
-    <form
+    <search aria-label="Filter the sandboxes"><form
       class="filters"
-      role="search"
-      aria-label="Filter the sandboxes"
       onSubmit=${(event: SubmitEvent) => {
         event.preventDefault();
         onFilter(typed);
@@ -129,8 +127,7 @@ function Filters({ filter, isFiltered, onFilter }: FiltersProps) {
         </select>
       </label>
       ${text('prefix', 'Name')} ${text('holder', 'Holder')} ${text('lab', 'Lab')}
-      <button type="submit" class="visually-hidden">Filter</button>
       <button type="button" class="secondary outline" disabled=${!isFiltered} onClick=${() => onFilter(change(NO_FILTER))}>Clear</button>
-    </form>
+    </form></search>
   `;
 }

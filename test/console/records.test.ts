@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import type { z } from 'zod';
+import type * as page from '../../src/console/page/records.ts';
+import { POOL_STATUSES } from '../../src/console/page/records.ts';
+import { POOL_STATUSES as BROKERS } from '../../src/domain/sandbox.ts';
+import type { jobSchema } from '../../src/http/job-schemas.ts';
+import type { alertSchema } from '../../src/http/routes/alerts.ts';
+import type { seriesSchema, sessionSchema } from '../../src/http/routes/live.ts';
+import type { statusSchema } from '../../src/http/routes/status.ts';
+import type { historySchema, listSchema, recordSchema } from '../../src/http/schemas.ts';
+
+/** Does not compile where the broker's answer is not what the page takes it for. */
+const answers = <Taken, _Given extends Taken>(): true => true;
+
+it('takes the broker’s answers for what they are', () => {
+  expect([
+    answers<page.SandboxRecord, z.output<typeof recordSchema>>(),
+    answers<page.SandboxWithHistory, z.output<typeof historySchema>>(),
+    answers<page.SandboxPage, z.output<typeof listSchema>>(),
+    answers<page.AlertRecord, z.output<typeof alertSchema>>(),
+    answers<page.StatusRecord, z.output<typeof statusSchema>>(),
+    answers<page.JobRecord, z.output<typeof jobSchema>>(),
+    answers<page.HistoryRecord, z.output<typeof seriesSchema>>(),
+    answers<page.SessionRecord, z.output<typeof sessionSchema>>(),
+  ]).not.toContain(false);
+  expect(POOL_STATUSES).toEqual(BROKERS);
+});
