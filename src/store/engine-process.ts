@@ -27,11 +27,14 @@ export interface EngineProcess {
  *
  * SIGTERM goes to the whole process group: the shell and the subshell survive it to see the engine's end. A trapped
  * signal interrupts `wait`, hence the loop.
+ *
+ * The broker's environment holds its tokens, which are none of the engine's business.
  */
 const WRAPPER = `
 exec 3<&0
 trap : TERM
-"$@" </dev/null 3<&- & engine=$!
+env -i PATH="$PATH" \${HOME+"HOME=$HOME"} \${TMPDIR+"TMPDIR=$TMPDIR"} \${JAVA_HOME+"JAVA_HOME=$JAVA_HOME"} \\
+  "$@" </dev/null 3<&- & engine=$!
 ( trap '' TERM; read -r _ <&3; kill -9 $engine ) >/dev/null 2>&1 & watcher=$!
 exec 3<&- </dev/null
 wait $engine; code=$?

@@ -70,6 +70,8 @@ type Ending =
  *     claimed ──── delete, deleteTimeoutMs at most ────┊──── CLAIM_MARGIN_MS ────▶ claim over, another may take it
  */
 const CLAIM_MARGIN_MS = 30_000;
+/** A description that changes, or another transaction on the sandbox, is in the way once or twice, not for ever. */
+const MAX_TRIES = 10;
 
 /** The wait before a cleaner comes again. */
 const BACKOFF = { baseMs: 60_000, maxMs: 3_600_000, multiplier: 2 };
@@ -294,7 +296,7 @@ async function settleFailure(
 
 /**
  * Writes how the claimed delete ended, for as long as the claim is ours; a sync may have changed the description in
- * between. False when another cleaner has taken over: then its outcome counts.
+ * between. False when another cleaner has taken over, or will: then its outcome counts.
  */
 async function settle(
   deps: CleanUpDeps,
@@ -308,7 +310,7 @@ async function settle(
   }: { action: string; detail?: string; end: (sandbox: Used, nowMs: number) => Sandbox },
 ): Promise<boolean> {
   let seen: Used = claimed;
-  for (;;) {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
     const next = end(seen, deps.clock.nowMs());
     const event = eventOf(seen, next, action, context, detail);
     if (await deps.store.write({ seen, next, event })) return true;
@@ -316,4 +318,6 @@ async function settle(
     if (!current || !isUsed(current) || current.cleanup.claimId !== claimId) return false;
     seen = current;
   }
+  // Whoever claims it when this claim is over finds the effect done, and writes its end.
+  return false;
 }

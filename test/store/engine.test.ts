@@ -355,9 +355,18 @@ describe('the engine as a child process', () => {
     expect(processesWith(folder)).toEqual([]);
   });
 
+  test("it is not told what is in the broker's environment", async () => {
+    vi.stubEnv('BROKER_ADMIN_TOKEN', 'not-for-engines');
+    cleanups.push(() => vi.unstubAllEnvs());
+    const engine = spawnEngine('/usr/bin/env', []);
+    await engine.gone;
+    expect(engine.output()).toContain('PATH=');
+    expect(engine.output()).not.toContain('not-for-engines');
+  });
+
   test('a program that does not exist ends with a reason', async () => {
     const nothing = spawnEngine(join(folder, 'nothing'), []);
     expect(await nothing.gone).toEqual({ code: 127, signal: null });
-    expect(nothing.output()).toMatch(/not found/);
+    expect(nothing.output()).toMatch(/No such file or directory/);
   });
 });
