@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { DCLinter } from 'dclint';
 import { validate } from 'dockerfile-utils';
@@ -17,6 +17,7 @@ interface Service {
   ports?: string[];
   environment?: Record<string, string>;
   healthcheck?: { test: string[] };
+  volumes?: string[];
   depends_on?: Record<string, { condition: string }>;
   stop_grace_period?: string;
 }
@@ -74,7 +75,7 @@ describe('the composition', () => {
 
   test('pins the version of every image it pulls', () => {
     const images = Object.values(services).flatMap((service) => service.image ?? []);
-    expect(images).toHaveLength(2);
+    expect(images).toHaveLength(3);
     for (const image of images) expect(image).toMatch(/^[a-z]+\/[a-z-]+:v?\d+\.\d+\.\d+$/);
   });
 
@@ -98,6 +99,39 @@ describe('the composition', () => {
       expect(service.build ?? service.healthcheck?.test[0]).toMatch(/^(\.|CMD)$/);
     }
     expect(services.broker?.depends_on).toEqual({ dynamodb: { condition: 'service_healthy' } });
+  });
+});
+
+describe('what the composition mounts', () => {
+  const mounts = Object.values(services)
+    .flatMap((service) => service.volumes ?? [])
+    .filter((mount) => mount.startsWith('./'))
+    .map((mount) => mount.split(':'));
+
+  test('is there, and cannot be written from inside', () => {
+    expect(mounts).toHaveLength(4);
+    for (const [source = '', , mode] of mounts) {
+      expect(existsSync(pathOf(source)), source).toBe(true);
+      expect(mode).toBe('ro');
+    }
+  });
+
+  test('is where Prometheus looks for its rules, and Grafana for the dashboard and its data', () => {
+    const targetOf = (file: string) => mounts.find(([source]) => source === file)?.[1];
+    const config = parse(read('deploy/prometheus/prometheus.yml')) as { rule_files: string[] };
+    expect(config.rule_files.map((file) => `/etc/prometheus/${file}`)).toEqual([
+      targetOf('./deploy/prometheus/rules.yml'),
+    ]);
+    const dashboards = parse(read('deploy/grafana/provisioning/dashboards/sandbox-broker.yml')) as {
+      providers: { options: { path: string } }[];
+    };
+    const folder = dashboards.providers[0]?.options.path;
+    expect(targetOf('./deploy/grafana/sandbox-broker.json')).toBe(`${folder}/sandbox-broker.json`);
+    const sources = parse(read('deploy/grafana/provisioning/datasources/prometheus.yml')) as {
+      datasources: { url: string }[];
+    };
+    const port = services['prometheus']?.ports?.map(containerPort)[0];
+    expect(sources.datasources.map(({ url }) => url)).toEqual([`http://prometheus:${port}`]);
   });
 });
 
