@@ -12,8 +12,10 @@ export interface BrokerCrewOptions {
 /** So many brokers, of which some are dead at any time and about to be started again. */
 export interface BrokerCrew {
   living(): readonly BrokerProcess[];
-  /** Kills one after the other, in no order, until the signal; then resolves, all of them up again, with their number. */
-  killAtRandom(random: SeededRandom, onKill: () => void, signal: AbortSignal): Promise<number>;
+  /** How many were killed. */
+  readonly kills: number;
+  /** Kills one after the other, in no order, until the signal; resolves when all of them are up again. */
+  killAtRandom(random: SeededRandom, onKill: () => void, signal: AbortSignal): Promise<void>;
   /** Kills all of them for good. */
   end(): Promise<void>;
 }
@@ -21,7 +23,7 @@ export interface BrokerCrew {
 const SYNCED_WITHIN_MS = 30_000;
 const KILL_EVERY_MS = { from: 200, to: 500 };
 /** Clients need somebody to talk to. */
-const LEAST_LIVING = 2;
+const LEAST_LIVING = 1;
 /** A broker that is started while the store is away says so and ends: a supervisor starts it again. */
 const START_TRIES = 20;
 const START_AGAIN_MS = 200;
@@ -30,6 +32,7 @@ export async function startBrokerCrew({ count, firstSync, env }: BrokerCrewOptio
   const living = new Set<BrokerProcess>();
   const starting = new Set<Promise<void>>();
   let ended = false;
+  let kills = 0;
 
   async function start(): Promise<void> {
     for (let tries = 1; ; tries++) {
@@ -52,8 +55,10 @@ export async function startBrokerCrew({ count, firstSync, env }: BrokerCrewOptio
 
   const crew: BrokerCrew = {
     living: () => [...living],
+    get kills() {
+      return kills;
+    },
     async killAtRandom(random, onKill, signal) {
-      let kills = 0;
       while (!signal.aborted) {
         await delay(random.whole(KILL_EVERY_MS.from, KILL_EVERY_MS.to));
         if (living.size <= LEAST_LIVING || signal.aborted) continue;
@@ -65,7 +70,6 @@ export async function startBrokerCrew({ count, firstSync, env }: BrokerCrewOptio
         track(dead.then(start));
       }
       await Promise.all(starting);
-      return kills;
     },
     async end() {
       ended = true;

@@ -19,7 +19,7 @@ import { seededRandom } from '../support/seeded-random.ts';
 import { until } from '../support/until.ts';
 import { startBrokerCrew } from './broker-crew.ts';
 import { startStormClients } from './storm-clients.ts';
-import { troubleEngine, troubleNetwork, troubleProvider } from './storm-troubles.ts';
+import { halfRecycling, troubleEngine, troubleNetwork, troubleProvider } from './storm-troubles.ts';
 
 export interface KillStormOptions {
   /** How long it lasts, seconds; coming to rest afterwards takes about half a minute more. */
@@ -44,8 +44,8 @@ export interface KillStormReport {
   settledAfterMs: number;
 }
 
-const BROKERS = 4;
-const POOL = 20;
+export const BROKERS = 4;
+const POOL = 40;
 const CLIENTS = 8;
 const BUCKETS = 4;
 const CSP_TOKEN = 'csp-token';
@@ -55,6 +55,9 @@ const LEASE_SECONDS = 15;
 const BUFFER_SECONDS = 5;
 /** An effect's record is held for its 45 s and a margin of 15 s. */
 const TAKEOVER_MS = 60_000;
+/** On a busy machine brokers take their time to start, and there is less to kill. */
+const LEAST_KILLS = BROKERS + 1;
+const LEAST_KILLS_WITHIN_MS = 40_000;
 const LOOK_EVERY_MS = 150;
 /** A claim, then what clocks may differ by before a deleted sandbox counts as listed again, and the loops in between. */
 const SETTLED_WITHIN_MS = 60_000;
@@ -72,6 +75,7 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   const originMs = Date.now();
   const clock = fastClock(CLOCK_RATE, originMs);
   const recorder = createRecorder({ now: clock });
+  const storm = new AbortController();
 
   const folder = await mkdtemp(join(tmpdir(), 'broker-storm-'));
   cleanups.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
@@ -85,11 +89,13 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   const idByUuid = new Map<string, string>();
   const csp = await startFakeCsp({
     token: CSP_TOKEN,
-    onDelete: (uuid, outcome, told) =>
-      deletes.push({ sandboxId: idByUuid.get(uuid) ?? uuid, atMs: clock(), outcome, told }),
+    onDelete: (uuid, outcome, told) => {
+      deletes.push({ sandboxId: idByUuid.get(uuid) ?? uuid, atMs: clock(), outcome, told });
+      if (outcome === 'deleted') recycling.deleted(uuid);
+    },
   });
   cleanups.defer(() => csp.close());
-  csp.settings.deleteMode = 'recycle';
+  const recycling = halfRecycling(csp, random.fork(), storm.signal);
   for (let n = 0; n < POOL; n++) {
     const [added] = csp.add(account({ name: `${NAMES[n % NAMES.length]}-${n}` }));
     if (added) idByUuid.set(uuidOf(added), String(added.csp_id));
@@ -129,17 +135,21 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   });
   const interruptionsMs: number[] = [];
   const noted = () => void interruptionsMs.push(clock());
-  const storm = new AbortController();
   const troubles = [
     crew.killAtRandom(random.fork(), noted, storm.signal),
     troubleEngine({ engine, file, seconds, noted, signal: storm.signal }),
     troubleNetwork(proxy, random.fork(), storm.signal),
     troubleProvider(csp, random.fork(), storm.signal),
   ];
+  const time = delay(seconds * 1000);
+  const limit = { timeoutMs: seconds * 1000 + LEAST_KILLS_WITHIN_MS, what: 'brokers that are killed' };
   // A trouble that fails is the end of it.
-  await Promise.race([delay(seconds * 1000), Promise.all(troubles)]);
+  await Promise.race([
+    Promise.all([time, until(() => crew.kills >= LEAST_KILLS, limit)]),
+    Promise.all(troubles),
+  ]);
   storm.abort();
-  const [brokerKills, engineKills] = await Promise.all(troubles);
+  const [, engineKills] = await Promise.all(troubles);
   await clients.stop();
 
   const startedMs = performance.now();
@@ -167,7 +177,7 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
     violations,
     unsettled: unsettledOf(end.sandboxes),
     kinds: Object.fromEntries([...clients.kinds].sort()),
-    brokerKills: brokerKills ?? 0,
+    brokerKills: crew.kills,
     engineKills: engineKills ?? 0,
     actions: countsBy(end.events.map(({ action }) => action)),
     providerEffects: deletes.filter(({ outcome }) => outcome === 'deleted').length,

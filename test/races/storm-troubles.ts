@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from '../../src/store/engine.ts';
-import type { FakeCsp } from '../support/fake-csp.ts';
+import type { FakeAccount, FakeCsp } from '../support/fake-csp.ts';
 import type { FakeFault } from '../support/fake-csp-faults.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
 import { enginesWith } from '../support/processes.ts';
@@ -13,6 +13,7 @@ import { until } from '../support/until.ts';
 
 const ENGINE_KILLS = 2;
 const ENGINE_BACK_WITHIN_MS = 15_000;
+const GONE_FOR_MS = { from: 300, to: 3_000 };
 const COMMITS = /x-amz-target: *DynamoDB_20120810\.TransactWriteItems/i;
 
 /** Kills the engine twice, each time far into the storm and far from its end; it starts again on its file and its port. */
@@ -59,6 +60,34 @@ export async function troubleNetwork(
     }
   }
   proxy.swallowResponses(0);
+}
+
+/**
+ * A provider that recycles what is deleted and, where it cannot, takes it out of its inventory; it puts it back later,
+ * by itself.
+ */
+export function halfRecycling({ accounts, settings }: FakeCsp, random: SeededRandom, signal: AbortSignal) {
+  settings.deleteMode = 'recycle';
+  const gone = new Map<string, FakeAccount>();
+  const putBack = (uuid: string) => {
+    const back = gone.get(uuid);
+    gone.delete(uuid);
+    if (back) accounts.set(uuid, back);
+  };
+  signal.addEventListener('abort', () => {
+    for (const uuid of [...gone.keys()]) putBack(uuid);
+  });
+  return {
+    /** To be called when a delete has had its effect. */
+    deleted(uuid: string): void {
+      const found = accounts.get(uuid);
+      if (signal.aborted || found === undefined || !random.chance(0.2)) return;
+      accounts.delete(uuid);
+      gone.set(uuid, found);
+      const { from, to } = GONE_FOR_MS;
+      setTimeout(() => putBack(uuid), random.whole(from, to)).unref();
+    },
+  };
 }
 
 /** Fails now and then: before a delete's effect, after it, with no answer at all, or late. */

@@ -13,4 +13,5 @@ if (!Number.isSafeInteger(seed)) throw new RangeError(`--seed must be a whole nu
 
 const report = await killStorm({ seconds, seed });
 console.dir(report, { depth: null });
-process.exitCode = report.violations.length + report.unsettled.length === 0 ? 0 : 1;
+// Sockets that the fault proxy has reset can keep a process alive.
+process.exit(report.violations.length + report.unsettled.length === 0 ? 0 : 1);
