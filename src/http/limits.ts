@@ -4,8 +4,11 @@ export const HTTP_LIMITS = {
   bodyBytes: 16 * 1024,
   /** Request line and headers together. Past it: 431. */
   headersBytes: 8 * 1024,
-  /** A URL needs an id, a prefix and a cursor. Past it: 400. */
-  urlLength: 4096,
+  /**
+   * A URL needs a cursor of up to 2 KiB and three filters of 128 characters, each up to nine in percent signs and
+   * hexadecimal. Past it: 400.
+   */
+  urlLength: 6 * 1024,
   /** Slowloris: the headers must be complete by then, from the connection's start. Past it: 408. */
   headersTimeoutMs: 10_000,
   /** And the body by then. The answer may take longer: an admin's sync does. Past it: 408. */

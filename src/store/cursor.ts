@@ -1,17 +1,25 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { JOB_STATUSES, JOB_TYPES } from '../domain/job.ts';
-import { SANDBOX_STATUSES } from '../domain/sandbox.ts';
+
+/** A half of a surrogate pair has no place in a key: the engine answers it with a failure. */
+const keyText = (maxLength: number) =>
+  z
+    .string()
+    .max(maxLength)
+    .refine((text) => text.isWellFormed());
 
 /** Where a page ended, and what was asked, so that a cursor of another query can be told. */
 const cursorSchema = z.strictObject({
   version: z.literal(1),
-  status: z.enum(SANDBOX_STATUSES).optional(),
-  prefix: z.string().optional(),
-  holder: z.string().optional(),
-  lab: z.string().optional(),
+  /** {@link queryMark} of what was asked. */
+  query: z.string().max(64),
   bucket: z.int().nonnegative(),
-  /** The last sandbox that was looked at in the bucket; absent: from its start. */
-  last: z.strictObject({ id: z.string().min(1).max(256), name: z.string().max(1_024) }).optional(),
+  /**
+   * The last sandbox that was looked at in the bucket; absent: from its start. Its name is a part of its place only among
+   * those in one status.
+   */
+  last: z.strictObject({ id: keyText(256).min(1), name: keyText(1_024).optional() }).optional(),
 });
 
 const jobCursorSchema = z.strictObject({
@@ -19,11 +27,23 @@ const jobCursorSchema = z.strictObject({
   status: z.enum(JOB_STATUSES).optional(),
   type: z.enum(JOB_TYPES).optional(),
   /** The id of the last job that was looked at. */
-  last: z.string().min(1).max(64),
+  last: keyText(64).min(1),
 });
 
 export type ListCursor = z.infer<typeof cursorSchema>;
 export type JobCursor = z.infer<typeof jobCursorSchema>;
+
+const MARK_BYTES = 12;
+
+/**
+ * A short mark of a query, the same for the same values only. The values themselves would make a cursor too long to be
+ * sent back: each filter may have hundreds of bytes.
+ */
+export const queryMark = (values: readonly (string | undefined)[]): string =>
+  createHash('sha256')
+    .update(JSON.stringify(values.map((value) => value ?? null)))
+    .digest()
+    .toString('base64url', 0, MARK_BYTES);
 
 export const encodeCursor = (cursor: ListCursor | JobCursor): string =>
   Buffer.from(JSON.stringify(cursor)).toString('base64url');

@@ -34,7 +34,7 @@ export interface SandboxReads {
   /** One page of a bucket's sandboxes that are due at `nowMs`, the longest due first. */
   due(query: { nowMs: number } & Place, signal?: AbortSignal): Promise<Page>;
   /** The place right behind a sandbox: in the bucket's index of `status`, or in the bucket itself. */
-  placeOf(sandbox: { id: string; name: string }, status: SandboxStatus | undefined): Item;
+  placeOf(sandbox: { id: string; name?: string | undefined }, status: SandboxStatus | undefined): Item;
   /** How many sandboxes are in one status, over all buckets. */
   count(status: SandboxStatus, signal?: AbortSignal): Promise<number>;
 }
@@ -98,7 +98,7 @@ export function createSandboxReads(
         inBucket({ name: BY_DUE, condition: 'due_key < :upTo', values: { ':upTo': dueUpTo(nowMs) } }, place),
         signal,
       ),
-    placeOf: ({ id, name }, status) => ({
+    placeOf: ({ id, name = '' }, status) => ({
       ...sandboxKey(id, buckets),
       ...(status !== undefined && { status_key: statusSortKey(status, name) }),
     }),

@@ -1,6 +1,6 @@
 import { BrokerError } from '../domain/errors.ts';
 import type { Sandbox, SandboxStatus } from '../domain/sandbox.ts';
-import { decodeCursor, encodeCursor, type ListCursor } from '../store/cursor.ts';
+import { decodeCursor, encodeCursor, type ListCursor, queryMark } from '../store/cursor.ts';
 import { bucketOf } from '../store/keys.ts';
 import type { Page, SandboxReads } from '../store/reads.ts';
 import type { CallContext } from './context.ts';
@@ -42,9 +42,9 @@ export function listSandboxes({ reads }: { reads: SandboxReads }): ListSandboxes
     const toCursor = (bucket: number, last?: Sandbox): string =>
       encodeCursor({
         version: 1,
-        ...query,
+        query: markOf(query),
         bucket,
-        ...(last && { last: { id: last.id, name: last.name } }),
+        ...(last && { last: { id: last.id, ...(status !== undefined && { name: last.name }) } }),
       });
     const wanted = (sandbox: Sandbox): boolean =>
       (status !== undefined || (sandbox.status !== 'deleted' && sandbox.name.startsWith(prefix ?? ''))) &&
@@ -87,12 +87,11 @@ function isOfLease(sandbox: Sandbox, { holder, lab }: Query): boolean {
   return lab === undefined || lease.lab?.startsWith(lab) === true;
 }
 
-const FILTERS = ['status', 'prefix', 'holder', 'lab'] as const satisfies (keyof Query)[];
+const markOf = ({ status, prefix, holder, lab }: Query): string => queryMark([status, prefix, holder, lab]);
 
 function resume(text: string, query: Query, buckets: number): ListCursor {
   const cursor = decodeCursor(text);
-  const isOfQuery = FILTERS.every((name) => cursor?.[name] === query[name]);
-  if (!cursor || !isOfQuery || !isInRange(cursor, buckets)) {
+  if (cursor?.query !== markOf(query) || !isInRange(cursor, query, buckets)) {
     throw new BrokerError(
       'INVALID_CURSOR',
       'The cursor is not one this query gave; start again without it.',
@@ -105,7 +104,8 @@ function resume(text: string, query: Query, buckets: number): ListCursor {
 }
 
 /** Whether its place is one that the walk comes by: DynamoDB takes any other for a mistake of ours. */
-function isInRange({ bucket, last, status, prefix = '' }: ListCursor, buckets: number): boolean {
+function isInRange({ bucket, last }: ListCursor, { status, prefix = '' }: Query, buckets: number): boolean {
   if (!last) return bucket < buckets;
-  return bucketOf(last.id, buckets) === bucket && (status === undefined || last.name.startsWith(prefix));
+  if (bucketOf(last.id, buckets) !== bucket) return false;
+  return status === undefined ? last.name === undefined : last.name?.startsWith(prefix) === true;
 }

@@ -48,7 +48,7 @@ describe('every error has the same form', () => {
     ['a NUL in the path', 400, 'INVALID_REQUEST', 'GET', '/v1/sandboxes/a%00b', { headers: asTrack() }],
     ['a NUL in an unknown path', 400, 'INVALID_REQUEST', 'GET', '/%00', {}],
     ['a line feed in the path', 400, 'INVALID_REQUEST', 'GET', '/v1/sandboxes/a%0d%0ab', {}],
-    ['a URL of 5,000 characters', 400, 'INVALID_REQUEST', 'GET', `/${'x'.repeat(4999)}`, {}],
+    ['a URL of 7,000 characters', 400, 'INVALID_REQUEST', 'GET', `/${'x'.repeat(6999)}`, {}],
     ['a query parameter given twice', 400, 'INVALID_REQUEST', 'GET', '/?a=1&a=2', {}],
     [
       'a wrong content type',
