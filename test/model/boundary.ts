@@ -1,9 +1,10 @@
-import type { FaultPlan, Refusal } from './faults.ts';
+import type { FarEnd, FaultPlan, Refusal } from './faults.ts';
 import { outside } from './virtual-time.ts';
 import type { ModelProcess, World } from './world.ts';
 
 /** A call that leaves a process. */
 export interface OutgoingCall<Answer> {
+  to: FarEnd;
   /** Carries it out on the far side. */
   perform: () => Promise<Answer>;
   /** Fires when the caller gives up. */
@@ -48,7 +49,7 @@ export function createBoundary(
       // Nobody may be left to hear of it.
       promise.catch(() => undefined);
       if (process.isDead) return promise;
-      const fault = plan.take(process);
+      const fault = plan.take(process, call.to);
       call.signal?.addEventListener('abort', () => reject(call.givenUp()), { once: true });
       if (call.signal?.aborted) reject(call.givenUp());
 

@@ -76,7 +76,7 @@ export function createFarSide(
     process: ModelProcess,
     signal: AbortSignal,
     perform: OutgoingCall<Answer>['perform'],
-  ) => boundary.send(process, { perform, signal, errorFor, givenUp, endsWithCaller: true });
+  ) => boundary.send(process, { to: 'provider', perform, signal, errorFor, givenUp, endsWithCaller: true });
 
   return {
     inventory,

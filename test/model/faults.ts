@@ -20,8 +20,15 @@ export type Fault =
   | { kind: 'death'; arrives: boolean; times: 1 }
   | { kind: 'frozen'; ms: number; holdsCalls: boolean; times: 1 };
 
-/** A fault, and how many calls of all processes go well before it. It strikes `times` calls of one process in a row. */
+/** The other end of a call. */
+export type FarEnd = 'store' | 'provider';
+
+/**
+ * A fault, and how many calls (of any process, to any far end or to the provider) go well before it. It strikes `times`
+ * calls of one process in a row.
+ */
 export interface PlannedFault {
+  of: 'any' | 'provider';
   after: number;
   fault: Fault;
 }
@@ -29,7 +36,7 @@ export interface PlannedFault {
 /** Deals out the faults of a program, in their order. */
 export interface FaultPlan {
   /** What goes wrong with the call that this process makes now. */
-  take(process: ModelProcess): Fault | undefined;
+  take(process: ModelProcess, farEnd: FarEnd): Fault | undefined;
   /** Until then all goes well, and nothing is counted. */
   begin(): void;
   /** From now on all goes well. */
@@ -39,31 +46,34 @@ export interface FaultPlan {
 }
 
 export function createFaultPlan(planned: readonly PlannedFault[], nowMs: () => number): FaultPlan {
-  const queue = planned.map((each) => ({ ...each }));
+  const queueOf = (of: PlannedFault['of']) =>
+    planned.filter((each) => each.of === of).map((each) => ({ ...each }));
+  const queues = { any: queueOf('any'), provider: queueOf('provider') };
+  let repeated: { process: ModelProcess; of: PlannedFault['of']; fault: Fault; left: number } | undefined;
   let isOn = false;
-  let repeated: { process: ModelProcess; fault: Fault; left: number } | undefined;
   const struckAtMs: number[] = [];
 
-  function next(process: ModelProcess): Fault | undefined {
-    if (!isOn) return undefined;
-    if (repeated && repeated.left > 0 && repeated.process === process) {
+  /** The next fault of a queue, if its time has come with this call. */
+  function next(of: PlannedFault['of'], process: ModelProcess): Fault | undefined {
+    if (repeated && repeated.left > 0 && repeated.process === process && repeated.of === of) {
       repeated.left -= 1;
       return repeated.fault;
     }
-    const [first] = queue;
+    const [first] = queues[of];
     if (!first) return undefined;
     if (first.after > 0) {
       first.after -= 1;
       return undefined;
     }
-    queue.shift();
-    repeated = { process, fault: first.fault, left: first.fault.times - 1 };
+    queues[of].shift();
+    repeated = { process, of, fault: first.fault, left: first.fault.times - 1 };
     return first.fault;
   }
 
   return {
-    take(process) {
-      const fault = next(process);
+    take(process, farEnd) {
+      if (!isOn) return undefined;
+      const fault = (farEnd === 'provider' ? next('provider', process) : undefined) ?? next('any', process);
       if (fault) struckAtMs.push(nowMs());
       return fault;
     },

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { type Fault, type PlannedFault, REFUSALS } from './faults.ts';
-import type { Program, Step } from './program.ts';
+import type { Program, ReplicaStep, Step, WorldStep } from './program.ts';
+import { plannedFault } from './random-faults.ts';
 
 /*
  * Random programs. The weights make sandboxes change hands often: few holders, fewer sandboxes, and much of what ends a
@@ -8,96 +8,119 @@ import type { Program, Step } from './program.ts';
  */
 
 const MAX_REPLICAS = 4;
-const MAX_SKEW_MS = 5_000;
-const MAX_STEPS = 36;
+/** Of a replica's clock, to either side. */
+export const MAX_SKEW_MS = 5_000;
+/** Steps and stories. */
+const MAX_PARTS = 36;
 const MAX_FAULTS = 8;
-const NAMES = ['a1', 'a2', 'b1'];
+/** A lease with its buffer, and the most that two clocks can be apart. */
+const TERM_SECONDS = 4.5 * 3_600 + 11;
+const DAY_SECONDS = 25 * 3_600;
 
-const pick = fc.nat({ max: 7 });
-const name = fc.constantFrom(...NAMES);
-const fewTimes = fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.integer({ min: 2, max: 6 }));
-const sometimes = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 4 });
+const choice = fc.nat({ max: 7 });
+const name = fc.constantFrom('a1', 'a2', 'b1');
+const holder = fc.nat({ max: 3 });
+const rarely = fc.nat({ max: 7 }).map((number) => number === 7);
+const sometimes = <T>(arbitrary: fc.Arbitrary<T>) =>
+  fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
 
-const lateMs = fc.constantFrom(20, 400, 4_000, 12_000, 40_000);
+type Body<Each> = Each extends Step ? Omit<Each, 'waits' | 'on'> : never;
+const body = <Fields extends object>(
+  weight: number,
+  fields: { [Name in keyof Fields]: fc.Arbitrary<Fields[Name]> },
+) => ({
+  weight,
+  arbitrary: fc.record(fields) as fc.Arbitrary<Fields>,
+});
+const verb = <Do extends Step['do']>(...verbs: Do[]) => fc.constantFrom(...verbs);
 
-const fault: fc.Arbitrary<Fault> = fc.oneof(
-  fc.record({ kind: fc.constant('refused' as const), how: fc.constantFrom(...REFUSALS), times: fewTimes }),
-  fc.record({ kind: fc.constant('lost' as const), times: fewTimes }),
-  fc.record({ kind: fc.constantFrom('late' as const, 'late_answer' as const), ms: lateMs, times: fewTimes }),
-  fc.record({ kind: fc.constant('twice' as const), ms: lateMs, times: fewTimes }),
-  fc.record({ kind: fc.constant('death' as const), arrives: fc.boolean(), times: fc.constant(1 as const) }),
-  fc.record({
-    kind: fc.constant('frozen' as const),
-    ms: fc.constantFrom(3_000, 32_000, 100_000, 600_000),
-    holdsCalls: fc.boolean(),
-    times: fc.constant(1 as const),
+const onReplica: fc.Arbitrary<Body<ReplicaStep>> = fc.oneof(
+  body(14, {
+    do: verb('allocate'),
+    holder,
+    key: sometimes(fc.nat({ max: 1 })),
+    prefix: sometimes(fc.constantFrom('a', 'b', 'a2', 'z')),
+  }),
+  body(10, { do: verb('mark'), lease: choice, byOther: rarely }),
+  body(1, { do: verb('get'), lease: choice }),
+  body(3, { do: verb('release', 'retry_deletion'), sandbox: choice }),
+  body(3, { do: verb('sync'), force: fc.boolean() }),
+  body(8, { do: verb('cleanup') }),
+  body(2, { do: verb('expire') }),
+  body(2, { do: verb('refresh') }),
+  body(1, { do: verb('kill') }),
+  body(1, { do: verb('purge'), hours: fc.constantFrom(0, 1, 24) }),
+  body(1, {
+    do: verb('bulk_delete'),
+    status: fc.constantFrom('stale' as const, 'deletion_failed' as const),
+  }),
+  body(1, { do: verb('freeze'), seconds: fc.constantFrom(3, 32, 100, 600), holdsCalls: fc.boolean() }),
+);
+
+const inWorld: fc.Arbitrary<Body<WorldStep>> = fc.oneof(
+  body(1, { do: verb('add'), name }),
+  body(1, { do: verb('rename'), sandbox: choice, name }),
+  body(1, { do: verb('remove'), sandbox: choice }),
+  body(1, { do: verb('bring_back') }),
+  body(4, {
+    do: verb('pass'),
+    seconds: fc.constantFrom(1, 12, 31, 62, 130, 1_800, TERM_SECONDS, DAY_SECONDS),
   }),
 );
 
-const plannedFault: fc.Arbitrary<PlannedFault> = fc.record({ after: fc.nat({ max: 25 }), fault });
+/** Most steps begin while others are under way: that is where races are. */
+const waits = fc.nat({ max: 3 }).map((number) => number === 3);
 
-type Body = Step extends infer Each ? (Each extends Step ? Omit<Each, 'waits'> : never) : never;
-const doing = <Do extends Step['do']>(verb: Do) => ({ do: fc.constant(verb), on: pick });
-
-const body: fc.Arbitrary<Body> = fc.oneof(
+const step: fc.Arbitrary<Step> = fc.oneof(
   {
-    weight: 14,
-    arbitrary: fc.record({
-      ...doing('allocate'),
-      holder: fc.nat({ max: 4 }),
-      key: sometimes(fc.nat({ max: 1 })),
-      prefix: sometimes(fc.constantFrom('a', 'b', 'a2', 'z')),
-    }),
+    weight: 6,
+    arbitrary: fc
+      .tuple(waits, choice, onReplica)
+      .map(([waits, on, rest]) => ({ waits, on, ...rest }) as Step),
   },
-  {
-    weight: 10,
-    arbitrary: fc.record({
-      ...doing('mark'),
-      lease: pick,
-      byOther: fc.nat({ max: 7 }).map((number) => number === 7),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ ...doing('get'), lease: pick }) },
-  { weight: 1, arbitrary: fc.record({ ...doing('release'), sandbox: pick }) },
-  { weight: 2, arbitrary: fc.record({ ...doing('retry_deletion'), sandbox: pick }) },
-  { weight: 3, arbitrary: fc.record({ ...doing('sync'), force: fc.boolean() }) },
-  { weight: 8, arbitrary: fc.record({ ...doing('cleanup') }) },
-  { weight: 2, arbitrary: fc.record({ ...doing('expire') }) },
-  { weight: 2, arbitrary: fc.record({ ...doing('refresh') }) },
-  { weight: 1, arbitrary: fc.record({ ...doing('purge'), hours: fc.constantFrom(0, 1, 24) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      ...doing('bulk_delete'),
-      status: fc.constantFrom('stale' as const, 'deletion_failed' as const),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('add' as const), name }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('rename' as const), sandbox: pick, name }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('remove' as const), sandbox: pick }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('bring_back' as const) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant('pass' as const),
-      seconds: fc.constantFrom(1, 12, 31, 62, 130, 1_800, 4.5 * 3_600 + 11, 25 * 3_600),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ ...doing('kill') }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      ...doing('freeze'),
-      seconds: fc.constantFrom(3, 32, 100, 600),
-      holdsCalls: fc.boolean(),
-    }),
-  },
+  { weight: 1, arbitrary: fc.tuple(waits, inWorld).map(([waits, rest]) => ({ waits, ...rest }) as Step) },
 );
 
-/** Most steps begin while others are under way: that is where races are. */
-const MOSTLY_AT_ONCE = fc.nat({ max: 3 }).map((number) => number === 3);
+/** What it takes several steps in a row to come to. */
+const story: fc.Arbitrary<Step[]> = fc.oneof(
+  // A lease that ran out while nobody looked, under a key that is used again.
+  fc.tuple(holder, choice, choice).map(([holder, on, other]): Step[] => [
+    { waits: false, do: 'allocate', on, holder },
+    { waits: true, do: 'pass', seconds: TERM_SECONDS },
+    { waits: false, do: 'allocate', on: other, holder },
+    { waits: false, do: 'expire', on },
+  ]),
+  // A cleaner that stands still, and another that takes over.
+  fc.tuple(choice, choice, fc.boolean()).map(([on, other, holdsCalls]): Step[] => [
+    { waits: false, do: 'mark', on, lease: 7 },
+    { waits: true, do: 'cleanup', on },
+    { waits: false, do: 'freeze', on, seconds: 100, holdsCalls },
+    { waits: false, do: 'pass', seconds: 62 },
+    { waits: false, do: 'cleanup', on: other },
+  ]),
+  // Gone from the inventory, and back again.
+  fc.tuple(choice, choice).map(([on, sandbox]): Step[] => [
+    { waits: true, do: 'pass', seconds: 12 },
+    { waits: false, do: 'remove', sandbox },
+    { waits: true, do: 'sync', on, force: true },
+    { waits: false, do: 'bring_back' },
+    { waits: false, do: 'sync', on, force: true },
+  ]),
+  // A deletion that is tried again and again.
+  fc.tuple(choice, choice).map(([on, lease]): Step[] => [
+    { waits: false, do: 'mark', on, lease },
+    { waits: true, do: 'cleanup', on },
+    { waits: true, do: 'pass', seconds: 130 },
+    { waits: false, do: 'cleanup', on },
+    { waits: true, do: 'pass', seconds: 1_800 },
+    { waits: false, do: 'cleanup', on },
+  ]),
+);
 
-const step = fc.tuple(MOSTLY_AT_ONCE, body).map(([waits, rest]): Step => ({ waits, ...rest }) as Step);
+const parts = fc.array(
+  fc.oneof({ weight: 12, arbitrary: step.map((one) => [one]) }, { weight: 1, arbitrary: story }),
+  { minLength: 1, maxLength: MAX_PARTS, size: 'max' },
+);
 
 export const programs: fc.Arbitrary<Program> = fc.record({
   schedule: fc.nat({ max: 2 ** 30 }),
@@ -107,6 +130,6 @@ export const programs: fc.Arbitrary<Program> = fc.record({
   }),
   pool: fc.array(name, { minLength: 1, maxLength: 4 }),
   recycles: fc.boolean(),
-  steps: fc.array(step, { minLength: 1, maxLength: MAX_STEPS, size: 'max' }),
+  steps: parts.map((each) => each.flat()),
   faults: fc.array(plannedFault, { maxLength: MAX_FAULTS, size: 'max' }),
 });

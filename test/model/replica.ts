@@ -134,6 +134,7 @@ function interceptCalls(
     { abortSignal }: { abortSignal?: AbortSignal } = {},
   ) =>
     boundary.send(process, {
+      to: 'store',
       perform: () => send(command),
       signal: abortSignal,
       errorFor: (how) => errorFor(how, command.input),

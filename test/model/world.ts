@@ -1,4 +1,4 @@
-import { createRandom } from './random.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 import { inside, type VirtualProcess } from './virtual-time.ts';
 
 /** A process of the model: a replica of the broker, which may be killed and may be stopped for a while. */
@@ -60,8 +60,8 @@ export const drain = (): Promise<void> => new Promise((resolve) => setImmediate(
  * steps. Odd: anything in any order.
  */
 export function createWorld(seed: number, startMs: number): World {
-  const random = createRandom(seed);
-  const chance = createRandom(~seed);
+  const random = seededRandom(seed).next;
+  const chance = seededRandom(~seed).next;
   let nowMs = startMs;
   let steps = 0;
   let timers: Timer[] = [];
