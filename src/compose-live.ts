@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts';
 import { createEventHub, type LiveEvent } from './http/event-hub.ts';
 import { jobRecord } from './http/job-schemas.ts';
 import { alertRecord } from './http/routes/alerts.ts';
-import type { LiveRoutesDeps } from './http/routes/live.ts';
+import { type LiveRoutesDeps, seriesColumns } from './http/routes/live.ts';
 import { type StatusRoutesDeps, statusRecord } from './http/routes/status.ts';
 import type { RunProgress } from './loops/run.ts';
 import { createTicker } from './loops/ticker.ts';
@@ -16,6 +16,8 @@ interface LiveOptions {
   clock: Clock;
   logger: Logger;
   events: AlertEvents;
+  /** Fifteen seconds; they make up the last six hours. */
+  sampleIntervalMs?: number;
 }
 
 /** What there is to tell, once the broker has been put together. */
@@ -42,8 +44,8 @@ const RECOUNT_UP_TO = 5_000;
 const RECOUNT_AFTER_MS = 2_000;
 
 /** What the console lives on: the last hours in memory, and events for whoever listens; nothing runs before `start()`. */
-export function composeLive({ clock, logger, events }: LiveOptions) {
-  const series = createPoolSeries({ clock, capacity: KEPT_MS / SAMPLE_INTERVAL_MS });
+export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_INTERVAL_MS }: LiveOptions) {
+  const series = createPoolSeries({ clock, capacity: KEPT_MS / sampleIntervalMs });
   const hub = createEventHub({ name: randomUUID().slice(0, 8) });
   events.on('alert', (alert) => hub.publish({ type: 'alert', data: alertRecord(alert) }));
 
@@ -124,6 +126,11 @@ export function composeLive({ clock, logger, events }: LiveOptions) {
         if (!isIdle || ++ticks % IDLE_JOBS_EVERY === 0) await tellJobs(signal);
       }
 
+      function sample(): void {
+        series.sample(sources.status.poolStats()?.counts);
+        hub.announce({ type: 'sample', data: seriesColumns(series.samples().slice(-1)) });
+      }
+
       const warn = (error: unknown) =>
         logger.warn(
           { action: 'live', outcome: 'error', err: error },
@@ -131,18 +138,18 @@ export function composeLive({ clock, logger, events }: LiveOptions) {
         );
       const chores = [
         createTicker(TICK_MS, tick, warn),
-        createTicker(SAMPLE_INTERVAL_MS, async () => series.sample(sources.status.poolStats()?.counts), warn),
+        createTicker(sampleIntervalMs, async () => sample(), warn),
       ];
       const routes: LiveRoutesDeps['live'] = {
         series,
-        sampleIntervalMs: SAMPLE_INTERVAL_MS,
+        sampleIntervalMs,
         events: hub,
         greeting: () => [statusEvent(), ...(lastJobs ? [lastJobs.event] : [])],
       };
       return {
         routes,
         start() {
-          series.sample(sources.status.poolStats()?.counts);
+          sample();
           for (const chore of chores) chore.start();
         },
         async stop() {

@@ -75,7 +75,7 @@ async function walkThrough(name: string, options: BrowserContextOptions): Promis
   await page.getByLabel('Holder').fill('student-01');
   await page.getByLabel('Holder').press('Enter');
   await page.getByText('student-010').waitFor();
-  await page.getByRole('heading', { name: 'Sandboxes' }).scrollIntoViewIfNeeded();
+  await page.locator('#sandboxes').evaluate((section) => section.scrollIntoView());
   await shoot('filtered');
   await page.locator('button.name').first().click();
   await page.getByRole('heading', { name: 'History' }).waitFor();

@@ -1,7 +1,14 @@
 import { useEffect, useState } from 'preact/hooks';
 import { type Api, ApiError, explain } from './api.ts';
 import { type Connection, follow } from './follow.ts';
-import type { AlertList, AlertRecord, HistoryRecord, LiveJob, PoolStatus, StatusRecord } from './records.ts';
+import type {
+  AlertList,
+  AlertRecord,
+  HistoryColumns,
+  HistoryRecord,
+  LiveJob,
+  StatusRecord,
+} from './records.ts';
 
 /** What the page knows of the broker; everything but the table of sandboxes, which asks for itself. */
 export interface BrokerState {
@@ -59,10 +66,12 @@ export function useBroker(api: Api): BrokerState {
           void loadAlerts();
           void loadHistory();
           return change(({ changes }) => ({ changes: { count: changes.count + 1, ids: undefined } }));
-        case 'status': {
-          const status = data as StatusRecord;
-          return change(({ history }) => ({ status, history: history && withPoint(history, status) }));
-        }
+        case 'status':
+          return change(() => ({ status: data as StatusRecord }));
+        case 'sample':
+          return change(({ history }) => ({
+            history: history && withSample(history, data as HistoryColumns),
+          }));
         case 'jobs':
           return change(() => ({ jobs: (data as { jobs: LiveJob[] }).jobs }));
         case 'alert':
@@ -90,20 +99,19 @@ function withAlert(list: AlertList, alert: AlertRecord): AlertList {
   return { ...list, alerts: [alert, ...others].slice(0, NEWEST_ALERTS) };
 }
 
-/** The history goes on with what the status says, as often as the broker itself would take a sample. */
-function withPoint(history: HistoryRecord, { pool, activity }: StatusRecord): HistoryRecord {
-  const at = Math.floor(Date.now() / 1_000);
-  if (at - (history.at.at(-1) ?? 0) < history.interval_seconds) return history;
-  const column = (name: PoolStatus) => [...history[name], pool?.[name] ?? null];
+/** The sample is one more row of each column; what is too old for the broker to remember goes. */
+function withSample(history: HistoryRecord, sample: HistoryColumns): HistoryRecord {
+  const kept = history.kept_seconds / history.interval_seconds;
+  const longer = <Value>(column: Value[], more: Value[]): Value[] => [...column, ...more].slice(-kept);
   return {
     ...history,
-    available: column('available'),
-    allocated: column('allocated'),
-    pending_deletion: column('pending_deletion'),
-    deletion_failed: column('deletion_failed'),
-    stale: column('stale'),
-    at: [...history.at, at],
-    leases_per_minute: [...history.leases_per_minute, activity.leases_per_minute],
-    p95_ms: [...history.p95_ms, activity.p95_ms],
+    at: longer(history.at, sample.at),
+    available: longer(history.available, sample.available),
+    allocated: longer(history.allocated, sample.allocated),
+    pending_deletion: longer(history.pending_deletion, sample.pending_deletion),
+    deletion_failed: longer(history.deletion_failed, sample.deletion_failed),
+    stale: longer(history.stale, sample.stale),
+    leases_per_minute: longer(history.leases_per_minute, sample.leases_per_minute),
+    p95_ms: longer(history.p95_ms, sample.p95_ms),
   };
 }

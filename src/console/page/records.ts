@@ -129,13 +129,17 @@ export interface LiveJob extends JobRecord {
   progress?: { done: number; total: number } | undefined;
 }
 
-export interface HistoryRecord extends Record<PoolStatus, (number | null)[]> {
-  since: number;
-  interval_seconds: number;
-  kept_seconds: number;
+/** A row for each sample. */
+export interface HistoryColumns extends Record<PoolStatus, (number | null)[]> {
   at: number[];
   leases_per_minute: number[];
   p95_ms: (number | null)[];
+}
+
+export interface HistoryRecord extends HistoryColumns {
+  since: number;
+  interval_seconds: number;
+  kept_seconds: number;
 }
 
 export interface SessionRecord {

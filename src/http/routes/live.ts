@@ -50,15 +50,18 @@ export interface LiveRoutesDeps {
 
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
-function columns(samples: readonly PoolSample[]) {
+const tenths = (value: number): number => Math.round(value * 10) / 10;
+
+/** Samples as columns, as a chart takes them. */
+export function seriesColumns(samples: readonly PoolSample[]) {
   const counted = POOL_STATUSES.map(
     (status) => [status, samples.map(({ counts }) => counts?.[status] ?? null)] as const,
   );
   return {
     at: samples.map(({ atMs }) => seconds(atMs)),
     ...(Object.fromEntries(counted) as Record<(typeof POOL_STATUSES)[number], (number | null)[]>),
-    leases_per_minute: samples.map(({ leasesPerMinute }) => leasesPerMinute),
-    p95_ms: samples.map(({ p95Ms }) => p95Ms ?? null),
+    leases_per_minute: samples.map(({ leasesPerMinute }) => tenths(leasesPerMinute)),
+    p95_ms: samples.map(({ p95Ms }) => (p95Ms === undefined ? null : tenths(p95Ms))),
   };
 }
 
@@ -103,7 +106,7 @@ export function liveRoutes({ live, requireAdmin }: LiveRoutesDeps): FastifyPlugi
         since: seconds(series.sinceMs),
         interval_seconds: live.sampleIntervalMs / 1000,
         kept_seconds: (live.sampleIntervalMs * series.capacity) / 1000,
-        ...columns(series.samples()),
+        ...seriesColumns(series.samples()),
       }),
     });
 
@@ -120,7 +123,7 @@ export function liveRoutes({ live, requireAdmin }: LiveRoutesDeps): FastifyPlugi
         description:
           'Begins with `hello` (`missed_nothing`: whether all that came after `Last-Event-ID` is sent again) and the ' +
           'present `status` and `jobs`. Then `status` (as of `/v1/admin/status`) and `jobs` (the newest ten) whenever ' +
-          'they change, each `alert` that this replica raises, and `sandboxes`: ids of those it has changed. What other ' +
+          'they change, `sample` (what `/v1/admin/history` goes on with), each `alert` that this replica raises, and `sandboxes`: ids of those it has changed. What other ' +
           'replicas change shows in the counts of the status. A comment every few seconds tells that it is alive. Who ' +
           'does not read is dropped.',
         headers: z.object({

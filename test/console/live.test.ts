@@ -1,0 +1,80 @@
+import { EventEmitter } from 'node:events';
+import { expect, it, onTestFinished } from 'vitest';
+import { composeLive } from '../../src/compose-live.ts';
+import { createEventParser, type ServerEvent } from '../../src/console/page/event-parser.ts';
+import type { AlertEvents } from '../../src/safety/alert-hooks.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { fakeAppDeps, pendingJob } from '../support/fake-app-deps.ts';
+import { until } from '../support/until.ts';
+
+const SOON = { timeoutMs: 10_000 };
+
+/** The news of a broker of which only the sources are there. */
+function startLive(options: { total?: number } = {}) {
+  const { deps, recorded } = fakeAppDeps();
+  const events: AlertEvents = new EventEmitter();
+  const logger = createLogger({ level: 'silent', pretty: false });
+  const live = composeLive({ clock: recorded.clock, logger, events, sampleIntervalMs: 30 });
+  const counted: number[] = [];
+  const { total = 15 } = options;
+  const counts = { available: total - 10, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 };
+  const news = live.connect({
+    status: { ...deps.status, queueLength: () => 0, poolStats: () => ({ counts, total, asOfMs: 1_000 }) },
+    listJobs: async () => ({
+      jobs: [
+        { ...pendingJob, status: 'running', claimId: 'c', worker: 'w', startedAtMs: 0, leaseUntilMs: 0 },
+      ],
+    }),
+    progressOf: () => ({ done: 1, total: 3 }),
+    countSoon: () => counted.push(performance.now()),
+  });
+  news.start();
+  onTestFinished(async () => {
+    live.close();
+    await news.stop();
+  });
+  const listen = () => {
+    const heard: ServerEvent[] = [];
+    const parse = createEventParser((event) => heard.push(event));
+    const stream = news.routes.events.open(news.routes.greeting());
+    stream?.setEncoding('utf8').on('data', parse);
+    const first = (type: string) =>
+      until(() => heard.find((event) => event.type === type), { ...SOON, what: `${type} to be told` });
+    return { stream, heard, first: async (type: string) => JSON.parse((await first(type)).data) };
+  };
+  return { live, events, listen, counted };
+}
+
+it('tells each sample of the pool to whoever draws a chart of it', async () => {
+  const sample = await startLive().listen().first('sample');
+  expect(sample).toMatchObject({ at: [expect.any(Number)], available: [5], stale: [1], p95_ms: [null] });
+});
+
+it('tells how far the jobs under way here have come', async () => {
+  const { jobs } = await startLive().listen().first('jobs');
+  expect(jobs).toMatchObject([{ status: 'running', progress: { done: 1, total: 3 } }]);
+});
+
+it('names the sandboxes that changed, or says that they are too many to be named', async () => {
+  const { live, listen } = startLive();
+  const few = listen();
+  for (const id of ['a', 'b', 'a']) live.onSandboxChange(id);
+  expect(await few.first('sandboxes')).toEqual({ changed: ['a', 'b'], more: false });
+  const many = listen();
+  for (let id = 0; id < 5_000; id++) live.onSandboxChange(`sbx-${id}`);
+  const told = await many.first('sandboxes');
+  expect([told.changed.length, told.more]).toEqual([100, true]);
+});
+
+it('has the pool counted again when it changes before an audience, unless that is dear', async () => {
+  const alone = startLive();
+  alone.live.onSandboxChange('a');
+  const large = startLive({ total: 50_000 });
+  large.live.onSandboxChange('a');
+  const watched = startLive();
+  watched.live.onSandboxChange('a');
+  const audiences = [large.listen(), watched.listen()];
+  await until(() => watched.counted.length > 0, { ...SOON, what: 'the count' });
+  for (const each of audiences) await each.first('status');
+  expect([alone.counted.length, large.counted.length, watched.counted.length]).toEqual([0, 0, 1]);
+});
