@@ -25,6 +25,14 @@ type Bound = Logger & { [BINDINGS]?: Fields | undefined };
 const SHORTEST_SECRET = 6;
 
 /**
+ * What JSON leaves as it is, but some take for the end of a line (NEL, U+2028, U+2029), for an order to the terminal (C1),
+ * or for a change of the direction of writing.
+ */
+const DISORDERLY = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/**
  * A logger of one JSON object per line: `level`, `time` (ISO 8601), the caller's fields, `request_id` and
  * `correlation_id` of the request or run at work, `msg`; no key twice. Secrets are masked by name and by value.
  */
@@ -52,7 +60,10 @@ export function createLogger(options: LoggerOptions): Logger {
         logMethod(args, method) {
           method.apply(this, withoutSecondMessage(args));
         },
-        streamWrite: (line) => secrets.reduce((masked, secret) => masked.replaceAll(secret, MASK), line),
+        streamWrite: (line) =>
+          secrets
+            .reduce((masked, secret) => masked.replaceAll(secret, MASK), line)
+            .replace(DISORDERLY, escaped),
       },
     },
     stream,
