@@ -14,11 +14,11 @@ vi.setConfig(PROCESS_TIMES);
 
 /** `FUZZ_SEED=7 FUZZ_RUNS=5000` hunts elsewhere; a failure prints the seed and the path that replay it. */
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_121);
-const RUNS_PER_OPERATION = Number(process.env['FUZZ_RUNS'] ?? 3);
+const RUNS_PER_OPERATION = Number(process.env['FUZZ_RUNS'] ?? 2);
 const REQUESTS_PER_RUN = 8;
 /** For one operation, the search for the smallest example of a failure included. */
 const LOOK_FOR_MS = 20_000;
-const FLOOD_PER_OPERATION = 25;
+const FLOOD_PER_OPERATION = 18;
 const FLOOD_AT_ONCE = 8;
 
 const TOKENS = { track: 'a-track-token-that-nobody-logs', admin: 'an-admin-token-that-nobody-logs' };
@@ -140,7 +140,7 @@ describeOnFastEngine('whatever is sent', ({ endpoint }) => {
   });
 
   test('never makes the log tell a secret, or speak of an error', () => {
-    expect(broker.logs.length).toBeGreaterThan(1_000);
+    expect(broker.logs.length).toBeGreaterThan(700);
     const text = JSON.stringify(broker.logs) + broker.stderr();
     for (const token of Object.values(TOKENS)) expect(text).not.toContain(token);
     expect(broker.logs.filter(({ level }) => level === 'error' || level === 'fatal')).toEqual([]);
