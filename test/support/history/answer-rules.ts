@@ -11,9 +11,10 @@ import { type FoundLease, mayTouch, type Step, type Timeline, toldOf } from './t
 
 /** What clients were told, held against what the history says. */
 export function checkAnswers(timeline: Timeline, history: History): Violation[] {
-  const allocated = new Map<string, Step[]>();
-  for (const { granted } of timeline.leases) {
-    if (granted.call) allocated.set(granted.call.id, [...(allocated.get(granted.call.id) ?? []), granted]);
+  const allocated = new Map<string, FoundLease[]>();
+  for (const lease of timeline.leases) {
+    const { call } = lease.granted;
+    if (call) allocated.set(call.id, [...(allocated.get(call.id) ?? []), lease]);
   }
   return [
     ...history.calls.flatMap((call) => {
@@ -34,12 +35,16 @@ export function checkAnswers(timeline: Timeline, history: History): Violation[] 
 
 function checkAllocation(
   call: AllocateCall,
-  granted: readonly Step[],
+  leases: readonly FoundLease[],
   timeline: Timeline,
   history: History,
 ): Violation[] {
   const violations: Violation[] = [];
-  if (granted.length > 1) {
+  const granted = leases.map((lease) => lease.granted);
+  const isSplit = leases.some((one, index) =>
+    leases.slice(index + 1).some((other) => !mayFollow(one, other) && !mayFollow(other, one)),
+  );
+  if (isSplit) {
     violations.push({
       rule: 'split_key',
       message: `${asked(call)} got ${granted.map(told).join(' and ')}`,
@@ -59,6 +64,10 @@ function checkAllocation(
   }
   return violations;
 }
+
+/** Its answer lost, a call asks again: by then an operator may have ended what it had got, and it gets another. */
+const mayFollow = ({ ended }: FoundLease, { granted }: FoundLease): boolean =>
+  ended !== undefined && ended.earliestMs <= granted.latestMs;
 
 /** "None is free": no sandbox was available all along, and the key had no lease. */
 function checkRefusal(call: AllocateCall, { chains, leases }: Timeline, history: History): Violation[] {
