@@ -41,6 +41,17 @@ const REFUSED: [file: string, source: string, rule?: string][] = [
     "import { env } from 'node:process'; export const home = env.HOME;",
     'noProcessEnv',
   ],
+  ['src/console/page/plant-1.ts', "import { z } from 'zod';"],
+  ['src/console/page/plant-2.ts', "import type { Sandbox } from '../../domain/sandbox.ts';"],
+  ['src/console/page/plant-3.ts', "import { join } from 'node:path';"],
+  ['src/console/plant-1.ts', "import { createSandboxStore } from '../store/sandboxes.ts';"],
+  ['src/client/plant-1.ts', "import { readFileSync } from 'node:fs';"],
+  ['src/client/plant-2.ts', "import { z } from 'zod';"],
+  ['src/client/plant-3.ts', "import { BrokerError } from '../domain/errors.ts';"],
+  ['src/client/plant-4.ts', 'export const home = process.cwd();', 'noRestrictedGlobals'],
+  ['src/cli/plant-1.ts', "import { openTable } from '../store/table.ts';"],
+  ['src/cli/plant-2.ts', "import { z } from 'zod';"],
+  ['src/cli/plant-3.ts', 'export const home = process.env.HOME;', 'noProcessEnv'],
   ['src/loops/plant-4.ts', "export const page = fetch('http://localhost');", 'noRestrictedGlobals'],
 ];
 
@@ -60,6 +71,7 @@ const ALLOWED: [file: string, source: string][] = [
     "import { createMetrics } from './telemetry/metrics.ts'; export const x = createMetrics;",
   ],
   ['src/main.ts', 'export const x = process.env;'],
+  ['src/console/page/fine.ts', "import { h } from 'preact'; export const x = [h, fetch('/console')];"],
   [
     'test/fine.test.ts',
     "import { createSandboxStore } from '../src/store/sandboxes.ts'; export const x = createSandboxStore;",

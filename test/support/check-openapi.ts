@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { buildApp } from '../../src/app.ts';
 import { type ApiDocument, documentedPath } from '../../src/http/openapi-document.ts';
 import type { KnownRoute } from '../../src/http/plugins/known-routes.ts';
+import { CONSOLE_PATH } from '../../src/http/routes/console.ts';
 import { DOCS_PATH } from '../../src/http/routes/docs.ts';
 import { fakeAppDeps } from './fake-app-deps.ts';
 
@@ -10,12 +11,14 @@ import { fakeAppDeps } from './fake-app-deps.ts';
  * description is a valid OpenAPI document of exactly the routes there are.
  */
 
+const PAGES = [DOCS_PATH, CONSOLE_PATH];
+
 /** Routes without an operation, and operations without a route. */
 function differences(document: ApiDocument, routes: readonly KnownRoute[]): string[] {
   const served = new Set(
     routes
-      // HEAD comes with every GET, and the page that shows the description is not part of the API.
-      .filter(({ method, url }) => method !== 'HEAD' && !url.startsWith(DOCS_PATH))
+      // HEAD comes with every GET, and pages for people are not part of the API.
+      .filter(({ method, url }) => method !== 'HEAD' && !PAGES.some((page) => url.startsWith(page)))
       .map(({ method, url }) => `${method} ${documentedPath(url)}`),
   );
   const documented = new Set(
