@@ -1,0 +1,50 @@
+import type { SandboxStatus } from '../domain/sandbox.ts';
+
+/*
+ * The API's answers as a caller sees them. They are written down without zod, which a browser need not load; the test
+ * of the types holds each against the schema that the server answers with.
+ */
+
+/** What a holder gets. Times are epoch seconds. */
+export interface Lease {
+  sandbox_id: string;
+  name: string;
+  external_id: string;
+  allocated_at: number;
+  expires_at: number;
+  sfdc_account_id?: string | undefined;
+}
+
+/** A sandbox that was given back. */
+export interface Marked {
+  sandbox_id: string;
+  status: SandboxStatus;
+  /** Epoch seconds of the first mark. */
+  deletion_requested_at: number;
+}
+
+/** A sandbox. What makes no sense in its status is not there. Times are epoch seconds. */
+export interface SandboxRecord {
+  sandbox_id: string;
+  name: string;
+  external_id: string;
+  status: SandboxStatus;
+  sfdc_account_id?: string | undefined;
+  /** The holder. */
+  allocated_to_track?: string | undefined;
+  /** The lab the holder runs. */
+  track_name?: string | undefined;
+  allocated_at?: number | undefined;
+  expires_at?: number | undefined;
+  /** When the broker takes it back. */
+  reclaim_at?: number | undefined;
+  deletion_requested_at?: number | undefined;
+  deletion_retry_count?: number | undefined;
+  deletion_error?: string | undefined;
+  deletion_due_at?: number | undefined;
+  stale_since?: number | undefined;
+  deleted_at?: number | undefined;
+  deletion_reason?: 'destroyed' | 'already_gone' | 'purged' | undefined;
+  created_at: number;
+  updated_at: number;
+}

@@ -1,0 +1,176 @@
+import { BrokerError, type BrokerErrorCode, readRefusal } from './broker-error.ts';
+import { pause, readRetryAfter, waitMs } from './waiting.ts';
+
+export interface CallerOptions {
+  /** Of the broker, with or without a path before `/v1`. */
+  url: string;
+  /** Sent as a bearer token, never told in an error. */
+  token: string;
+  /** For a whole call with all its retries and waits, milliseconds; 60,000 by default. */
+  deadlineMs?: number | undefined;
+  /** For one attempt of it, milliseconds; 30,000 by default: longer than the broker looks for a sandbox. */
+  attemptTimeoutMs?: number | undefined;
+}
+
+/** One logical call. */
+export interface Call {
+  method: 'GET' | 'POST';
+  path: string;
+  query?: Record<string, string | number | undefined>;
+  headers?: Record<string, string | undefined>;
+  body?: unknown;
+  /** Ends the call at once, wherever it is; it then throws the signal's reason. */
+  signal?: AbortSignal | undefined;
+  deadlineMs?: number | undefined;
+  /** Refusals worth another attempt besides those that always are. */
+  retryCodes?: readonly BrokerErrorCode[];
+}
+
+/** An answer of 2xx. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: unknown;
+}
+
+/** Makes a call, again if need be. Throws a {@link BrokerError}, or the reason of the caller's signal. */
+export type Caller = (call: Call) => Promise<Answer>;
+
+const DEADLINE_MS = 60_000;
+const ATTEMPT_TIMEOUT_MS = 30_000;
+/** What may go better in a moment: the broker, the way to it, or how often we call. Calls carry keys, so none happens twice. */
+const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
+
+/**
+ * A caller with one token. An attempt that ends without an answer, with 408, 429 or 5xx is made again, after what
+ * `Retry-After` says, or else backing off with jitter; all within the deadline. Where the next wait would not fit in, the
+ * last failure is thrown at once.
+ *
+ * @throws RangeError for options that cannot be used
+ */
+export function createCaller(options: CallerOptions): Caller {
+  const base = readUrl(options.url);
+  const deadlineMs = positive('deadlineMs', options.deadlineMs ?? DEADLINE_MS);
+  const attemptTimeoutMs = positive('attemptTimeoutMs', options.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS);
+  if (!/^[\x21-\x7e]+$/.test(options.token)) {
+    throw new RangeError('token must be visible ASCII characters (it is not shown here)');
+  }
+
+  async function attempt(call: Call, signal: AbortSignal): Promise<Answer | Failure> {
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(toUrl(base, call), {
+        method: call.method,
+        headers: toHeaders(call, options.token),
+        credentials: 'omit',
+        signal,
+        ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
+      });
+      text = await response.text();
+    } catch (cause) {
+      return {
+        code: 'UNREACHABLE',
+        message: `The broker at ${base} does not answer.`,
+        isPassing: true,
+        cause,
+      };
+    }
+    const body = parseJson(text);
+    if (response.ok && body !== undefined)
+      return { status: response.status, headers: response.headers, body };
+    return toFailure(response, body, call);
+  }
+
+  return async (call) => {
+    const endsAtMs = performance.now() + positive('deadlineMs', call.deadlineMs ?? deadlineMs);
+    for (let attempts = 1; ; attempts++) {
+      call.signal?.throwIfAborted();
+      const leftMs = Math.max(1, endsAtMs - performance.now());
+      const timeLimit = AbortSignal.timeout(Math.ceil(Math.min(leftMs, attemptTimeoutMs)));
+      const outcome = await attempt(
+        call,
+        call.signal === undefined ? timeLimit : AbortSignal.any([call.signal, timeLimit]),
+      );
+      if (!('code' in outcome)) return outcome;
+      call.signal?.throwIfAborted();
+      const pauseMs = waitMs(attempts, outcome.retryAfterSeconds);
+      if (!outcome.isPassing || performance.now() + pauseMs >= endsAtMs) {
+        throw new BrokerError(outcome.code, outcome.message, { ...outcome, attempts });
+      }
+      await pause(pauseMs, call.signal ?? new AbortController().signal);
+    }
+  };
+}
+
+/** An attempt that did not work. */
+interface Failure {
+  code: BrokerErrorCode;
+  message: string;
+  /** Worth another attempt. */
+  isPassing: boolean;
+  status?: number;
+  requestId?: string | undefined;
+  retryAfterSeconds?: number | undefined;
+  details?: unknown;
+  cause?: unknown;
+}
+
+function toFailure(response: Response, body: unknown, call: Call): Failure {
+  const { status, headers } = response;
+  const refusal = readRefusal(body);
+  const common = {
+    status,
+    requestId: refusal?.requestId ?? headers.get('x-request-id') ?? undefined,
+    retryAfterSeconds: readRetryAfter(headers.get('retry-after'), Date.now()) ?? refusal?.retryAfterSeconds,
+  };
+  if (refusal === undefined) {
+    const message = `What answered with ${status} is no broker: check its address and what stands in front of it.`;
+    return { ...common, code: 'UNEXPECTED_ANSWER', message, isPassing: RETRIED_STATUSES.has(status) };
+  }
+  const { code, message, details } = refusal;
+  const isPassing = RETRIED_STATUSES.has(status) || call.retryCodes?.includes(code) === true;
+  return { ...common, code, message, details, isPassing };
+}
+
+function toUrl(base: string, { path, query = {} }: Call): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) search.set(name, String(value));
+  }
+  return search.size === 0 ? `${base}${path}` : `${base}${path}?${search}`;
+}
+
+function toHeaders({ headers = {}, body }: Call, token: string): Record<string, string> {
+  const all = {
+    authorization: `Bearer ${token}`,
+    accept: 'application/json',
+    ...(body !== undefined && { 'content-type': 'application/json' }),
+    ...headers,
+  };
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function readUrl(text: string): string {
+  const isUsable = URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol);
+  if (!isUsable || new URL(text).username !== '') {
+    throw new RangeError('url must be http(s)://host[:port][/path] without credentials');
+  }
+  return text.replace(/[?#].*$/, '').replace(/\/+$/, '');
+}
+
+function positive(name: string, value: number): number {
+  // What a timer cannot take would end it at once.
+  if (value > 0 && value < 2 ** 31) return value;
+  throw new RangeError(`${name} must be a number of milliseconds above 0, not ${value}`);
+}

@@ -1,0 +1,8 @@
+// The one entry of the package: what is not named here may change.
+export type { ErrorCode } from '../domain/errors.ts';
+export type { SandboxStatus } from '../domain/sandbox.ts';
+export type { Lease, Marked, SandboxRecord } from './api.ts';
+export type { AllocateOptions, Broker, BrokerOptions, CallOptions, HeldLease } from './broker.ts';
+export { createBroker } from './broker.ts';
+export type { BrokerErrorCode } from './broker-error.ts';
+export { BrokerError } from './broker-error.ts';

@@ -1,0 +1,41 @@
+const FIRST_WAIT_MS = 200;
+const LONGEST_WAIT_MS = 5_000;
+
+/**
+ * How long to wait before another attempt, milliseconds: doubling from 0.2 s to 5 s, of which a random half is left out
+ * ("equal jitter"), and never less than the broker asked for. Callers who were told the same moment spread over it.
+ */
+export function waitMs(
+  failures: number,
+  retryAfterSeconds: number | undefined,
+  random = Math.random,
+): number {
+  const step = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1));
+  const jittered = step * (0.5 + random() / 2);
+  if (retryAfterSeconds === undefined) return jittered;
+  return retryAfterSeconds * 1000 + random() * Math.min(step, 1000);
+}
+
+/** Seconds of a `Retry-After`: a number, or a date as proxies like it. Undefined for anything else. */
+export function readRetryAfter(value: string | null, nowMs: number): number | undefined {
+  if (value === null) return undefined;
+  if (/^\d{1,9}$/.test(value.trim())) return Number(value);
+  const atMs = Date.parse(value);
+  return Number.isNaN(atMs) ? undefined : Math.max(0, Math.ceil((atMs - nowMs) / 1000));
+}
+
+/** Waits, or throws the signal's reason as soon as it is aborted. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const abandon = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', abandon);
+      resolve();
+    }, ms);
+    signal.addEventListener('abort', abandon, { once: true });
+  });
+}
