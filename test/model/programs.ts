@@ -11,7 +11,7 @@ const MAX_REPLICAS = 4;
 /** Of a replica's clock, to either side. */
 export const MAX_SKEW_MS = 5_000;
 /** Steps and stories. */
-const MAX_PARTS = 36;
+const MAX_PARTS = 24;
 const MAX_FAULTS = 8;
 /** A lease with its buffer, and the most that two clocks can be apart. */
 const TERM_SECONDS = 4.5 * 3_600 + 11;
