@@ -17,7 +17,7 @@ export const STORY_TERM_MS = 60_000;
 /** The times of a call; without an end it was never answered. */
 type Times = readonly [startMs: number, endMs?: number];
 
-const spanOf = ([startMs, endMs = Infinity]: Times) => ({
+export const spanOf = ([startMs, endMs = Infinity]: Times) => ({
   startMs: STORY_STARTED_MS + startMs,
   endMs: STORY_STARTED_MS + endMs,
 });

@@ -1,0 +1,163 @@
+import { ENDED, GRANTED, HELD, LIFE, NONE_FREE, type Pair, TAKEN, thenBob, twice } from './life.ts';
+import {
+  allocated,
+  deleted,
+  ended,
+  free,
+  granted,
+  held,
+  keyFor,
+  leased,
+  marked,
+  type Story,
+  seen,
+  spanOf,
+  waiting,
+} from './story.ts';
+
+const TAKEN_S2 = allocated('c1', 'ada', [10, 20], leased('s2'));
+/** ada's call got s1, which an operator took away, and s2. */
+const TAKEN_AWAY: Story = {
+  events: [GRANTED, ended('s1', 'ada', 'r1', 20, 'release'), granted('s2', 'ada', 'c1', 20)],
+  sandboxes: [waiting('s1', 3, 'c1', 'ada'), held('s2', 2, 'c1', 'ada')],
+  keys: [keyFor('s2', 'c1', 'ada')],
+  more: { clockSkewMs: 1_000 },
+};
+
+/** Who has what, and who is told that there is none. */
+export const LEASE_PAIRS: readonly Pair[] = [
+  {
+    what: 'bob is told of s1 before ada begins to give it back',
+    rule: 'two_holders',
+    broken: { ...thenBob(50, 99), deletes: [deleted('s1', 100)], more: { clockSkewMs: 1_000 } },
+    lawful: { ...thenBob(50, 100), deletes: [deleted('s1', 100)], more: { clockSkewMs: 1_000 } },
+  },
+  {
+    what: 'two leases of s1 follow each other in its history',
+    rule: 'two_holders',
+    broken: {
+      ...thenBob(220, 230),
+      events: [GRANTED, granted('s1', 'bob', 'c2', 220), { ...ENDED, holder: 'bob', correlationId: 'm2' }],
+      calls: [TAKEN, allocated('c2', 'bob', [220, 230], leased('s1')), marked('m2', 's1', 'bob', [240, 250])],
+      sandboxes: [waiting('s1', 4, 'c2', 'bob')],
+      keys: [],
+    },
+    lawful: thenBob(220, 230),
+  },
+  {
+    what: "ada's key is told of s2 before she begins to give s1 back",
+    rule: 'split_key',
+    broken: { ...twice(50, 99), more: { clockSkewMs: 1_000 } },
+    lawful: { ...twice(50, 100), more: { clockSkewMs: 1_000 } },
+  },
+  {
+    what: "ada's key is told of s2 while s1 is not overdue",
+    rule: 'split_key',
+    broken: {
+      ...twice(59_000, 59_500),
+      calls: [TAKEN, allocated('c2', 'ada', [59_000, 59_500], leased('s2'))],
+      events: [GRANTED, granted('s2', 'ada', 'c2', 59_400), ended('s1', 'ada', 'a-loop', 60_100, 'expire')],
+    },
+    lawful: {
+      ...twice(60_000, 60_050),
+      calls: [TAKEN, allocated('c2', 'ada', [60_000, 60_050], leased('s2'))],
+      events: [GRANTED, granted('s2', 'ada', 'c2', 60_010), ended('s1', 'ada', 'a-loop', 60_100, 'expire')],
+    },
+  },
+  {
+    what: 'one call is given two sandboxes',
+    rule: 'split_key',
+    broken: {
+      ...HELD,
+      events: [GRANTED, granted('s2', 'ada', 'c1', 16), ended('s2', 'ada', 'm2', 30)],
+      calls: [TAKEN, marked('m2', 's2', 'ada', [30, 40])],
+      sandboxes: [held('s1', 2, 'c1', 'ada'), waiting('s2', 3, 'c1', 'ada')],
+    },
+    lawful: HELD,
+  },
+  {
+    what: 'none is free, says a call all through which s2 was free',
+    rule: 'false_refusal',
+    broken: {
+      calls: [
+        allocated('c1', 'ada', [10, 20], NONE_FREE),
+        allocated('c2', 'bob', [21, 30], leased('s1')),
+        allocated('c3', 'eve', [5, 9], leased('s2')),
+      ],
+      events: [granted('s1', 'bob', 'c2', 25), granted('s2', 'eve', 'c3', 7)],
+      sandboxes: [held('s1', 2, 'c2', 'bob'), held('s2', 2, 'c3', 'eve')],
+      keys: [keyFor('s1', 'c2', 'bob'), keyFor('s2', 'c3', 'eve')],
+    },
+    lawful: {
+      calls: [
+        allocated('c1', 'ada', [10, 20], NONE_FREE),
+        allocated('c2', 'bob', [20, 30], leased('s1')),
+        allocated('c3', 'eve', [5, 9], leased('s2')),
+      ],
+      events: [granted('s1', 'bob', 'c2', 20), granted('s2', 'eve', 'c3', 7)],
+      sandboxes: [held('s1', 2, 'c2', 'bob'), held('s2', 2, 'c3', 'eve')],
+      keys: [keyFor('s1', 'c2', 'bob'), keyFor('s2', 'c3', 'eve')],
+    },
+  },
+  {
+    what: 'none is free, says a call that began after somebody had seen s1 free again',
+    rule: 'false_refusal',
+    broken: {
+      ...LIFE,
+      calls: [
+        ...(LIFE.calls ?? []),
+        allocated('c3', 'eve', [5, 9], leased('s2')),
+        allocated('c4', 'bob', [221, 230], NONE_FREE),
+      ],
+      events: [...(LIFE.events ?? []), granted('s2', 'eve', 'c3', 7)],
+      observations: [seen('s1', 4, [211, 220])],
+      sandboxes: [held('s2', 2, 'c3', 'eve')],
+      keys: [keyFor('s2', 'c3', 'eve')],
+    },
+    lawful: {
+      ...LIFE,
+      calls: [
+        ...(LIFE.calls ?? []),
+        allocated('c3', 'eve', [5, 9], leased('s2')),
+        allocated('c4', 'bob', [220, 230], NONE_FREE),
+      ],
+      events: [...(LIFE.events ?? []), granted('s2', 'eve', 'c3', 7)],
+      observations: [seen('s1', 4, [211, 220])],
+      sandboxes: [held('s2', 2, 'c3', 'eve')],
+      keys: [keyFor('s2', 'c3', 'eve')],
+    },
+  },
+  {
+    what: 'none of that name is free, says a call all through which it was',
+    rule: 'false_refusal',
+    broken: { calls: [{ ...allocated('c1', 'ada', [10, 20], NONE_FREE), namePrefix: 'lab-s2' }] },
+    lawful: { calls: [{ ...allocated('c1', 'ada', [10, 20], NONE_FREE), namePrefix: 'lab-s3' }] },
+  },
+  {
+    what: 'one call is given a second sandbox before the first was taken away again',
+    rule: 'split_key',
+    broken: {
+      calls: [
+        TAKEN_S2,
+        { op: 'release', id: 'r1', sandboxId: 's1', outcome: { type: 'done' }, ...spanOf([21, 30]) },
+      ],
+      ...TAKEN_AWAY,
+    },
+    lawful: {
+      calls: [
+        TAKEN_S2,
+        { op: 'release', id: 'r1', sandboxId: 's1', outcome: { type: 'done' }, ...spanOf([20, 30]) },
+      ],
+      ...TAKEN_AWAY,
+    },
+  },
+  {
+    what: 'none of that name is free, says a call, and no one has renamed it',
+    rule: 'false_refusal',
+    broken: { calls: [{ ...allocated('c1', 'ada', [10, 20], NONE_FREE), namePrefix: 'lab-s2' }] },
+    lawful: {
+      calls: [{ ...allocated('c1', 'ada', [10, 20], NONE_FREE), namePrefix: 'lab-s2' }],
+      sandboxes: [free('s2', 2)],
+    },
+  },
+];
