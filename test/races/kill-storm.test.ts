@@ -4,7 +4,7 @@ import { BROKERS, freshSeed, killStorm } from './kill-storm.ts';
 
 vi.setConfig(PROCESS_TIMES);
 
-const SECONDS = Number(process.env['KILL_STORM_SECONDS'] ?? 12);
+const SECONDS = Number(process.env['KILL_STORM_SECONDS'] ?? 10);
 const SEED = Number(process.env['KILL_STORM_SEED'] ?? freshSeed());
 /** What callers may see of processes that die; `-` is no answer. */
 const LAWFUL =

@@ -45,7 +45,7 @@ export interface KillStormReport {
 }
 
 export const BROKERS = 4;
-const POOL = 40;
+const POOL = 60;
 const CLIENTS = 8;
 const BUCKETS = 4;
 const CSP_TOKEN = 'csp-token';
