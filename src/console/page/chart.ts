@@ -23,6 +23,7 @@ interface ChartProps {
 }
 
 const HEIGHT = 220;
+const FEW = 5;
 
 /** A line chart that follows the size of its place, the colours of the page, and its data. */
 export function Chart({ lines, data, summary }: ChartProps) {
@@ -108,7 +109,8 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
         scale: side === 'right' ? 'right' : 'y',
         stroke: colorOf(color),
         width: 2,
-        points: { show: false },
+        // A line needs two samples; a process that has just begun has one.
+        points: { show: (plot: uPlot) => plot.data[0].length < FEW },
         spanGaps: false,
         ...(fill && { fill: `color-mix(in srgb, ${colorOf(color)} 14%, transparent)` }),
         value: (_plot: uPlot, value: number | null) =>
