@@ -108,7 +108,7 @@ test.skipIf(!installed)(
     const fired = await until(
       async () => {
         const found = await alert('BrokerPoolEmpty');
-        return found?.state === 'firing' && found;
+        return found?.state === 'firing' ? found : undefined;
       },
       { timeoutMs: WITHIN_MS, what: 'the alert fires' },
     );
