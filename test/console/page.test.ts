@@ -200,7 +200,10 @@ describeInChromium('the console', (browser: () => Browser) => {
     const { hostname, port } = new URL(stage.url);
     const proxy = await startFaultProxy({ host: hostname, port: Number(port) });
     onTestFinished(() => proxy.close());
-    const page = await open({ url: proxy.endpoint });
+    const page = await open({ url: proxy.endpoint, token: '' });
+    await page.clock.install();
+    await page.reload();
+    await logIn(page, ADMIN_TOKEN);
     await page.getByLabel('Holder').fill('meanwhile');
     await page.getByLabel('Holder').press('Enter');
     await page.getByText('No sandbox matches these filters.').waitFor();
@@ -218,6 +221,14 @@ describeInChromium('the console', (browser: () => Browser) => {
     await page.getByText('Live', { exact: true }).waitFor();
     await rowOf(page, 'meanwhile-1').waitFor();
     await page.getByText('The broker does not answer.').first().waitFor({ state: 'hidden' });
+
+    // A connection that has died without a word: nothing comes any more, and nothing says so.
+    await proxy.behave({ kind: 'black_hole' });
+    await page.clock.fastForward(20_000);
+    await page.getByText('Reconnecting').waitFor();
+    await proxy.behave({ kind: 'pass' });
+    await page.clock.fastForward(20_000);
+    await page.getByText('Live', { exact: true }).waitFor();
   });
 
   it('offers nothing that changes anything to who only looks', async () => {
