@@ -27,6 +27,7 @@ export interface Snapshot {
 /** A broker in a process of its own. */
 export interface Replica {
   readonly url: string;
+  readonly pid: number;
   /** From the spawn to the log line that says it is ready. */
   readonly startMs: number;
   snapshot(): Promise<Snapshot>;
@@ -53,6 +54,7 @@ export async function startReplica(env: Record<string, string>): Promise<Replica
   child.stdout?.resume();
   return {
     url,
+    pid: child.pid ?? 0,
     startMs,
     snapshot: () => snapshot(url),
     async stop() {
