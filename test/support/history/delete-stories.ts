@@ -12,10 +12,10 @@ import {
   type Story,
 } from './story.ts';
 
-/** By clocks that tell nothing, ada's lease has run out. */
+/** ada's lease, of which she was not told, has run out by clocks that tell nothing. */
 const RUN_OUT: Story = {
   ...WAITING,
-  calls: [TAKEN],
+  calls: [{ ...TAKEN, outcome: { type: 'unknown' }, endMs: Infinity }],
   events: [GRANTED, ended('s1', 'ada', 'a-loop', STORY_TERM_MS, 'expire')],
   more: { clockSkewMs: STORY_TERM_MS * 10 },
 };
