@@ -20,7 +20,8 @@ export function waitMs(
 export function readRetryAfter(value: string | null, nowMs: number): number | undefined {
   if (value === null) return undefined;
   if (/^\d{1,9}$/.test(value.trim())) return Number(value);
-  const atMs = Date.parse(value);
+  // `Date.parse` takes nearly anything; a date of HTTP ends so.
+  const atMs = value.endsWith(' GMT') ? Date.parse(value) : Number.NaN;
   return Number.isNaN(atMs) ? undefined : Math.max(0, Math.ceil((atMs - nowMs) / 1000));
 }
 

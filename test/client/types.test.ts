@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import type { z } from 'zod';
+import type { Lease, Marked, SandboxRecord } from '../../src/client/index.ts';
+import { leaseSchema, markSchema, recordSchema } from '../../src/http/schemas.ts';
+
+/** True for types that are the same, down to what is optional. */
+type Same<One, Other> = [One, Other] extends [Other, One]
+  ? [keyof One, keyof Other] extends [keyof Other, keyof One]
+    ? { [Key in keyof One]-?: undefined extends One[Key] ? 0 : 1 } extends {
+        [Key in keyof Other]-?: undefined extends Other[Key] ? 0 : 1;
+      }
+      ? true
+      : never
+    : never
+  : never;
+
+// The compiler refuses this file as soon as one of the client's types is not what the server answers with.
+const LEASE: Same<Lease, z.output<typeof leaseSchema>> = true;
+const MARKED: Same<Marked, z.output<typeof markSchema>> = true;
+const RECORD: Same<SandboxRecord, z.output<typeof recordSchema>> = true;
+
+/** The fields a client knows, by type: a type itself cannot be asked. */
+const FIELDS = {
+  lease: { sandbox_id: 1, name: 1, external_id: 1, allocated_at: 1, expires_at: 1, sfdc_account_id: 1 },
+  marked: { sandbox_id: 1, status: 1, deletion_requested_at: 1 },
+} satisfies { lease: Record<keyof Lease, 1>; marked: Record<keyof Marked, 1> };
+
+test('the client’s types are the server’s schemas', () => {
+  expect([LEASE, MARKED, RECORD]).toEqual([true, true, true]);
+  expect(Object.keys(leaseSchema.shape).sort()).toEqual(Object.keys(FIELDS.lease).sort());
+  expect(Object.keys(markSchema.shape).sort()).toEqual(Object.keys(FIELDS.marked).sort());
+  expect(Object.keys(recordSchema.shape)).toContain('allocated_to_track');
+});
