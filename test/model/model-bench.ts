@@ -1,6 +1,7 @@
 import { CreateTableCommand, DeleteTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { InventoryItem } from '../../src/domain/inventory.ts';
-import type { Sandbox, SandboxStatus } from '../../src/domain/sandbox.ts';
+import type { Sandbox } from '../../src/domain/sandbox.ts';
+import { effectKey } from '../../src/safety/effect-key.ts';
 import { createStoreClient } from '../../src/store/client.ts';
 import { toSandbox } from '../../src/store/items.ts';
 import { sandboxKey } from '../../src/store/keys.ts';
@@ -8,6 +9,7 @@ import { tableDefinition } from '../../src/store/table.ts';
 import { LOCAL_CREDENTIALS, uniqueTable } from '../support/core.ts';
 import { readTable } from '../support/table-audit.ts';
 import { BUCKETS, type SendToEngine } from './replica.ts';
+import { createWire } from './wire.ts';
 
 /** The engine that programs run on, each on a table of its own, and a direct look at what it has. */
 export interface Bench {
@@ -15,14 +17,15 @@ export interface Bench {
   send: SendToEngine;
   createTable(): Promise<string>;
   dropTable(table: string): Promise<void>;
-  statusOf(table: string, sandboxId: string): Promise<SandboxStatus | undefined>;
+  /** What speaks against a delete of this sandbox at this moment; nothing, where the table asks for one. */
+  objectionTo(table: string, sandboxId: string): Promise<string | undefined>;
   /** Ids of the sandboxes that wait for an operator. */
   parked(table: string): Promise<string[]>;
   /** What is not yet as it has to be when all is over: what the provider lists is free, what it does not is gone. */
   unsettled(table: string, inventory: ReadonlyMap<string, InventoryItem>): Promise<string[]>;
   /** Told of everything that happens, for looking into a run. */
   onTrace?: ((line: string) => void) | undefined;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export function createBench(endpoint: string, onTrace?: (line: string) => void): Bench {
@@ -33,6 +36,8 @@ export function createBench(endpoint: string, onTrace?: (line: string) => void):
     table: 'none',
   });
 
+  const wire = createWire(endpoint);
+
   async function recordsOf(table: string): Promise<Sandbox[]> {
     const items = await readTable({ table, raw });
     return items.filter(({ pk }) => String(pk).startsWith('B#')).map(toSandbox);
@@ -40,7 +45,7 @@ export function createBench(endpoint: string, onTrace?: (line: string) => void):
 
   return {
     raw,
-    send: (command) => raw.send(command),
+    send: wire.send,
     async createTable() {
       const table = uniqueTable();
       await raw.send(new CreateTableCommand(tableDefinition(table)));
@@ -49,10 +54,19 @@ export function createBench(endpoint: string, onTrace?: (line: string) => void):
     async dropTable(table) {
       await raw.send(new DeleteTableCommand({ TableName: table }));
     },
-    async statusOf(table, sandboxId) {
-      const { pk } = sandboxKey(sandboxId, BUCKETS);
-      const found = (await readTable({ table, raw })).find((item) => item.pk === pk && item.id === sandboxId);
-      return found && toSandbox(found).status;
+    async objectionTo(table, sandboxId) {
+      const items = await readTable({ table, raw });
+      const { pk, sk } = sandboxKey(sandboxId, BUCKETS);
+      const item = items.find((each) => each.pk === pk && each.sk === sk);
+      const record = item && toSandbox(item);
+      if (record?.status !== 'pending_deletion' && record?.status !== 'deletion_failed')
+        return `unfounded_delete: the provider deletes ${sandboxId} while it is ${record?.status}`;
+      const { lease, cleanup } = record;
+      const entity = [sandboxId, lease.leaseId];
+      const effect = effectKey({ type: 'csp_delete', entity, generation: cleanup.requestedAt });
+      return items.some((each) => each.pk === effect && each.state === 'completed')
+        ? `repeated_delete: the provider deletes ${sandboxId}, and the table knows that it has done so`
+        : undefined;
     },
     parked: async (table) =>
       (await recordsOf(table)).flatMap((record) =>
@@ -73,6 +87,9 @@ export function createBench(endpoint: string, onTrace?: (line: string) => void):
       return [...listed, ...others];
     },
     onTrace,
-    close,
+    async close() {
+      close();
+      await wire.close();
+    },
   };
 }

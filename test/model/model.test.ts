@@ -18,7 +18,7 @@ const LIMIT_MS = 300_000;
 
 function benchOfTest(endpoint: string): Bench {
   const bench = createBench(endpoint, TRACE === undefined ? undefined : (line) => console.log(line));
-  closeAfterTest(async () => bench.close());
+  closeAfterTest(() => bench.close());
   return bench;
 }
 

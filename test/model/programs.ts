@@ -98,6 +98,14 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'pass', seconds: 62 },
     { waits: false, do: 'cleanup', on: other },
   ]),
+  // A description that changes while the sandbox is given back.
+  fc.tuple(choice, choice, name).map(([on, other, name]): Step[] => [
+    { waits: false, do: 'rename', sandbox: 0, name },
+    { waits: true, do: 'rename', sandbox: 1, name },
+    { waits: false, do: 'sync', on, force: false },
+    { waits: false, do: 'mark', on: other, lease: 6 },
+    { waits: false, do: 'mark', on, lease: 7 },
+  ]),
   // Gone from the inventory, and back again.
   fc.tuple(choice, choice).map(([on, sandbox]): Step[] => [
     { waits: true, do: 'pass', seconds: 12 },
@@ -118,7 +126,7 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
 );
 
 const parts = fc.array(
-  fc.oneof({ weight: 12, arbitrary: step.map((one) => [one]) }, { weight: 1, arbitrary: story }),
+  fc.oneof({ weight: 9, arbitrary: step.map((one) => [one]) }, { weight: 1, arbitrary: story }),
   { minLength: 1, maxLength: MAX_PARTS, size: 'max' },
 );
 

@@ -52,10 +52,9 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
     const farSide = createFarSide(world, boundary, {
       recycles: program.recycles,
       async onDelete(sandboxId) {
-        const status = await bench.statusOf(table, sandboxId);
-        note(`the provider deletes ${sandboxId}, which is ${status}`);
-        if (status !== 'pending_deletion' && status !== 'deletion_failed')
-          onFinding(`unfounded_delete: the provider deletes ${sandboxId} while it is ${status}`);
+        note(`the provider deletes ${sandboxId}`);
+        const objection = await bench.objectionTo(table, sandboxId);
+        if (objection !== undefined) onFinding(objection);
       },
     });
     const audit = createWriteAudit(onFinding);

@@ -61,7 +61,7 @@ for (let seed = firstSeed; ran < wanted && failures < maxFailures && performance
   );
 }
 
-bench.close();
+await bench.close();
 await engine.stop();
 const stormSeconds = Number(values['storm-seconds']);
 const storm = stormSeconds > 0 ? await killStorm({ seconds: stormSeconds, seed: firstSeed }) : undefined;
