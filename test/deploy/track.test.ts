@@ -1,0 +1,131 @@
+import { execFile } from 'node:child_process';
+import { access, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { type BrokerHere, startBrokerHere } from '../support/broker-here.ts';
+import { describeOnFastEngine } from '../support/engines.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { temporaryFolder } from '../support/temp-folder.ts';
+import { until } from '../support/until.ts';
+
+const SCRIPT = fileURLToPath(new URL('../../deploy/track.sh', import.meta.url));
+
+interface Ran {
+  status: number;
+  stderr: string;
+}
+
+/** Runs the script as a lab's machine does, with nothing in its environment but what is named here. */
+function track(action: string, env: Record<string, string>): Promise<Ran> {
+  return new Promise((resolve) => {
+    const options = { env: { PATH: '/usr/bin:/bin', BROKER_API_TOKEN: 'dev-track-token', ...env } };
+    execFile('sh', [SCRIPT, ...(action === '' ? [] : [action])], options, (error, _stdout, stderr) => {
+      resolve({ status: error === null ? 0 : Number(error.code), stderr });
+    });
+  });
+}
+
+const setUp = async (here: BrokerHere, holder = 'vm-1') => {
+  const file = join(await temporaryFolder(), 'sandbox.env');
+  return { env: { BROKER_URL: here.url, TRACK_HOLDER: holder, TRACK_FILE: file }, file };
+};
+
+const allocated = async (here: BrokerHere) =>
+  (await here.asAdmin('GET', '/v1/admin/sandboxes?status=allocated')).json['sandboxes'] as {
+    sandbox_id: string;
+    track_name?: string;
+  }[];
+
+const idIn = async (file: string) => /^SANDBOX_ID='(.+)'$/m.exec(await readFile(file, 'utf8'))?.[1];
+
+describeOnFastEngine("a track's shell script", ({ endpoint }) => {
+  test('takes a sandbox, the same one when it runs again, and gives it back', async () => {
+    const here = await startBrokerHere(endpoint);
+    const { env, file } = await setUp(here);
+    const first = await track('setup', { ...env, TRACK_LAB: 'intro', TRACK_PREFIX: 'lab-' });
+    expect(first).toEqual({ status: 0, stderr: '' });
+    const text = await readFile(file, 'utf8');
+    expect(text).toMatch(
+      /^SANDBOX_ID='[\w-]+'\nSANDBOX_NAME='lab-\d+'\nSANDBOX_EXTERNAL_ID='[^']+'\nSANDBOX_EXPIRES_AT='\d{10}'\n$/,
+    );
+    expect((await track('setup', { ...env, TRACK_LAB: 'intro', TRACK_PREFIX: 'lab-' })).status).toBe(0);
+    expect(await readFile(file, 'utf8')).toBe(text);
+    expect(await allocated(here)).toMatchObject([{ sandbox_id: await idIn(file), track_name: 'intro' }]);
+    expect(await track('cleanup', env)).toEqual({ status: 0, stderr: '' });
+    await expect(access(file)).rejects.toThrow();
+    expect(await allocated(here)).toEqual([]);
+    expect(await track('cleanup', env)).toEqual({
+      status: 0,
+      stderr: expect.stringContaining('nothing to give back'),
+    });
+  });
+
+  test('waits for a broker that is down at first, and for an answer that was lost', async () => {
+    const here = await startBrokerHere(endpoint);
+    const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(here.url).port) });
+    onTestFinished(() => proxy.close());
+    const { env, file } = await setUp(here);
+    await proxy.behave({ kind: 'refuse' });
+    const given = { ...env, BROKER_URL: proxy.endpoint };
+    const late = await track('setup', { ...given, TRACK_WAIT_SEC: '1' });
+    expect(late).toMatchObject({ status: 4, stderr: expect.stringContaining('given up after 1 s') });
+    const run = track('setup', given);
+    proxy.swallowResponses(1, /allocate/);
+    await proxy.behave({ kind: 'pass' });
+    const ran = await run;
+    expect(ran).toMatchObject({ status: 0, stderr: expect.stringContaining('again in 1 s') });
+    expect(proxy.swallowedResponses).toBe(1);
+    expect(await allocated(here)).toMatchObject([{ sandbox_id: await idIn(file) }]);
+  });
+
+  test('waits for a sandbox while none is free', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '1' });
+    const { env, file } = await setUp(here);
+    const other = await here.asTrack('POST', '/v1/allocate', 'vm-0');
+    expect(await track('setup', { ...env, TRACK_WAIT_SEC: '1' })).toMatchObject({
+      status: 5,
+      stderr: expect.stringContaining('No sandbox is free'),
+    });
+    const run = track('setup', env);
+    const refused = () => here.metric('broker_allocate_total{outcome="no_sandboxes"}');
+    await until(async () => (await refused()) === 2, { timeoutMs: 20_000, what: 'the first 409' });
+    await here.asTrack('POST', `/v1/sandboxes/${other.json['sandbox_id']}/mark-for-deletion`, 'vm-0');
+    await here.asAdmin('POST', '/v1/admin/cleanup');
+    expect(await run).toMatchObject({ status: 0, stderr: expect.stringMatching(/again in \d+ s/) });
+    expect(await idIn(file)).toBe(other.json['sandbox_id']);
+  });
+
+  test('what is refused for good ends it at once, with a status that says so and no token', async () => {
+    const here = await startBrokerHere(endpoint);
+    const { env, file } = await setUp(here);
+    const unknown = await track('setup', { ...env, BROKER_API_TOKEN: 'wrong-token' });
+    expect(unknown).toMatchObject({ status: 3, stderr: expect.stringContaining('401: UNAUTHORIZED') });
+    expect(unknown.stderr).not.toContain('wrong-token');
+    await writeFile(file, "SANDBOX_ID='no-such'\n");
+    expect(await track('cleanup', env)).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining('404: SANDBOX_NOT_FOUND'),
+    });
+    await writeFile(file, 'SANDBOX_ID=$(reboot)\n');
+    expect((await track('cleanup', env)).status).toBe(1);
+    for (const [action, more] of [
+      ['', {}],
+      ['setup', { TRACK_HOLDER: '' }],
+      ['setup', { TRACK_HOLDER: 'a"\nurl = "http://elsewhere' }],
+      ['setup', { TRACK_WAIT_SEC: 'long' }],
+    ] as const) {
+      expect(await track(action, { ...env, ...more })).toMatchObject({ status: 2 });
+    }
+    expect(await allocated(here)).toEqual([]);
+  });
+});
+
+test('any POSIX shell can read it', async () => {
+  const checked = await new Promise<Ran>((resolve) => {
+    execFile('sh', ['-n', SCRIPT], (error, _stdout, stderr) =>
+      resolve({ status: error === null ? 0 : 1, stderr }),
+    );
+  });
+  expect(checked).toEqual({ status: 0, stderr: '' });
+});
