@@ -58,6 +58,7 @@ const TAKEOVER_MS = 60_000;
 /** On a busy machine brokers take their time to start, and there is less to kill. */
 const LEAST_KILLS = BROKERS + 1;
 const LEAST_KILLS_WITHIN_MS = 40_000;
+const LISTED_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 150;
 /** A claim, then what clocks may differ by before a deleted sandbox counts as listed again, and the loops in between. */
 const SETTLED_WITHIN_MS = 60_000;
@@ -111,7 +112,6 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   cleanups.defer(() => client.close());
   const crew = await startBrokerCrew({
     count: BROKERS,
-    firstSync: POOL,
     env: {
       DDB_ENDPOINT_URL: proxy.endpoint,
       DDB_TABLE_NAME: table,
@@ -125,6 +125,8 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   cleanups.defer(() => crew.end());
   const watch = startWatch(client, clock);
   cleanups.defer(() => watch.stop());
+  const isListed = () => watch.records().length === POOL;
+  await until(isListed, { timeoutMs: LISTED_WITHIN_MS, what: 'the first sync' });
 
   const clients = startStormClients({
     recorder,
@@ -132,6 +134,10 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
     random: random.fork(),
     count: CLIENTS,
     namePrefixes: NAMES,
+  });
+  cleanups.defer(async () => {
+    storm.abort();
+    await clients.stop();
   });
   const interruptionsMs: number[] = [];
   const noted = () => void interruptionsMs.push(clock());
@@ -153,7 +159,7 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   await clients.stop();
 
   const startedMs = performance.now();
-  const isSettled = () => watch.records().length === POOL && unsettledOf(watch.records()).length === 0;
+  const isSettled = () => isListed() && unsettledOf(watch.records()).length === 0;
   await until(isSettled, { timeoutMs: SETTLED_WITHIN_MS, what: 'rest' }).catch(() => undefined);
   const settledAfterMs = Math.round(performance.now() - startedMs);
   await watch.stop();
