@@ -45,7 +45,7 @@ export function syncInventory(deps: SyncDeps) {
   return async (
     options: { force: boolean },
     context: CallContext,
-    onProgress?: () => void,
+    onProgress?: (progress?: { done: number; total: number }) => void,
   ): Promise<SyncCounts> => {
     const listingStartedAtMs = deps.clock.nowMs();
     const inventory = await deps.provider.listSandboxes(context.signal, onProgress);
@@ -55,12 +55,21 @@ export function syncInventory(deps: SyncDeps) {
     const staleRefused = options.force ? 0 : refuseShrinking(deps, plan, byId.size);
     if (staleRefused > 0) plan.mark_stale = [];
 
+    const planned =
+      plan.create.length +
+      plan.describe.length +
+      plan.restore.length +
+      plan.revive.length +
+      plan.mark_stale.length;
+    let done = 0;
     const apply = async (changes: Change[]) => {
       let written = 0;
       for (let start = 0; start < changes.length; start += STEP) {
         context.signal.throwIfAborted();
-        written += (await deps.store.writeAll(changes.slice(start, start + STEP), context.signal)).length;
-        onProgress?.();
+        const step = changes.slice(start, start + STEP);
+        written += (await deps.store.writeAll(step, context.signal)).length;
+        done += step.length;
+        onProgress?.({ done, total: planned });
       }
       return written;
     };
@@ -76,12 +85,6 @@ export function syncInventory(deps: SyncDeps) {
       duplicates,
       invalid: inventory.invalid,
     };
-    const planned =
-      plan.create.length +
-      plan.describe.length +
-      plan.restore.length +
-      plan.revive.length +
-      plan.mark_stale.length;
     const written = counts.created + counts.updated + counts.restored + counts.revived + counts.stale;
     return { ...counts, skipped: planned - written };
   };
