@@ -18,7 +18,7 @@ const RUNS_PER_OPERATION = Number(process.env['FUZZ_RUNS'] ?? 2);
 const REQUESTS_PER_RUN = 8;
 /** For one operation, the search for the smallest example of a failure included. */
 const LOOK_FOR_MS = 20_000;
-const FLOOD_PER_OPERATION = 18;
+const FLOOD_PER_PARAMETER = 10;
 const FLOOD_AT_ONCE = 8;
 
 const TOKENS = { track: 'a-track-token-that-nobody-logs', admin: 'an-admin-token-that-nobody-logs' };
@@ -126,7 +126,10 @@ describeOnFastEngine('whatever is sent', ({ endpoint }) => {
       .filter(isNoRun)
       .flatMap((operation) =>
         fc
-          .sample(hostileRequest(operation, TOKENS), { seed: SEED + 1, numRuns: FLOOD_PER_OPERATION })
+          .sample(hostileRequest(operation, TOKENS), {
+            seed: SEED + 1,
+            numRuns: FLOOD_PER_PARAMETER * (1 + operation.parameters.length),
+          })
           .map((request) => ({ operation, request })),
       );
     await inParallel(flood, FLOOD_AT_ONCE, ({ operation, request }) => attempt(operation, request));

@@ -113,12 +113,15 @@ const bodyText = (operation: Operation): fc.Arbitrary<string | Buffer | undefine
 /** Every parameter on its place, some left out, some twice, some hostile. */
 const pairs = (operation: Operation, place: 'query' | 'header'): fc.Arbitrary<Pair[]> => {
   const known = operation.parameters.filter((parameter) => parameter.in === place);
-  const each = known.map(({ name, schema }) =>
-    fc.array(
-      valueFor(schema).map((value): Pair => [name, value]),
-      { maxLength: 2 },
-    ),
-  );
+  const each = known.map(({ name, schema }) => {
+    const pair = valueFor(schema).map((value): Pair => [name, value]);
+    return fc.oneof(
+      { weight: 3, arbitrary: fc.constant<Pair[]>([]) },
+      { weight: 6, arbitrary: fc.tuple(pair) },
+      // Mostly that is refused at once, whatever else is wrong.
+      { weight: 1, arbitrary: fc.tuple(pair, pair) },
+    );
+  });
   return fc.tuple(...each).map((lists) => lists.flat());
 };
 
@@ -206,6 +209,8 @@ export function hostileRequest(operation: Operation, tokens: Tokens): fc.Arbitra
       moreHeaders: mostly(fc.constant<Pair[]>([]), fc.array(strangeHeader, { minLength: 1, maxLength: 3 })),
       // Most control characters end a request before anything of ours sees it.
       isCleaned: mostly(fc.constant(true), fc.constant(false)),
+      // Half of what is beyond ASCII is then no UTF-8.
+      encoding: fc.constantFrom<BufferEncoding>('utf8', 'latin1'),
       contentType: mostly(fc.constant('application/json'), fc.constantFrom(...CONTENT_TYPES)),
       body: bodyText(operation),
       framing: mostly(fc.constantFrom<Framing>('length', 'chunked'), fc.constantFrom(...FRAMINGS)),
@@ -234,7 +239,10 @@ export function hostileRequest(operation: Operation, tokens: Tokens): fc.Arbitra
         `${choice.method} ${choice.isCleaned ? target.replaceAll(/[\p{Cc} ]/gu, '') : target} HTTP/1.1`,
         ...headers.map(([name, value]) => `${name}: ${clean(value)}`),
       ].join('\r\n');
-      const bytes = Buffer.concat([Buffer.from(`${head}\r\n\r\n`), framed?.body ?? Buffer.alloc(0)]);
+      const bytes = Buffer.concat([
+        Buffer.from(`${head}\r\n\r\n`, choice.encoding),
+        framed?.body ?? Buffer.alloc(0),
+      ]);
       return {
         method: choice.method,
         bytes,
