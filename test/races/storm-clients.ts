@@ -54,15 +54,18 @@ export function startStormClients(options: StormClientsOptions): StormClients {
       ...(random.chance(0.2) && { key: `key-of-${holder}` }),
       ...(random.chance(0.15) && { namePrefix: random.pick(options.namePrefixes) }),
     };
-    const sandboxId = await obtain(asked, track, random, goOn);
-    if (sandboxId === undefined) return;
-    if (random.chance(0.3)) await track.allocate(asked);
-    if (random.chance(0.2)) await track.get(holder, sandboxId);
-    await delay(random.whole(0, LONGEST_HOLD_MS));
-    // Forgotten: the broker takes it back by itself.
-    if (random.chance(0.25)) return;
-    while ((await track.mark(holder, sandboxId)).type === 'unknown' && goOn()) await delay(AGAIN_MS);
-    if (random.chance(0.2)) await track.mark(holder, sandboxId);
+    do {
+      const sandboxId = await obtain(asked, track, random, goOn);
+      if (sandboxId === undefined) return;
+      if (random.chance(0.3)) await track.allocate(asked);
+      if (random.chance(0.2)) await track.get(holder, sandboxId);
+      await delay(random.whole(0, LONGEST_HOLD_MS));
+      // Forgotten: the broker takes it back by itself.
+      if (random.chance(0.25)) return;
+      while ((await track.mark(holder, sandboxId)).type === 'unknown' && goOn()) await delay(AGAIN_MS);
+      if (random.chance(0.2)) await track.mark(holder, sandboxId);
+      // The key is free again: the next lease under it is another one.
+    } while (goOn() && random.chance(0.3));
   }
 }
 
