@@ -233,7 +233,9 @@ export function hostileRequest(operation: Operation, tokens: Tokens): fc.Arbitra
         ...choice.moreHeaders,
         ...(framed === undefined ? [] : [['Content-Type', choice.contentType] as const, ...framed.headers]),
       ];
-      const clean = (value: string) => (choice.isCleaned ? value.replaceAll(/\p{Cc}/gu, '') : value);
+      const fits = (value: string) =>
+        choice.encoding === 'utf8' ? value : value.replaceAll(/[\u0100-\u{10ffff}]/gu, '\xff');
+      const clean = (value: string) => (choice.isCleaned ? fits(value).replaceAll(/\p{Cc}/gu, '') : value);
       const target = `${path}${query.length > 0 ? `?${query.join('&')}` : ''}`;
       const head = [
         `${choice.method} ${choice.isCleaned ? target.replaceAll(/[\p{Cc} ]/gu, '') : target} HTTP/1.1`,
