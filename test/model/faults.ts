@@ -20,15 +20,15 @@ export type Fault =
   | { kind: 'death'; arrives: boolean; times: 1 }
   | { kind: 'frozen'; ms: number; holdsCalls: boolean; times: 1 };
 
-/** The other end of a call. */
-export type FarEnd = 'store' | 'provider';
+/** The other end of a call; `effects`: the store's records of what was done at the provider. */
+export type FarEnd = 'store' | 'effects' | 'provider';
 
 /**
- * A fault, and how many calls (of any process, to any far end or to the provider) go well before it. It strikes `times`
+ * A fault, and how many calls (of any process, to any far end or to that one) go well before it. It strikes `times`
  * calls of one process in a row.
  */
 export interface PlannedFault {
-  of: 'any' | 'provider';
+  of: 'any' | Exclude<FarEnd, 'store'>;
   after: number;
   fault: Fault;
 }
@@ -48,7 +48,7 @@ export interface FaultPlan {
 export function createFaultPlan(planned: readonly PlannedFault[], nowMs: () => number): FaultPlan {
   const queueOf = (of: PlannedFault['of']) =>
     planned.filter((each) => each.of === of).map((each) => ({ ...each }));
-  const queues = { any: queueOf('any'), provider: queueOf('provider') };
+  const queues = { any: queueOf('any'), effects: queueOf('effects'), provider: queueOf('provider') };
   let repeated: { process: ModelProcess; of: PlannedFault['of']; fault: Fault; left: number } | undefined;
   let isOn = false;
   const struckAtMs: number[] = [];
@@ -73,7 +73,7 @@ export function createFaultPlan(planned: readonly PlannedFault[], nowMs: () => n
   return {
     take(process, farEnd) {
       if (!isOn) return undefined;
-      const fault = (farEnd === 'provider' ? next('provider', process) : undefined) ?? next('any', process);
+      const fault = (farEnd === 'store' ? undefined : next(farEnd, process)) ?? next('any', process);
       if (fault) struckAtMs.push(nowMs());
       return fault;
     },

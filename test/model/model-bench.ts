@@ -1,14 +1,12 @@
 import { CreateTableCommand, DeleteTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { InventoryItem } from '../../src/domain/inventory.ts';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
-import { effectKey } from '../../src/safety/effect-key.ts';
 import { createStoreClient } from '../../src/store/client.ts';
 import { toSandbox } from '../../src/store/items.ts';
-import { sandboxKey } from '../../src/store/keys.ts';
 import { tableDefinition } from '../../src/store/table.ts';
 import { LOCAL_CREDENTIALS, uniqueTable } from '../support/core.ts';
 import { readTable } from '../support/table-audit.ts';
-import { BUCKETS, type SendToEngine } from './replica.ts';
+import type { SendToEngine } from './replica.ts';
 import { createWire } from './wire.ts';
 
 /** The engine that programs run on, each on a table of its own, and a direct look at what it has. */
@@ -17,8 +15,7 @@ export interface Bench {
   send: SendToEngine;
   createTable(): Promise<string>;
   dropTable(table: string): Promise<void>;
-  /** What speaks against a delete of this sandbox at this moment; nothing, where the table asks for one. */
-  objectionTo(table: string, sandboxId: string): Promise<string | undefined>;
+  recordOf(table: string, sandboxId: string): Promise<Sandbox | undefined>;
   /** Ids of the sandboxes that wait for an operator. */
   parked(table: string): Promise<string[]>;
   /** What is not yet as it has to be when all is over: what the provider lists is free, what it does not is gone. */
@@ -54,20 +51,7 @@ export function createBench(endpoint: string, onTrace?: (line: string) => void):
     async dropTable(table) {
       await raw.send(new DeleteTableCommand({ TableName: table }));
     },
-    async objectionTo(table, sandboxId) {
-      const items = await readTable({ table, raw });
-      const { pk, sk } = sandboxKey(sandboxId, BUCKETS);
-      const item = items.find((each) => each.pk === pk && each.sk === sk);
-      const record = item && toSandbox(item);
-      if (record?.status !== 'pending_deletion' && record?.status !== 'deletion_failed')
-        return `unfounded_delete: the provider deletes ${sandboxId} while it is ${record?.status}`;
-      const { lease, cleanup } = record;
-      const entity = [sandboxId, lease.leaseId];
-      const effect = effectKey({ type: 'csp_delete', entity, generation: cleanup.requestedAt });
-      return items.some((each) => each.pk === effect && each.state === 'completed')
-        ? `repeated_delete: the provider deletes ${sandboxId}, and the table knows that it has done so`
-        : undefined;
-    },
+    recordOf: async (table, sandboxId) => (await recordsOf(table)).find(({ id }) => id === sandboxId),
     parked: async (table) =>
       (await recordsOf(table)).flatMap((record) =>
         record.status === 'deletion_failed' && record.cleanup.dueMs === undefined ? [record.id] : [],

@@ -28,7 +28,11 @@ export const plannedFault: fc.Arbitrary<PlannedFault> = fc.oneof(
     arbitrary: fc.record({ of: fc.constant('any' as const), after: fc.nat({ max: 25 }), fault }),
   },
   {
-    weight: 1,
-    arbitrary: fc.record({ of: fc.constant('provider' as const), after: fc.nat({ max: 3 }), fault }),
+    weight: 2,
+    arbitrary: fc.record({
+      of: fc.constantFrom('provider' as const, 'effects' as const),
+      after: fc.nat({ max: 3 }),
+      fault,
+    }),
   },
 );

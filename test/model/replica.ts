@@ -134,7 +134,7 @@ function interceptCalls(
     { abortSignal }: { abortSignal?: AbortSignal } = {},
   ) =>
     boundary.send(process, {
-      to: 'store',
+      to: isOfEffect(command.input) ? 'effects' : 'store',
       perform: () => send(command),
       signal: abortSignal,
       errorFor: (how) => errorFor(how, command.input),
@@ -143,6 +143,9 @@ function interceptCalls(
     });
   Object.assign(raw, { send: intercepted });
 }
+
+const isOfEffect = (input: object): boolean =>
+  'Key' in input && JSON.stringify(input.Key).includes('"effect:');
 
 function errorFor(how: Refusal, input: object): Error {
   switch (how) {

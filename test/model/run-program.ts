@@ -47,17 +47,16 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
       trace.update(`${world.nowMs()} ${line}\n`);
       bench.onTrace?.(`${world.nowMs() - STARTS_AT_MS} ${line}`);
     };
+    const audit = createWriteAudit(onFinding);
     const plan = createFaultPlan(program.faults, world.nowMs);
     const boundary: Boundary = createBoundary(world, plan, (dead) => cluster?.replace(dead));
     const farSide = createFarSide(world, boundary, {
       recycles: program.recycles,
       async onDelete(sandboxId) {
         note(`the provider deletes ${sandboxId}`);
-        const objection = await bench.objectionTo(table, sandboxId);
-        if (objection !== undefined) onFinding(objection);
+        audit.deletes(sandboxId, await bench.recordOf(table, sandboxId));
       },
     });
-    const audit = createWriteAudit(onFinding);
     let storeCalls = 0;
     const running = createCluster({
       world,
