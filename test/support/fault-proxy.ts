@@ -147,7 +147,9 @@ function linkTo(target: { host: string; port: number }, client: Socket, rules: L
   const cut = () => {
     toUpstream?.stop();
     toClient.stop();
-    client.resetAndDestroy();
+    // What is being shut down cannot be reset any more: libuv refuses, and Node would leave the handle open.
+    if (client.writableEnded) client.destroy();
+    else client.resetAndDestroy();
     upstream?.destroy();
   };
 
