@@ -26,6 +26,8 @@ export interface AllocateOptions extends CallOptions {
    * own, kept over its retries: one call, one sandbox.
    */
   idempotencyKey?: string | undefined;
+  /** The holder is the key, unless there is an `idempotencyKey`: as long as its lease lasts, it gets the same one again. */
+  oncePerHolder?: boolean | undefined;
   /** Wait within the deadline for a sandbox to be free, where there is none. */
   waitForFree?: boolean | undefined;
 }
@@ -62,9 +64,9 @@ const RANDOM_BYTES = 16;
  *
  * @throws RangeError for options that cannot be used
  */
-export function createBroker(options: BrokerOptions): Broker {
-  const call = createCaller(options);
-  const ownHolder = options.holder ?? `client-${randomText()}`;
+export function createBroker(settings: BrokerOptions): Broker {
+  const call = createCaller(settings);
+  const ownHolder = settings.holder ?? `client-${randomText()}`;
 
   const markForDeletion: Broker['markForDeletion'] = async (
     sandboxId,
@@ -86,18 +88,21 @@ export function createBroker(options: BrokerOptions): Broker {
       bodyOf<SandboxRecord>(
         await call({ ...limits, method: 'GET', path: pathOf(sandboxId), headers: as(holder) }),
       ),
-    async allocate({ holder = ownHolder, lab, namePrefix, idempotencyKey, waitForFree, ...limits } = {}) {
+    async allocate(options = {}) {
+      const { holder = ownHolder, lab, namePrefix, idempotencyKey, signal, deadlineMs } = options;
       const answer = await call({
-        ...limits,
+        signal,
+        deadlineMs,
         method: 'POST',
         path: '/v1/allocate',
         headers: {
           ...as(holder),
-          'idempotency-key': idempotencyKey ?? randomText(),
+          // Without one, the broker takes the holder for it.
+          'idempotency-key': idempotencyKey ?? (options.oncePerHolder ? undefined : randomText()),
           'x-instruqt-track-id': lab && asHeader(lab),
           'x-sandbox-name-prefix': namePrefix && asHeader(namePrefix),
         },
-        retryCodes: waitForFree ? ['NO_SANDBOXES_AVAILABLE'] : [],
+        retryCodes: options.waitForFree ? ['NO_SANDBOXES_AVAILABLE'] : [],
       });
       const lease = bodyOf<Lease>(answer);
       return hold(lease, {

@@ -1,0 +1,52 @@
+import type { SandboxRecord } from '../client/index.ts';
+
+/*
+ * What the broker answers operators with, as far as the command line looks into it. The server checks every answer
+ * against its own schemas before it is sent.
+ */
+
+export interface SandboxPage {
+  sandboxes: SandboxRecord[];
+  count: number;
+  cursor?: string;
+}
+
+export interface PoolStats {
+  total: number;
+  as_of: number;
+  [status: string]: number;
+}
+
+export interface Job {
+  job_id: string;
+  type: string;
+  status: 'pending' | 'running' | 'completed' | 'failed';
+  attempts: number;
+  submitted_at: number;
+  started_at?: number;
+  ended_at?: number;
+  result?: Record<string, number>;
+  error?: { code: string; message: string };
+}
+
+export interface JobPage {
+  jobs: Job[];
+  count: number;
+  cursor?: string;
+}
+
+export interface AlertList {
+  alerts: {
+    timestamp: number;
+    severity: string;
+    task: string;
+    reason: string;
+    context: Record<string, unknown>;
+  }[];
+  count: number;
+  complete: boolean;
+  source: string;
+}
+
+/** An answer's body as what its endpoint answers with. */
+export const as = <Body>({ body }: { body: unknown }): Body => body as Body;

@@ -1,0 +1,79 @@
+import { Command, Option } from 'commander';
+import { addCompletionCommand } from './completion.ts';
+import { addDoctorCommand } from './doctor.ts';
+import { setVariable } from './environment.ts';
+import { EXIT_HELP } from './exit-codes.ts';
+import { addExportCommand } from './export-command.ts';
+import { wholeNumber } from './numbers.ts';
+import { addPoolCommands } from './pool-commands.ts';
+import { addRunCommands } from './run-commands.ts';
+import { addTableCommands } from './table-commands.ts';
+import { addTrackCommands } from './track-commands.ts';
+
+const ENVIRONMENT_HELP = `
+Environment:
+  BROKER_URL          the broker's address (http://127.0.0.1:8080)
+  BROKER_API_TOKEN    a track's token, for allocate and release --holder
+  BROKER_ADMIN_TOKEN  an operator's token, for everything else
+  The development tokens are used for a broker on this machine where none is set. Secrets are never arguments: every
+  user of a machine can read those. serve, doctor, table and import read the server's variables, too.`;
+
+/** The whole command line. Its parser throws a `CommanderError` instead of ending the process. */
+export function createProgram(version: string): Command {
+  const program = new Command('sandbox-broker')
+    .description('Leases ready-made sandboxes to labs, CI pipelines and agents: one sandbox, one holder.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('(sandbox-broker --help says more)')
+    .configureHelp({ showGlobalOptions: true })
+    .option('--url <url>', "the broker's address; by default BROKER_URL")
+    .option('--token-file <file>', 'a file that holds the token, instead of the environment')
+    .addOption(
+      new Option('--timeout <seconds>', 'for a call with its retries')
+        .argParser(wholeNumber(1, 86_400))
+        .default(30),
+    )
+    .option('--json', 'the result as JSON on standard output; an error as JSON on standard error')
+    .addHelpText(
+      'after',
+      `${EXIT_HELP}
+${ENVIRONMENT_HELP}
+
+Examples:
+  $ sandbox-broker serve
+  $ sandbox-broker allocate --holder student-1
+  $ sandbox-broker list --status allocated
+  $ sandbox-broker doctor`,
+    );
+
+  program
+    .command('serve')
+    .description('run a broker in the foreground, until SIGTERM or SIGINT')
+    .option('--host <address>', 'instead of HOST')
+    .option('--port <port>', 'instead of PORT; 0 takes any free one')
+    .option('--db <url>', 'instead of SANDBOX_DB_URL')
+    .addHelpText(
+      'after',
+      `
+Everything else comes from the environment; .env.example lists it all. Ends with 1 when the start fails.
+
+Examples:
+  $ sandbox-broker serve --port 9000 --db memory:
+  $ NODE_ENV=production sandbox-broker serve --db dynamodb://eu-west-1`,
+    )
+    .action(async ({ host, port, db }: { host?: string; port?: string; db?: string }) => {
+      setVariable('HOST', host);
+      setVariable('PORT', port);
+      setVariable('SANDBOX_DB_URL', db);
+      // From here on the process is the server.
+      await import('../main.ts');
+    });
+  addTrackCommands(program);
+  addPoolCommands(program);
+  addRunCommands(program);
+  addDoctorCommand(program);
+  addTableCommands(program);
+  addExportCommand(program);
+  addCompletionCommand(program);
+  return program;
+}
