@@ -95,7 +95,7 @@ async function oldTable(endpoint: string): Promise<string> {
   return table;
 }
 
-/** A broker whose provider knows nothing: what is in its pool was migrated. */
+/** A broker whose provider lists one sandbox: the rest of its pool was migrated. */
 async function newBroker(endpoint: string) {
   const env = { SIMULATED_POOL_SIZE: '1', DDB_BUCKETS: BUCKETS, DDB_TABLE_NAME: uniqueTable() };
   return await startBrokerHere(endpoint, env);

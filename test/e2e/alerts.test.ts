@@ -245,19 +245,19 @@ describeOnFastEngine('a broker', ({ endpoint }) => {
   });
 });
 
-/** The README's example, as it stands there. */
+/** The operating guide's example, as it stands there. */
 async function verificationExample(): Promise<{
   isFromBroker(secret: string, headers: Record<string, unknown>, body: string): boolean;
 }> {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  const [, source] = /```js\n([\s\S]*?)\n```/.exec(readme) ?? [];
-  if (source === undefined) throw new Error('the README has no example');
+  const guide = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+  const [, source] = /```js\n([\s\S]*?)\n```/.exec(guide) ?? [];
+  if (source === undefined) throw new Error('the guide has no example');
   const file = join(await temporaryFolder(), 'verify.mjs');
   await writeFile(file, source);
   return await import(pathToFileURL(file).href);
 }
 
-describe("the README's example", () => {
+describe("the guide's example", () => {
   test('takes no request without a signature', async () => {
     const { isFromBroker } = await verificationExample();
     expect(isFromBroker(SECRET, {}, '')).toBe(false);

@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { RUNTIME_CHECK_NAMES } from '../../src/store/runtime-checks.ts';
+import { DOCUMENTS, readDocument } from './documents.ts';
+
+const SRC = fileURLToPath(new URL('../../src/', import.meta.url));
+/** Who raises alerts, or writes down what they are called. */
+const RAISERS = /^(compose[^/]*|usecases\/.*|loops\/.*|safety\/.*)\.ts$/;
+
+const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((file) => RAISERS.test(file))
+  .map((file) => readFileSync(`${SRC}${file}`, 'utf8'));
+
+/** The words behind `reason:`, and those that such a line takes from a table of reasons. */
+function reasonsIn(source: string): string[] {
+  const tables = [...source.matchAll(/REASONS[^=]*= \{([^}]*)\}/g)].map(([, body]) => body ?? '');
+  const lines = source.match(/\breason: .*/g) ?? [];
+  return [...tables, ...lines].flatMap((text) =>
+    [...text.matchAll(/['`]([a-z]+(?:_[a-z]+)+)(?:_\$\{\w+\})?['`]/g)].map(([whole, name = '']) =>
+      whole.includes('$') ? `${name}_*` : name,
+    ),
+  );
+}
+// One word and a name: too little for the pattern above.
+const reasons = new Set([...sources.flatMap(reasonsIn), 'runtime_*']);
+// Stands in such a line as a state, and is none.
+reasons.delete('half_open');
+
+test('every reason the broker raises an alert for has a runbook', () => {
+  expect(reasons.size).toBeGreaterThan(18);
+  for (const known of ['pool_empty', 'run_failed', 'breaker_reopened', 'quota_exceeded_*', 'retry_spike']) {
+    expect([...reasons]).toContain(known);
+  }
+  const headings = new Set(
+    [...readDocument('docs/operations.md').matchAll(/^### (\S+)$/gm)].map(([, heading]) => heading),
+  );
+  expect([...reasons].filter((reason) => !headings.has(reason))).toEqual([]);
+});
+
+test('every check of the table is in the runbook', () => {
+  const operations = readDocument('docs/operations.md');
+  expect(RUNTIME_CHECK_NAMES.filter((name) => !operations.includes(`\`runtime_${name}\``))).toEqual([]);
+});
+
+/** As GitHub makes them: lower case, without punctuation, a dash for each space. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
+    .replaceAll(' ', '-');
+
+const anchorsOf = (file: string): string[] =>
+  [...readDocument(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchorOf(heading));
+
+test.each(DOCUMENTS)('every link of %s leads somewhere', (file) => {
+  const links = [...readDocument(file).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)];
+  for (const [link, path = '', anchor] of links) {
+    const target = new URL(path, new URL(file, 'file:///')).pathname.slice(1) || file;
+    const read = path === '' ? file : target;
+    if (anchor === undefined) expect(() => readDocument(read), link).not.toThrow();
+    else expect(anchorsOf(read), link).toContain(anchor);
+  }
+});
