@@ -151,6 +151,21 @@ describe('a client that breaks off', () => {
   });
 });
 
+test('bytes that are no UTF-8 are text like any other, in every header that means something', async () => {
+  const app = await startApp();
+  for (const header of [
+    'X-Sandbox-Name-Prefix',
+    'X-Instruqt-Track-ID',
+    'Idempotency-Key',
+    'X-Correlation-ID',
+  ]) {
+    const parts = [request('POST /v1/allocate', [`${header}: caf\xe9\xff`, LAST])];
+    const [status] = await statusesOf(app, { parts });
+    expect([200, 201, 400, 409], header).toContain(status);
+  }
+  await expectUnharmed(app);
+});
+
 test('noise in any amount is refused or left, never served', async () => {
   const app = await impatientApp();
   const noise = fc.oneof(
