@@ -73,6 +73,7 @@ export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_I
       let countedAtMs = 0;
       let ticks = 0;
       let listeners = 0;
+      let areJobsKnown = true;
 
       const statusEvent = (): LiveEvent => ({ type: 'status', data: statusRecord(sources.status) });
 
@@ -115,15 +116,22 @@ export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_I
         sources.countSoon();
       }
 
-      async function tick(signal: AbortSignal): Promise<void> {
+      /** From memory: it goes on while the store is out of reach, which is when it matters most. */
+      async function tick(): Promise<void> {
         tellChanges();
+        if (hub.size === 0) return;
+        countAgain();
+        tellStatus();
+      }
+
+      async function lookAtJobs(signal: AbortSignal): Promise<void> {
         const isSomebodyNew = hub.size > listeners;
         listeners = hub.size;
         if (listeners === 0) return;
-        countAgain();
-        tellStatus();
         const isIdle = !areJobsOpen && !isSomebodyNew && sources.status.queueLength() === 0;
-        if (!isIdle || ++ticks % IDLE_JOBS_EVERY === 0) await tellJobs(signal);
+        if (isIdle && ++ticks % IDLE_JOBS_EVERY !== 0) return;
+        await tellJobs(signal);
+        areJobsKnown = true;
       }
 
       function sample(): void {
@@ -131,13 +139,18 @@ export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_I
         hub.announce({ type: 'sample', data: seriesColumns(series.samples().slice(-1)) });
       }
 
-      const warn = (error: unknown) =>
+      /** An outage is said once, and not twice a second. */
+      const warn = (error: unknown) => {
+        if (!areJobsKnown) return;
+        areJobsKnown = false;
         logger.warn(
           { action: 'live', outcome: 'error', err: error },
-          'the console could not be told of jobs',
+          'the console cannot be told of jobs for now',
         );
+      };
       const chores = [
         createTicker(TICK_MS, tick, warn),
+        createTicker(TICK_MS, lookAtJobs, warn),
         createTicker(sampleIntervalMs, async () => sample(), warn),
       ];
       const routes: LiveRoutesDeps['live'] = {

@@ -2,29 +2,38 @@ import { EventEmitter } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
 import { composeLive } from '../../src/compose-live.ts';
 import { createEventParser, type ServerEvent } from '../../src/console/page/event-parser.ts';
+import type { RunningJob } from '../../src/domain/job.ts';
 import type { AlertEvents } from '../../src/safety/alert-hooks.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import type { ListJobs } from '../../src/usecases/list-jobs.ts';
 import { fakeAppDeps, pendingJob } from '../support/fake-app-deps.ts';
 import { until } from '../support/until.ts';
 
 const SOON = { timeoutMs: 10_000 };
 
+const running: RunningJob = {
+  ...pendingJob,
+  status: 'running',
+  claimId: 'c',
+  worker: 'w',
+  startedAtMs: 0,
+  leaseUntilMs: 0,
+};
+
 /** The news of a broker of which only the sources are there. */
-function startLive(options: { total?: number } = {}) {
+function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
   const { deps, recorded } = fakeAppDeps();
   const events: AlertEvents = new EventEmitter();
-  const logger = createLogger({ level: 'silent', pretty: false });
+  const logs: string[] = [];
+  const destination = { write: (line: string) => logs.push(line) };
+  const logger = createLogger({ level: 'warn', pretty: false, destination });
   const live = composeLive({ clock: recorded.clock, logger, events, sampleIntervalMs: 30 });
   const counted: number[] = [];
-  const { total = 15 } = options;
+  const { total = 15, listJobs = async () => ({ jobs: [running] }) } = options;
   const counts = { available: total - 10, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 };
   const news = live.connect({
     status: { ...deps.status, queueLength: () => 0, poolStats: () => ({ counts, total, asOfMs: 1_000 }) },
-    listJobs: async () => ({
-      jobs: [
-        { ...pendingJob, status: 'running', claimId: 'c', worker: 'w', startedAtMs: 0, leaseUntilMs: 0 },
-      ],
-    }),
+    listJobs,
     progressOf: () => ({ done: 1, total: 3 }),
     countSoon: () => counted.push(performance.now()),
   });
@@ -42,7 +51,7 @@ function startLive(options: { total?: number } = {}) {
       until(() => heard.find((event) => event.type === type), { ...SOON, what: `${type} to be told` });
     return { stream, heard, first: async (type: string) => JSON.parse((await first(type)).data) };
   };
-  return { live, events, listen, counted };
+  return { live, events, listen, counted, logs };
 }
 
 it('tells each sample of the pool to whoever draws a chart of it', async () => {
@@ -77,4 +86,27 @@ it('has the pool counted again when it changes before an audience, unless that i
   await until(() => watched.counted.length > 0, { ...SOON, what: 'the count' });
   for (const each of audiences) await each.first('status');
   expect([alone.counted.length, large.counted.length, watched.counted.length]).toEqual([0, 0, 1]);
+});
+
+it('goes on with what it has in memory while the store does not answer, and complains once', async () => {
+  const silent = startLive({
+    listJobs: (_input, { signal }) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  });
+  const stream = silent.listen();
+  await stream.first('status');
+  silent.live.onSandboxChange('a');
+  await stream.first('sandboxes');
+
+  let refusals = 0;
+  const refused = startLive({
+    listJobs: async () => {
+      refusals++;
+      throw new Error('no store');
+    },
+  });
+  refused.live.onJob();
+  refused.listen();
+  await until(() => refusals >= 3, { ...SOON, what: 'three refusals' });
+  expect(refused.logs.filter((line) => line.includes('no store'))).toHaveLength(1);
 });
