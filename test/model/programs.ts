@@ -83,12 +83,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(waits, inWorld).map(([waits, rest]) => ({ waits, ...rest }) as Step) },
 );
 
+const leaseSeconds = fc.constantFrom(LEASE_SECONDS, TERM_SECONDS);
+
 /** What it takes several steps in a row to come to. */
 const story: fc.Arbitrary<Step[]> = fc.oneof(
-  // A lease that ran out while nobody looked, under a key that is used again.
-  fc.tuple(holder, choice, choice).map(([holder, on, other]): Step[] => [
+  // A lease that ran out while nobody looked, under a key that is used again; or that has its buffer left.
+  fc.tuple(holder, choice, choice, leaseSeconds).map(([holder, on, other, seconds]): Step[] => [
     { waits: false, do: 'allocate', on, holder },
-    { waits: true, do: 'pass', seconds: TERM_SECONDS },
+    { waits: true, do: 'pass', seconds },
     { waits: false, do: 'allocate', on: other, holder },
     { waits: false, do: 'expire', on },
   ]),
