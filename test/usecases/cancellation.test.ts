@@ -50,7 +50,7 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   const transactions = (faults: FaultInjector) => faults.calls.filter((call) => call.operation === TRANSACT);
 
   /** The sandbox that a grant is about. */
-  const candidateOf = (call: SentCall): string | undefined => /"sk":"S#([^"]+)"/.exec(call.json)?.[1];
+  const candidateOf = (call: SentCall): string | undefined => /"sk":\{"S":"S#([^"]+)"/.exec(call.json)?.[1];
 
   /** Milliseconds from an answer to the next call. */
   const gaps = (calls: SentCall[]): number[] =>
