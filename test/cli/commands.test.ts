@@ -1,0 +1,125 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { startBrokerHere } from '../support/broker-here.ts';
+import { describeOnFastEngine } from '../support/engines.ts';
+import { temporaryFolder } from '../support/temp-folder.ts';
+import { cli, cliJson } from './run-cli.ts';
+
+const TOKENS = { BROKER_API_TOKEN: 'track-token-of-a-test', BROKER_ADMIN_TOKEN: 'admin-token-of-a-test' };
+/** The broker's own helper comes with the development tokens. */
+const ROTATING = {
+  BROKER_API_TOKEN: `dev-track-token,${TOKENS.BROKER_API_TOKEN}`,
+  BROKER_ADMIN_TOKEN: `dev-admin-token,${TOKENS.BROKER_ADMIN_TOKEN}`,
+};
+const NOWHERE = 'http://127.0.0.1:9';
+
+describeOnFastEngine('the command line', ({ endpoint }) => {
+  test('a holder gets one sandbox, asks again, and gives it back; an operator takes back anybody’s', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '2' });
+    const env = { BROKER_URL: here.url };
+    const allocate = (holder: string) => cliJson(['allocate', '--holder', holder, '--lab', 'intro'], { env });
+    const [one, two] = await Promise.all([allocate('student-1'), allocate('student-2')]);
+    expect(one.result).toMatchObject({ holder: 'student-1', replayed: false, name: expect.any(String) });
+    const [again, empty, listed] = await Promise.all([
+      allocate('student-1'),
+      cli(['allocate', '--holder', 'student-3', '--json'], { env }),
+      cli(['list', '--holder', 'student-', '--status', 'allocated'], { env }),
+    ]);
+    expect(again.result).toMatchObject({ sandbox_id: one.result['sandbox_id'], replayed: true });
+    expect(empty).toMatchObject({ code: 3, stdout: '' });
+    expect(JSON.parse(empty.stderr)).toMatchObject({ error: { code: 'NO_SANDBOXES_AVAILABLE' } });
+    expect(listed.stdout.split('\n')[0]).toMatch(/^ID +NAME +STATUS +HOLDER +LAB +EXPIRES$/);
+    expect(listed.stdout).toMatch(/student-1 +intro +20\d\d-/);
+    const [id1, id2] = [String(one.result['sandbox_id']), String(two.result['sandbox_id'])];
+    const [stranger, nobody, holder, operator] = await Promise.all([
+      cli(['release', id1, '--holder', 'student-2'], { env }),
+      cli(['release', id1], { env }),
+      cliJson(['release', id1, '--holder', 'student-1'], { env }),
+      cliJson(['release', id2, '--as-admin'], { env }),
+    ]);
+    expect(stranger).toMatchObject({ code: 3, stderr: expect.stringContaining('NOT_SANDBOX_OWNER') });
+    expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining('--as-admin') });
+    expect([holder.result['status'], operator.result['status']]).toEqual([
+      'pending_deletion',
+      'pending_deletion',
+    ]);
+  });
+
+  test('runs are jobs that it waits for, and lists; alerts and counts are there to see', async () => {
+    const here = await startBrokerHere(endpoint, ROTATING);
+    const env = { ...TOKENS, BROKER_URL: here.url };
+    const [cleanup, submitted] = await Promise.all([
+      cliJson(['cleanup'], { env }),
+      cli(['sync', '--force', '--no-wait'], { env }),
+    ]);
+    expect(cleanup).toMatchObject({ code: 0, result: { status: 'completed', type: 'cleanup' } });
+    expect(submitted.stdout).toMatch(/^[\w-]+\n$/);
+    const [jobs, alerts, stats] = await Promise.all([
+      cliJson<{ jobs: { job_id: string; type: string }[] }>(['jobs', '--limit', '5'], { env }),
+      cliJson(['alerts', '--min-severity', 'info'], { env }),
+      cli(['stats'], { env }),
+    ]);
+    expect(jobs.result.jobs.map(({ type }) => type).sort()).toEqual(['cleanup', 'sync']);
+    expect(jobs.result.jobs.map(({ job_id }) => job_id)).toContain(submitted.stdout.trim());
+    expect(alerts.result).toMatchObject({ count: expect.any(Number), source: 'all_replicas' });
+    expect(stats.stdout).toMatch(/^total +5$/m);
+  });
+
+  test('the token comes from the environment or a file; a wrong one is a refusal that does not repeat it', async () => {
+    const here = await startBrokerHere(endpoint, ROTATING);
+    const file = join(await temporaryFolder(), 'token');
+    await writeFile(file, `${TOKENS.BROKER_ADMIN_TOKEN},an-older-one\n`);
+    const url = ['--url', here.url];
+    const [byFile, wrong, none, missing] = await Promise.all([
+      cli(['stats', ...url, '--token-file', file]),
+      cli(['stats', ...url], { env: { BROKER_ADMIN_TOKEN: 'some-wrong-token' } }),
+      cli(['stats', ...url], { env: { NODE_ENV: 'production' } }),
+      cli(['stats', ...url, '--token-file', `${file}.gone`]),
+    ]);
+    expect(byFile.code).toBe(0);
+    expect(wrong).toMatchObject({ code: 3, stderr: expect.stringContaining('UNAUTHORIZED') });
+    expect(wrong.stderr).not.toContain('some-wrong-token');
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('BROKER_ADMIN_TOKEN is not set') });
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot be read') });
+  });
+});
+
+describe('without a broker', () => {
+  test('nobody answers: 4; wrong usage: 2, and a hint; help: 0', async () => {
+    const [silent, unknown, badNumber, badChoice, badUrl, help] = await Promise.all([
+      cli(['stats', '--url', NOWHERE, '--timeout', '1']),
+      cli(['statz']),
+      cli(['list', '--limit', '1e3']),
+      cli(['list', '--status', 'free']),
+      cli(['stats', '--url', 'broker:80'], { env: TOKENS }),
+      cli(['release', '--help']),
+    ]);
+    expect(silent).toMatchObject({ code: 4, stderr: expect.stringContaining('UNREACHABLE') });
+    expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean stats?') });
+    expect(badNumber).toMatchObject({ code: 2, stderr: expect.stringContaining('from 1 to 100000') });
+    expect(badChoice).toMatchObject({ code: 2, stderr: expect.stringContaining('deletion_failed') });
+    expect(badUrl).toMatchObject({ code: 2, stderr: expect.stringContaining('url must be http(s)://') });
+    expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining('$ sandbox-broker release') });
+  });
+
+  test('every command’s help has an example, and the program’s tells its exit codes', async () => {
+    const { createProgram } = await import('../../src/cli/program.ts');
+    const program = createProgram('1.0.0');
+    const helpOf = (command: typeof program): string => {
+      let text = '';
+      command
+        .configureOutput({
+          writeOut: (part) => {
+            text += part;
+          },
+        })
+        .outputHelp();
+      return text;
+    };
+    const leaves = program.commands.flatMap((each) => (each.commands.length > 0 ? each.commands : [each]));
+    expect(leaves.length).toBeGreaterThan(14);
+    for (const each of leaves) expect(helpOf(each), each.name()).toMatch(/Examples?(, in .*)?:\n {2}[$e]/);
+    expect(helpOf(program)).toMatch(/Exit codes:\n {2}0 {2}done/);
+  });
+});

@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import { cli, run } from './run-cli.ts';
+
+const script = (await cli(['completion', 'bash'])).stdout;
+
+/** What real bash offers behind these words; the last one is being typed. */
+async function offered(...words: string[]): Promise<string[]> {
+  const all = ['sandbox-broker', ...words];
+  const program = `
+    ${script}
+    complete -p sandbox-broker >/dev/null || exit 1
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _sandbox_broker "$1" "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_WORDS[COMP_CWORD-1]}"
+    printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { code, stdout, stderr } = await run('bash', ['--norc', '-c', program, 'bash', ...all]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return stdout.trim().split('\n');
+}
+
+test('bash completes commands, their options, and the values of options', async () => {
+  expect(await offered('st')).toEqual(['stats']);
+  expect(await offered('')).toEqual(expect.arrayContaining(['allocate', 'doctor', 'table', '--json']));
+  expect(await offered('table', '')).toEqual(expect.arrayContaining(['create', 'describe']));
+  expect(await offered('--json', 'list', '--st')).toEqual(['--status']);
+  expect(await offered('list', '--status', 'al')).toEqual(['allocated']);
+  expect(await offered('release', 'sbx-1', '--as')).toEqual(['--as-admin']);
+  expect(await offered('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh']));
+  expect(await offered('import', 'package.js')).toEqual(['package.json']);
+});
+
+test('zsh is told the same words', async () => {
+  const { stdout } = await cli(['completion', 'zsh']);
+  expect(stdout.split('\n')[0]).toBe('#compdef sandbox-broker');
+  const wordsOf = (text: string, path: string) =>
+    new RegExp(`^ +'${path}'\\) (?:words='|compadd -- )([^';]+)`, 'm').exec(text)?.[1]?.trim();
+  for (const path of ['', 'list', 'table', 'table create', 'completion']) {
+    expect(wordsOf(stdout, path), path).toBe(wordsOf(script, path));
+    expect(wordsOf(script, path)).toContain('--json');
+  }
+});

@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+/** How a command ended, and what it said. */
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CliOptions {
+  /** All of its environment but the path. */
+  env?: Record<string, string>;
+  stdin?: string;
+}
+
+/** Runs a program with nothing in its environment but what is given. */
+export function run(file: string, args: string[], { env = {}, stdin = '' }: CliOptions = {}): Promise<Ran> {
+  return new Promise((resolve) => {
+    const options = { env: { PATH: '/usr/bin:/bin', ...env }, timeout: 60_000 };
+    const child = execFile(file, args, options, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+    child.stdin?.end(stdin);
+  });
+}
+
+/** Runs the command line. */
+export const cli = (args: string[], options: CliOptions = {}): Promise<Ran> =>
+  run(process.execPath, [MAIN, ...args], options);
+
+/** {@link cli} with `--json`; its result, and its exit code. */
+export async function cliJson<Result = Record<string, unknown>>(
+  args: string[],
+  options: CliOptions = {},
+): Promise<{ code: number; result: Result; stderr: string }> {
+  const { code, stdout, stderr } = await cli([...args, '--json'], options);
+  if (stdout === '') throw new Error(`${args.join(' ')} said nothing: ${code} ${stderr}`);
+  return { code, result: JSON.parse(stdout) as Result, stderr };
+}
