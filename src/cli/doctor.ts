@@ -1,52 +1,17 @@
 import { existsSync } from 'node:fs';
-import type { Command } from 'commander';
 import { composeTools, countInventory, type Tools } from '../compose-tools.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { examineBroker } from './doctor-broker.ts';
 import { environment, type GlobalOptions } from './environment.ts';
-import { CliError, EXIT } from './exit-codes.ts';
 import { bad, type Finding, ok, warn } from './findings.ts';
-import { createOutput, table } from './output.ts';
 
 const NEEDED_NODE = 24;
 const STORE_WITHIN_MS = 15_000;
 const PROVIDER_WITHIN_MS = 20_000;
 const DEVELOPMENT_TOKENS = ['dev-track-token', 'dev-admin-token'];
 
-/** Looks at everything a broker needs, says how to mend what is wrong, and changes nothing. */
-export function addDoctorCommand(program: Command): void {
-  program
-    .command('doctor')
-    .description('check configuration, store, table, provider, tokens and clocks, and say how to mend each')
-    .addHelpText(
-      'after',
-      `
-Reads the server's configuration from the environment, looks at the store and the provider as a broker would, and asks
-the broker at --url, if one runs there. Ends with 0 when all is well, 5 when something is worth a look, 1 when something
-has to be mended.
-
-Examples:
-  $ sandbox-broker doctor
-  $ sandbox-broker doctor --json`,
-    )
-    .action(async (_options, command: Command) => {
-      const options: GlobalOptions = command.optsWithGlobals();
-      const findings = await examine(options);
-      const worst = ['error', 'warning'].find((status) =>
-        findings.some((finding) => finding.status === status),
-      );
-      createOutput(options).result({ status: worst ?? 'ok', checks: findings }, () =>
-        table(
-          ['CHECK', 'STATUS', 'FINDING'],
-          findings.map(({ name, status, message }) => [name, status, message]),
-        ),
-      );
-      if (worst === 'error') throw new CliError('Something has to be mended.', { exitCode: EXIT.failure });
-      if (worst === 'warning') throw new CliError('Something is worth a look.', { exitCode: EXIT.warnings });
-    });
-}
-
-async function examine(options: GlobalOptions): Promise<Finding[]> {
+/** Looks at everything a broker needs, and changes nothing. */
+export async function examine(options: GlobalOptions): Promise<Finding[]> {
   const [major = 0] = process.versions.node.split('.').map(Number);
   const findings: Finding[] = [
     major >= NEEDED_NODE

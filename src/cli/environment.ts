@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Caller, createCaller } from '../client/call.ts';
-import { ConfigError, type Environment, loadConfig } from '../config.ts';
+import type { Environment } from '../config.ts';
 import { CliError, EXIT, usageError } from './exit-codes.ts';
 
 /** What every command takes. */
@@ -66,16 +66,6 @@ export function callerFor(role: Role, options: GlobalOptions): Caller {
     });
   } catch (error) {
     if (error instanceof RangeError) throw usageError(`The broker's ${error.message}.`);
-    throw error;
-  }
-}
-
-/** The server's own configuration, for what works on the store itself. */
-export function serverConfig() {
-  try {
-    return loadConfig(environment());
-  } catch (error) {
-    if (error instanceof ConfigError) throw usageError(error.message);
     throw error;
   }
 }

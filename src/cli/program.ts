@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { addCompletionCommand } from './completion.ts';
-import { addDoctorCommand } from './doctor.ts';
+import { addDoctorCommand } from './doctor-command.ts';
 import { setVariable } from './environment.ts';
 import { EXIT_HELP } from './exit-codes.ts';
 import { addExportCommand } from './export-command.ts';

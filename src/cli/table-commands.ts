@@ -1,10 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { composeTools, type Tools } from '../compose-tools.ts';
-import type { Config } from '../config.ts';
-import { type GlobalOptions, serverConfig } from './environment.ts';
+import type { Tools } from '../compose-tools.ts';
+import type { GlobalOptions } from './environment.ts';
 import { CliError, EXIT, usageError } from './exit-codes.ts';
-import { readRows } from './import-rows.ts';
 import { createOutput, fields } from './output.ts';
 import { startProgress } from './progress.ts';
 
@@ -36,7 +34,7 @@ export function addTableCommands(program: Command): void {
       )
       .action(async (_options, command: Command) => {
         const options: GlobalOptions = command.optsWithGlobals();
-        await withTools(serverConfig(), async (tools) => {
+        await withTools(async (tools) => {
           if (creates) await tools.createTable(AbortSignal.timeout(TABLE_WITHIN_MS));
           const report = await tools.describeTable(AbortSignal.timeout(TABLE_WITHIN_MS));
           createOutput(options).result(report, () => fields({ ...report }));
@@ -69,6 +67,7 @@ Examples:
     )
     .action(async (file: string, _options, command: Command) => {
       const options: ImportOptions = command.optsWithGlobals();
+      const { readRows } = await import('./import-rows.ts');
       const { items, problems } = readRows(readText(file), options.format ?? formatOf(file));
       if (problems.length > 0) {
         const more = problems.length - SHOWN_PROBLEMS;
@@ -77,7 +76,7 @@ Examples:
       }
       const counts = { created: 0, kept: 0 };
       if (!options.dryRun) {
-        await withTools(serverConfig(), async (tools) => {
+        await withTools(async (tools) => {
           const progress = startProgress('importing', items.length);
           const requestId = `import-${crypto.randomUUID()}`;
           const context = {
@@ -98,11 +97,18 @@ Examples:
     });
 }
 
-/** Runs a piece of work with the store's tools, and puts them away whatever comes. */
-export async function withTools<T>(config: Config, work: (tools: Tools) => Promise<T>): Promise<T> {
-  const tools = await composeTools(config);
+/**
+ * Runs a piece of work with the store's tools, and puts them away whatever comes. They are loaded only here: the SDK and
+ * what else a server needs would make every other command slow to start.
+ */
+async function withTools(work: (tools: Tools) => Promise<void>): Promise<void> {
+  const [{ composeTools }, { serverConfig }] = await Promise.all([
+    import('../compose-tools.ts'),
+    import('./server-config.ts'),
+  ]);
+  const tools = await composeTools(serverConfig());
   try {
-    return await work(tools);
+    await work(tools);
   } finally {
     await tools.close();
   }
