@@ -42,7 +42,7 @@ afterAll(async () => void (await broker?.kill9()));
 
 /** All that a document may have run here: it asks the broker, or looks at what it was told. */
 const HARMLESS =
-  /^(#.*|curl .*|[A-Z]+=\$\((curl|echo) .*| {2}-[HXd] .*|node deploy\/migrate-table\.ts --help|)$/;
+  /^(#.*|curl .*|[A-Z]+=\$\((curl|echo) .*| {2}-[HXd] .*|node deploy\/migrate-table\.ts --help|npx sandbox-broker (--url \S+ \w+|\w+ --help).*|)$/;
 
 /** Pastes blocks into one shell, as a reader would, and gives the statuses of all their calls. */
 async function paste(blocks: readonly ShellBlock[]): Promise<number[]> {

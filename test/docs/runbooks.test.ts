@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { RUNTIME_CHECK_NAMES } from '../../src/store/runtime-checks.ts';
-import { DOCUMENTS, readDocument } from './documents.ts';
+import { readDocument } from './documents.ts';
 
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url));
 /** Who raises alerts, or writes down what they are called. */
@@ -41,24 +41,4 @@ test('every reason the broker raises an alert for has a runbook', () => {
 test('every check of the table is in the runbook', () => {
   const operations = readDocument('docs/operations.md');
   expect(RUNTIME_CHECK_NAMES.filter((name) => !operations.includes(`\`runtime_${name}\``))).toEqual([]);
-});
-
-/** As GitHub makes them: lower case, without punctuation, a dash for each space. */
-const anchorOf = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
-    .replaceAll(' ', '-');
-
-const anchorsOf = (file: string): string[] =>
-  [...readDocument(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchorOf(heading));
-
-test.each(DOCUMENTS)('every link of %s leads somewhere', (file) => {
-  const links = [...readDocument(file).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)];
-  for (const [link, path = '', anchor] of links) {
-    const target = new URL(path, new URL(file, 'file:///')).pathname.slice(1) || file;
-    const read = path === '' ? file : target;
-    if (anchor === undefined) expect(() => readDocument(read), link).not.toThrow();
-    else expect(anchorsOf(read), link).toContain(anchor);
-  }
 });
