@@ -40,6 +40,8 @@ const DEADLINE_MS = 60_000;
 const ATTEMPT_TIMEOUT_MS = 30_000;
 /** What may go better in a moment: the broker, the way to it, or how often we call. Calls carry keys, so none happens twice. */
 const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
+/** An attempt of ours whose answer was lost is still under way: its answer will be ours, too. */
+const OWN_ATTEMPT_UNDER_WAY = 'IDEMPOTENCY_IN_PROGRESS';
 
 /**
  * A caller with one token. An attempt that ends without an answer, with 408, 429 or 5xx is made again, after what
@@ -129,7 +131,10 @@ function toFailure(response: Response, body: unknown, call: Call): Failure {
     return { ...common, code: 'UNEXPECTED_ANSWER', message, isPassing: RETRIED_STATUSES.has(status) };
   }
   const { code, message, details } = refusal;
-  const isPassing = RETRIED_STATUSES.has(status) || call.retryCodes?.includes(code) === true;
+  const isPassing =
+    RETRIED_STATUSES.has(status) ||
+    code === OWN_ATTEMPT_UNDER_WAY ||
+    call.retryCodes?.includes(code) === true;
   return { ...common, code, message, details, isPassing };
 }
 

@@ -2,7 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startBrokerHere } from '../support/broker-here.ts';
+import { setUp, TOKEN } from '../support/csp-provider.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
+import { account } from '../support/fake-csp.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { cli, cliJson } from './run-cli.ts';
 
@@ -82,6 +84,27 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     expect(wrong.stderr).not.toContain('some-wrong-token');
     expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('BROKER_ADMIN_TOKEN is not set') });
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot be read') });
+  });
+});
+
+describeOnFastEngine('the command line, where a run fails', ({ endpoint }) => {
+  test('says so, with the job and why', async () => {
+    const { csp } = await setUp();
+    csp.add(account());
+    const here = await startBrokerHere(endpoint, {
+      CSP_BASE_URL: csp.baseUrl,
+      CSP_API_TOKEN: TOKEN,
+      RETRY_MAX_RETRIES: '0',
+    });
+    csp.faults.add('list', { kind: 'respond', status: 500 }, { times: Number.POSITIVE_INFINITY });
+    const { code, result, stderr } = await cliJson(['sync'], { env: { BROKER_URL: here.url } });
+    expect({ code, result }).toMatchObject({
+      code: 1,
+      result: { status: 'failed', error: { code: 'PROVIDER_UNAVAILABLE' } },
+    });
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { message: expect.stringContaining('The job failed') },
+    });
   });
 });
 

@@ -134,12 +134,16 @@ describeOnFastEngine('the client behind a front that answers by itself', ({ endp
   test('waits as long as Retry-After says, and keeps the key of the call', async () => {
     const here = await startBrokerHere(endpoint);
     const front = await startFront(here.url);
-    front.answer(refusal(503, 'BUSY', 1), { status: 502, body: '<html>Bad gateway</html>' });
+    front.answer(
+      refusal(503, 'BUSY', 1),
+      { status: 502, body: '<html>Bad gateway</html>' },
+      refusal(409, 'IDEMPOTENCY_IN_PROGRESS', 0),
+    );
     const startedAtMs = performance.now();
     await clientOf(front).allocate();
     expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(1_000);
     const keys = front.seen.map(({ headers }) => headers['idempotency-key']);
-    expect(keys).toHaveLength(3);
+    expect(keys).toHaveLength(4);
     expect(new Set(keys).size).toBe(1);
   });
 
