@@ -45,6 +45,9 @@ async function ask(
 function tokenFinding(role: Role, answer: Answer | Error): Finding {
   const name = `${role} token`;
   if (answer instanceof CliError) return warn(name, answer.message);
+  if (answer instanceof BrokerError && (answer.status === undefined || answer.status === 429)) {
+    return warn(name, `It could not be tried: ${answer.message}`);
+  }
   if (answer instanceof BrokerError && (answer.status === 401 || answer.status === 403)) {
     // 403 for a sandbox of another's: the token itself was taken.
     if (answer.code !== 'NOT_SANDBOX_OWNER') {

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { EXIT } from './exit-codes.ts';
 
 /** Where a command's results go: standard output for results, standard error for everything else. */
 export interface Output {
@@ -34,8 +35,8 @@ function writeAll(fd: number, text: string): void {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      // The reader has seen enough, as `head` has.
-      if (code === 'EPIPE') return;
+      // The reader has seen enough, as `head` has: nobody is left to work for.
+      if (code === 'EPIPE') process.exit(EXIT.ok);
       if (code !== 'EAGAIN') throw error;
     }
   }

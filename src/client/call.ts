@@ -33,7 +33,10 @@ export interface Answer {
   body: unknown;
 }
 
-/** Makes a call, again if need be. Throws a {@link BrokerError}, or the reason of the caller's signal. */
+/**
+ * Makes a call, again if need be. Throws a {@link BrokerError}, the reason of the caller's signal, or a `TypeError` for a
+ * value that no header can have.
+ */
 export type Caller = (call: Call) => Promise<Answer>;
 
 const DEADLINE_MS = 60_000;
@@ -58,13 +61,13 @@ export function createCaller(options: CallerOptions): Caller {
     throw new RangeError('token must be visible ASCII characters (it is not shown here)');
   }
 
-  async function attempt(call: Call, signal: AbortSignal): Promise<Answer | Failure> {
+  async function attempt(call: Call, headers: Headers, signal: AbortSignal): Promise<Answer | Failure> {
     let response: Response;
     let text: string;
     try {
       response = await fetch(toUrl(base, call), {
         method: call.method,
-        headers: toHeaders(call, options.token),
+        headers,
         credentials: 'omit',
         signal,
         ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
@@ -86,12 +89,14 @@ export function createCaller(options: CallerOptions): Caller {
 
   return async (call) => {
     const endsAtMs = performance.now() + positive('deadlineMs', call.deadlineMs ?? deadlineMs);
+    const headers = toHeaders(call, options.token);
     for (let attempts = 1; ; attempts++) {
       call.signal?.throwIfAborted();
       const leftMs = Math.max(1, endsAtMs - performance.now());
       const timeLimit = AbortSignal.timeout(Math.ceil(Math.min(leftMs, attemptTimeoutMs)));
       const outcome = await attempt(
         call,
+        headers,
         call.signal === undefined ? timeLimit : AbortSignal.any([call.signal, timeLimit]),
       );
       if (!('code' in outcome)) return outcome;
@@ -146,16 +151,19 @@ function toUrl(base: string, { path, query = {} }: Call): string {
   return search.size === 0 ? `${base}${path}` : `${base}${path}?${search}`;
 }
 
-function toHeaders({ headers = {}, body }: Call, token: string): Record<string, string> {
+/** Throws a `TypeError` for a value that no header can have: trying again would not make it one. */
+function toHeaders({ headers = {}, body }: Call, token: string): Headers {
   const all = {
     authorization: `Bearer ${token}`,
     accept: 'application/json',
     ...(body !== undefined && { 'content-type': 'application/json' }),
     ...headers,
   };
-  return Object.fromEntries(
-    Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
+  const result = new Headers();
+  for (const [name, value] of Object.entries(all)) {
+    if (value !== undefined) result.set(name, value);
+  }
+  return result;
 }
 
 function parseJson(text: string): unknown {

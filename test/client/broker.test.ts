@@ -186,13 +186,18 @@ describeOnFastEngine('the client behind a front that answers by itself', ({ endp
     const controller = new AbortController();
     const call = clientOf(front).allocate({ signal: controller.signal });
     call.catch(() => undefined);
-    await until(() => front.seen.length === 1, { timeoutMs: 10_000, what: 'the first attempt' });
+    await until(() => front.arrived === 1, { timeoutMs: 10_000, what: 'the first answer has arrived' });
     const reason = new Error('the student has left');
     controller.abort(reason);
     await expect(call).rejects.toBe(reason);
     await expect(clientOf(front).get('x', { signal: controller.signal })).rejects.toBe(reason);
     expect(front.seen).toHaveLength(1);
   });
+});
+
+test('a holder that no header can have is refused before anything is sent', async () => {
+  const broker = createBroker({ url: 'http://127.0.0.1:9', token: TOKEN, holder: 'one\ntwo' });
+  await expect(broker.allocate()).rejects.toThrow(TypeError);
 });
 
 describe('options that cannot be used', () => {

@@ -14,6 +14,8 @@ export interface OwnAnswer {
 export interface Front {
   readonly url: string;
   readonly seen: readonly { line: string; headers: IncomingHttpHeaders }[];
+  /** Own answers that have arrived: their connections were closed from the other side. */
+  readonly arrived: number;
   /** Gives these answers to the next requests, in this order. */
   answer(...answers: OwnAnswer[]): void;
 }
@@ -22,10 +24,16 @@ export interface Front {
 export async function startFront(brokerUrl: string): Promise<Front> {
   const own: OwnAnswer[] = [];
   const seen: { line: string; headers: IncomingHttpHeaders }[] = [];
+  let arrived = 0;
   const server = createServer(async (request, response) => {
     seen.push({ line: `${request.method} ${request.url}`, headers: request.headers });
     const next = own.shift();
-    if (next !== undefined) return void response.writeHead(next.status, next.headers).end(next.body);
+    if (next !== undefined) {
+      request.socket.once('close', () => {
+        arrived += 1;
+      });
+      return void response.writeHead(next.status, { ...next.headers, connection: 'close' }).end(next.body);
+    }
     const headers = Object.fromEntries(
       ['authorization', 'x-track-id', 'idempotency-key'].flatMap((name) => {
         const value = request.headers[name];
@@ -44,6 +52,9 @@ export async function startFront(brokerUrl: string): Promise<Front> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,
+    get arrived() {
+      return arrived;
+    },
     answer: (...answers) => void own.push(...answers),
   };
 }
