@@ -191,8 +191,13 @@ describe('the pod', () => {
     expect(probes.map(({ httpGet }) => httpGet.port)).toEqual(['http', 'http', 'http']);
     const service = read<{ spec: { ports: { name: string; targetPort: string }[] } }>('service.yml');
     expect(service.spec.ports).toMatchObject([{ name: 'http', targetPort: 'http' }]);
-    const monitor = read<{ spec: { endpoints: object[] } }>('service-monitor.yml');
+    const monitor = read<{ spec: { jobLabel: keyof typeof NAME; endpoints: object[] } }>(
+      'service-monitor.yml',
+    );
     expect(monitor.spec.endpoints).toMatchObject([{ port: 'http', path: '/metrics' }]);
+    // The alerts know the broker by its job.
+    const rules = readFileSync(new URL('../prometheus/rules.yml', FOLDER), 'utf8');
+    expect(rules).toContain(`up{job="${NAME[monitor.spec.jobLabel]}"}`);
     const policy = read<{ spec: { ingress: { ports: object[] }[] } }>('network-policy.yml');
     expect(policy.spec.ingress[0]?.ports).toEqual([{ protocol: 'TCP', port: 'http' }]);
   });
