@@ -7,14 +7,12 @@ export interface Progress {
   end(): void;
 }
 
-const SILENT: Progress = { tell: () => undefined, end: () => undefined };
-
 /** A bar on standard error where that is a terminal; nothing anywhere else, so that logs and pipes stay clean. */
 export function startProgress(what: string, total: number): Progress {
-  if (process.stderr.isTTY !== true) return SILENT;
   const bar = new SingleBar({
     format: `${what} {bar} {value}/{total}, {duration_formatted}`,
     stream: process.stderr,
+    noTTYOutput: false,
     hideCursor: true,
   });
   bar.start(total, 0);

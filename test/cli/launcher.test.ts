@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
@@ -67,5 +67,6 @@ describeOnFastEngine('on a terminal', ({ endpoint }) => {
       env: { TERM: 'xterm' },
     });
     expect(piped).toMatchObject({ code: 0, stdout: '' });
+    expect(await readFile(join(folder, 'errors'), 'utf8')).toBe('');
   });
 });
