@@ -12,7 +12,7 @@ interface Report {
 }
 
 const doctor = async (env: Record<string, string>) => {
-  const { code, result } = await cliJson<Report>(['doctor'], { env });
+  const { code, result } = await cliJson<Report>(['doctor', '--timeout', '1'], { env });
   const of = (name: string) => result.checks.find((check) => check.name === name);
   return { code, result, of };
 };
@@ -109,7 +109,7 @@ describeOnFastEngine('the doctor', ({ endpoint }) => {
 describe('the doctor, of a configuration that cannot be used', () => {
   test('every variable is named, no secret is shown, and it ends with 1', async () => {
     const env = { PORT: 'eighty', CSP_API_TOKEN: 'a secret with spaces', BROKER_URL: NOWHERE };
-    const { code, stdout, stderr } = await cli(['doctor'], { env });
+    const { code, stdout, stderr } = await cli(['doctor', '--timeout', '1'], { env });
     expect(code).toBe(1);
     expect(stdout).toMatch(/^configuration +error +PORT is "eighty"/m);
     expect(stdout).toMatch(/^configuration +error +CSP_API_TOKEN is not usable/m);
