@@ -12,6 +12,7 @@ ENV NODE_ENV=production \
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
+COPY bin ./bin
 COPY src ./src
 # Only the bundled engine's file is ever written, if it is asked for; mount a volume here to keep it.
 RUN mkdir data && chown node:node data
