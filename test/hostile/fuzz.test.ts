@@ -122,16 +122,14 @@ describeOnFastEngine('whatever is sent', ({ endpoint }) => {
     const openFiles = async () => (await broker.metrics())['process_open_fds'] ?? 0;
     const before = { residentMiB: await residentMiB(), files: await openFiles() };
     // The loops' work costs the same whoever asks for it, and a lot.
-    const flood = operations
-      .filter(isNoRun)
-      .flatMap((operation) =>
-        fc
-          .sample(hostileRequest(operation, TOKENS), {
-            seed: SEED + 1,
-            numRuns: FLOOD_PER_PARAMETER * (1 + operation.parameters.length),
-          })
-          .map((request) => ({ operation, request })),
-      );
+    const flood = operations.filter(isNoRun).flatMap((operation) =>
+      fc
+        .sample(hostileRequest(operation, TOKENS), {
+          seed: SEED + 1,
+          numRuns: FLOOD_PER_PARAMETER * (1 + operation.parameters.length),
+        })
+        .map((request) => ({ operation, request })),
+    );
     await inParallel(flood, FLOOD_AT_ONCE, ({ operation, request }) => attempt(operation, request));
     const grown = (await residentMiB()) - before.residentMiB;
     expect(grown, 'grown by MiB').toBeLessThan(RESIDENT_GROWTH_MIB);
