@@ -20,5 +20,6 @@ USER node
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["node", "--eval", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-# Without a shell in between, SIGTERM reaches the broker itself.
-CMD ["node", "src/main.ts"]
+# Without a shell in between, SIGTERM reaches the broker itself. The baseline compiler from the first call on: a training
+# begins on a cold process.
+CMD ["node", "--always-sparkplug", "src/main.ts"]

@@ -1,16 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import {
-  DynamoDBDocumentClient,
-  TransactWriteCommand,
-  type TransactWriteCommandInput,
-} from '@aws-sdk/lib-dynamodb';
+import { TransactWriteItemsCommand } from '@aws-sdk/client-dynamodb';
 import { eventOf } from '../../src/domain/event.ts';
 import { leaseTimes } from '../../src/domain/lease.ts';
 import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
 import { allocate } from '../../src/domain/transitions.ts';
 import { createStoreClient } from '../../src/store/client.ts';
 import { IS_STILL_AVAILABLE, KEY_IS_FREE } from '../../src/store/conditions.ts';
+import { type TransactItems, toDriverItems } from '../../src/store/documents.ts';
 import { toEventItem } from '../../src/store/events.ts';
 import { toKeyItem } from '../../src/store/idempotency.ts';
 import { toSandboxItem } from '../../src/store/items.ts';
@@ -42,10 +39,8 @@ export interface RawResult {
   cpuSeconds: number;
 }
 
-type Transaction = TransactWriteCommandInput;
-
 /** The same items under the same conditions as the broker's grant, ready to be sent. */
-function toTransaction(table: string, seen: AvailableSandbox): Transaction {
+function toTransaction(table: string, seen: AvailableSandbox): TransactItems {
   const nowMs = Date.now();
   const holder = `raw-${seen.id}`;
   const pk = idempotencyPk('track', holder, holder);
@@ -66,40 +61,37 @@ function toTransaction(table: string, seen: AvailableSandbox): Transaction {
     attempt,
   };
   const call = { actor: 'track', requestId: randomUUID(), correlationId: randomUUID() };
-  return {
-    TransactItems: [
-      {
-        Put: {
-          TableName: table,
-          Item: toKeyItem(key),
-          ConditionExpression: KEY_IS_FREE,
-          ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
-          ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
-        },
+  return [
+    {
+      Put: {
+        TableName: table,
+        Item: toKeyItem(key),
+        ConditionExpression: KEY_IS_FREE,
+        ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
+        ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
       },
-      {
-        Put: {
-          TableName: table,
-          Item: toSandboxItem(next, BUCKETS, attempt),
-          ConditionExpression: IS_STILL_AVAILABLE,
-          ExpressionAttributeNames: { '#status': 'status' },
-          ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
-        },
+    },
+    {
+      Put: {
+        TableName: table,
+        Item: toSandboxItem(next, BUCKETS, attempt),
+        ConditionExpression: IS_STILL_AVAILABLE,
+        ExpressionAttributeNames: { '#status': 'status' },
+        ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
       },
-      { Put: { TableName: table, Item: toEventItem(eventOf(seen, next, 'allocate', call)) } },
-    ],
-  };
+    },
+    { Put: { TableName: table, Item: toEventItem(eventOf(seen, next, 'allocate', call)) } },
+  ];
 }
 
 /** Connects, and gives what sends a list of transactions and returns how long each took, milliseconds. */
-function connect({ endpoint, table, concurrency }: RawOrders): (list: Transaction[]) => Promise<number[]> {
+function connect({ endpoint, table, concurrency }: RawOrders): (list: TransactItems[]) => Promise<number[]> {
   // The broker's own SDK client, below everything that the broker puts around it.
   const { raw } = createStoreClient({ ...LOCAL, endpoint, table, maxConcurrentCalls: concurrency });
-  const documents = DynamoDBDocumentClient.from(raw, { marshallOptions: { removeUndefinedValues: true } });
   return (list) =>
     inParallel(list, concurrency, async (transaction) => {
       const startedMs = performance.now();
-      await documents.send(new TransactWriteCommand(transaction));
+      await raw.send(new TransactWriteItemsCommand({ TransactItems: toDriverItems(transaction) }));
       return performance.now() - startedMs;
     });
 }

@@ -8,6 +8,8 @@ import { until } from '../support/until.ts';
 import { sum } from './statistics.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** Those of `npm start` and of the image. */
+const START_FLAGS = ['--always-sparkplug'];
 const READY_WITHIN_MS = 60_000;
 const GONE_WITHIN_MS = 30_000;
 const QUIET_WITHIN_MS = 120_000;
@@ -43,7 +45,7 @@ process.on('exit', () => {
 /** Starts `src/main.ts` on a free port with this environment and nothing else, and waits until it is ready. */
 export async function startReplica(env: Record<string, string>): Promise<Replica> {
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [...START_FLAGS, MAIN], {
     env: { PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

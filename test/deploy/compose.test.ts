@@ -50,7 +50,7 @@ describe('the image', () => {
 
   test('runs as an ordinary user, and signals reach the broker without a shell in between', () => {
     expect(finalStage).toMatch(/^USER node$/m);
-    expect(finalStage).toMatch(/^CMD \["node", "src\/main\.ts"\]$/m);
+    expect(finalStage).toMatch(/^CMD \["node", "--always-sparkplug", "src\/main\.ts"\]$/m);
   });
 
   test('listens on every address, and says how to ask after its health', () => {
