@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { AlertSeverity } from '../domain/alert.ts';
 import type { JobStatus } from '../domain/job.ts';
 import type { SandboxStatus } from '../domain/sandbox.ts';
@@ -18,7 +18,7 @@ const GENERATION_DIGITS = 12;
 
 /** Where a sandbox lives follows from its id alone. `buckets` is a power of two. */
 export function bucketOf(sandboxId: string, buckets: number): number {
-  return createHash('sha256').update(sandboxId).digest().readUInt32BE(0) & (buckets - 1);
+  return hash('sha256', sandboxId, 'buffer').readUInt32BE(0) & (buckets - 1);
 }
 
 export const bucketPk = (bucket: number): string => `B#${bucket.toString(16).padStart(2, '0')}`;
@@ -30,9 +30,7 @@ export const sandboxKey = (sandboxId: string, buckets: number): Key => ({
 
 /** Scoped to principal and holder, so that nobody can replay another's lease by naming its key. */
 export const idempotencyPk = (principal: string, holder: string, key: string): string =>
-  `I#${createHash('sha256')
-    .update(JSON.stringify([principal, holder, key]))
-    .digest('hex')}`;
+  `I#${hash('sha256', JSON.stringify([principal, holder, key]))}`;
 
 export const idempotencyKey = (pk: string): Key => ({ pk, sk: 'I' });
 
@@ -55,9 +53,7 @@ export const quotaLimitKey = (resource: string): Key => ({ pk: GOVERNOR_PK, sk: 
 
 /** Scoped to the principal: nobody sees another's answer by naming its key. */
 export const keptAnswerKey = (principal: string, key: string): Key => ({
-  pk: `ANSWER#${createHash('sha256')
-    .update(JSON.stringify([principal, key]))
-    .digest('hex')}`,
+  pk: `ANSWER#${hash('sha256', JSON.stringify([principal, key]))}`,
   sk: 'A',
 });
 

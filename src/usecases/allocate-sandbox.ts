@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock, NewId } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
@@ -108,9 +108,7 @@ function toRequest(deps: AllocateDeps, input: AllocateInput): Request {
   const { principal, holder, lab, namePrefix, idempotencyKey } = input;
   return {
     keyPk: deps.keyPk(principal, holder, idempotencyKey ?? holder),
-    hash: createHash('sha256')
-      .update(JSON.stringify([lab ?? null, namePrefix ?? null]))
-      .digest('hex'),
+    hash: hash('sha256', JSON.stringify([lab ?? null, namePrefix ?? null])),
     explicitKey: idempotencyKey !== undefined,
     input,
   };

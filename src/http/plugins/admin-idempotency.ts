@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type {
   FastifyInstance,
   FastifyReply,
@@ -53,7 +53,7 @@ function fingerprintOf({ method, routeOptions, params, query, body }: FastifyReq
   const parts = [method, routeOptions.url ?? '', params ?? {}, query ?? {}, body ?? null];
   // Through JSON once: what is absent and what is undefined are the same, and objects are plain.
   const plain: unknown = JSON.parse(JSON.stringify(parts));
-  return createHash('sha256').update(canonicalJson(plain)).digest('hex');
+  return hash('sha256', canonicalJson(plain));
 }
 
 function keyOf(request: FastifyRequest): string | undefined {
