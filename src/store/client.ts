@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import http from 'node:http';
 import https from 'node:https';
 import {
@@ -19,7 +18,7 @@ import {
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
-import { NodeHttpHandler, type NodeHttpHandlerOptions } from '@smithy/node-http-handler';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { limitTime, untilAborted } from '../time-limit.ts';
 import { createCongestionLimit } from './congestion.ts';
 import {
@@ -103,13 +102,11 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     ...(options.credentials && { credentials: options.credentials }),
     // Retries are ours: the SDK knows neither our deadlines nor conflicts and cancellations.
     maxAttempts: 1,
-    requestHandler: createRequestHandler({
+    requestHandler: new NodeHttpHandler({
       httpAgent: new http.Agent(agent),
       httpsAgent: new https.Agent(agent),
       connectionTimeout: 1_000,
     }),
-    // Else the path of every call is put together anew.
-    cacheMiddleware: true,
   });
   raw.middlewareStack.add(
     (next) => (args) => {
@@ -123,14 +120,18 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   const patience = createPatience(totalTimeoutMs);
 
   /** One attempt, in its place among the concurrent ones. */
-  const attempt = async <T>(operation: string, send: () => Promise<T>, overall: CallLimit) => {
+  const attempt = async <T>(
+    operation: string,
+    send: (options: { abortSignal: AbortSignal }) => Promise<T>,
+    overall: CallLimit,
+  ) => {
     overall.signal.throwIfAborted();
     overall.sent();
     const timer = limitTime(callTimeoutMs, overall.signal);
     const startedMs = performance.now();
     let outcome = 'success';
     try {
-      const answer = await callSignal.run(timer.signal, send);
+      const answer = await send({ abortSignal: timer.signal });
       patience.answered();
       return answer;
     } catch (error) {
@@ -144,7 +145,11 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     }
   };
 
-  const call = async <T>(operation: string, send: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
+  const call = async <T>(
+    operation: string,
+    send: (options: { abortSignal: AbortSignal }) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> => {
     const overall = patience.limit(signal);
     try {
       return await retryUnavailable(
@@ -171,33 +176,35 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
       const command = new GetItemCommand(
         toDriver<GetItemCommandInput>({ TableName: table, Key: key, ConsistentRead: true }),
       );
-      return fromDriver((await call('GetItem', () => raw.send(command), signal)).Item);
+      return fromDriver((await call('GetItem', (options) => raw.send(command, options), signal)).Item);
     },
     async query(input, signal) {
       const command = new QueryCommand(
         toDriver<QueryCommandInput>({ TableName: table, ConsistentRead: true, ...input }),
       );
-      return toPage(await call('Query', () => raw.send(command), signal));
+      return toPage(await call('Query', (options) => raw.send(command, options), signal));
     },
     async scan(input, signal) {
       const command = new ScanCommand(toDriver<ScanCommandInput>({ TableName: table, ...input }));
-      return toPage(await call('Scan', () => raw.send(command), signal));
+      return toPage(await call('Scan', (options) => raw.send(command, options), signal));
     },
     async put(input, signal) {
       const command = new PutItemCommand(toDriver<PutItemCommandInput>({ TableName: table, ...input }));
-      await call('PutItem', () => raw.send(command), signal);
+      await call('PutItem', (options) => raw.send(command, options), signal);
     },
     async update(input, signal) {
       const command = new UpdateItemCommand(toDriver<UpdateItemCommandInput>({ TableName: table, ...input }));
-      return fromDriver((await call('UpdateItem', () => raw.send(command), signal)).Attributes);
+      return fromDriver(
+        (await call('UpdateItem', (options) => raw.send(command, options), signal)).Attributes,
+      );
     },
     async delete(input, signal) {
       const command = new DeleteItemCommand(toDriver<DeleteItemCommandInput>({ TableName: table, ...input }));
-      await call('DeleteItem', () => raw.send(command), signal);
+      await call('DeleteItem', (options) => raw.send(command, options), signal);
     },
     async transact(items, signal) {
       const command = new TransactWriteItemsCommand({ TransactItems: toDriverItems(items) });
-      await call('TransactWriteItems', () => raw.send(command), signal);
+      await call('TransactWriteItems', (options) => raw.send(command, options), signal);
     },
     close: () => raw.destroy(),
   };
@@ -208,18 +215,6 @@ const toPage = ({ Items, Count, LastEvaluatedKey }: QueryCommandOutput): Page =>
   count: Count ?? 0,
   lastKey: fromDriver(LastEvaluatedKey),
 });
-
-/** Of the call under way. As an option of the call it would keep the SDK from using a path that it knows. */
-const callSignal = new AsyncLocalStorage<AbortSignal>();
-
-/** The SDK's own handler, which ends a request when the call's signal fires. */
-function createRequestHandler(options: NodeHttpHandlerOptions): NodeHttpHandler {
-  const handler = new NodeHttpHandler(options);
-  const handle = handler.handle.bind(handler);
-  handler.handle = (request, { abortSignal = callSignal.getStore(), ...rest } = {}) =>
-    handle(request, { ...rest, ...(abortSignal && { abortSignal }) });
-  return handler;
-}
 
 /**
  * Takes out of the SDK's path what nobody uses here, a tenth of its time: its own log, for which it would copy every
