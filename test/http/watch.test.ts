@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { expect, it } from 'vitest';
 import { startBrokerHere } from '../support/broker-here.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
@@ -52,14 +53,16 @@ describeOnFastEngine('the watch over the broker', ({ endpoint }) => {
     csp.faults.add('list', { kind: 'hold', until: held.promise });
     const hung = async () =>
       (await asAdmin('GET', '/v1/admin/readiness')).json.checks as Record<string, unknown>;
-    await until(async () => JSON.stringify((await hung()).heartbeats).includes('degraded'), {
+    // On a busy machine another loop may seem to hang for a moment, too.
+    const onlySync = { status: 'degraded', detail: 'sync' };
+    await until(async () => isDeepStrictEqual((await hung()).heartbeats, onlySync), {
       ...SOON,
       what: 'the hang to be noticed',
     });
 
     expect((await asAdmin('GET', '/v1/admin/readiness')).json).toMatchObject({
       is_ready: false,
-      checks: { heartbeats: { status: 'degraded', detail: 'sync' } },
+      checks: { heartbeats: onlySync },
     });
     const probe = await asAdmin('GET', '/readyz');
     expect(probe.status).toBe(200);
@@ -69,7 +72,7 @@ describeOnFastEngine('the watch over the broker', ({ endpoint }) => {
       const { json } = await asAdmin('GET', '/v1/admin/alerts?task=sync');
       return (json.alerts as { reason: string }[]).filter((alert) => alert.reason === reason).length;
     };
-    expect(await alertsOf('heartbeat_hung')).toBe(1);
+    await until(async () => (await alertsOf('heartbeat_hung')) === 1, { ...SOON, what: 'the alert' });
 
     held.resolve();
     await until(async () => (await alertsOf('heartbeat_back')) === 1, {
