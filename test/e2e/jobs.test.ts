@@ -159,11 +159,15 @@ describeOnFastEngine('jobs over two processes', ({ endpoint }) => {
     expect(job).toMatchObject({ type: 'purge', status: 'completed', result: { deleted: 0 } });
     expect((await pair.one.admin('GET', '/v1/admin/jobs/job-0')).json.error?.code).toBe('JOB_NOT_FOUND');
 
-    const samples = await Promise.all(pair.replicas.map((each) => each.metrics()));
-    const sum = (name: string) => samples.reduce((total, each) => total + (each[name] ?? 0), 0);
-    expect(sum('broker_jobs_total{type="purge",outcome="completed"}')).toBe(1);
-    expect(sum('broker_job_start_delay_seconds_count{type="purge"}')).toBe(1);
-    expect(samples[0]).toHaveProperty('broker_job_queue_length', 0);
+    // The store knows of the end before the metrics of the replica that ran it do.
+    const sumOf = async (name: string) => {
+      const samples = await Promise.all(pair.replicas.map((each) => each.metrics()));
+      return samples.reduce((total, each) => total + (each[name] ?? 0), 0);
+    };
+    const soon = { timeout: 10_000 };
+    await expect.poll(() => sumOf('broker_jobs_total{type="purge",outcome="completed"}'), soon).toBe(1);
+    await expect.poll(() => sumOf('broker_job_start_delay_seconds_count{type="purge"}'), soon).toBe(1);
+    expect(await pair.one.metrics()).toHaveProperty('broker_job_queue_length', 0);
 
     for (const type of ['sync', 'cleanup', 'expire']) {
       await ended(pair.one, (await submit(pair.one, { type })).json['job_id']);
