@@ -258,8 +258,9 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     if (!job) throw new Error('the queue is empty');
     expect(await queue.jobs.claim(job, { worker: 'gone', leaseMs: 30_000 })).toBeDefined();
 
-    const { ended, reports } = startWorker(queue.replica(), atOnce, { intervalMs: 20 });
-    await delay(100);
+    const heartbeat = createHeartbeat();
+    const { ended, reports } = startWorker(queue.replica(), atOnce, { intervalMs: 20, heartbeat });
+    await until(() => heartbeat.totalBeats >= 3, { ...WITHIN, what: 'it has looked, again and again' });
     expect(reports).toEqual([]);
     queue.clock.advanceSeconds(31);
     expect(await ended(id)).toMatchObject({ status: 'completed', attempts: 2 });
