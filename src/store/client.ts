@@ -1,5 +1,3 @@
-import http from 'node:http';
-import https from 'node:https';
 import {
   DeleteItemCommand,
   type DeleteItemCommandInput,
@@ -18,7 +16,7 @@ import {
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { limitTime, untilAborted } from '../time-limit.ts';
 import { createCongestionLimit } from './congestion.ts';
 import {
@@ -80,6 +78,9 @@ export interface StoreClient {
 const DEFAULT_MAX_CONCURRENT_CALLS = 64;
 const DEFAULT_CALL_TIMEOUT_MS = 3_000;
 const DEFAULT_TOTAL_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 1_000;
+/** How long a connection is kept without a call, unless the store says otherwise. */
+const IDLE_CONNECTION_MS = 30_000;
 /** A call that took this part of its time limit shows that the store has more to do than it can. */
 const SLOW_PART = 4;
 
@@ -95,17 +96,18 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   const maxConcurrentCalls = options.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS;
   const callTimeoutMs = options.callTimeoutMs ?? DEFAULT_CALL_TIMEOUT_MS;
   const totalTimeoutMs = options.totalTimeoutMs ?? DEFAULT_TOTAL_TIMEOUT_MS;
-  const agent = { keepAlive: true, maxSockets: maxConcurrentCalls };
   const raw = new DynamoDBClient({
     region: options.region,
     ...(options.endpoint && { endpoint: options.endpoint }),
     ...(options.credentials && { credentials: options.credentials }),
     // Retries are ours: the SDK knows neither our deadlines nor conflicts and cancellations.
     maxAttempts: 1,
-    requestHandler: new NodeHttpHandler({
-      httpAgent: new http.Agent(agent),
-      httpsAgent: new https.Agent(agent),
-      connectionTimeout: 1_000,
+    requestHandler: new UndiciHttpHandler({
+      dispatcher: {
+        connections: maxConcurrentCalls,
+        connect: { timeout: CONNECT_TIMEOUT_MS },
+        keepAliveTimeout: IDLE_CONNECTION_MS,
+      },
     }),
   });
   raw.middlewareStack.add(

@@ -195,7 +195,7 @@ export const refused = (name: string, httpStatusCode = 400): Error =>
 
 /** As the SDK's handler tells that the other side cut the connection. */
 export const connectionReset = (): Error =>
-  Object.assign(new Error('socket hang up'), { name: 'TimeoutError', code: 'ECONNRESET' });
+  Object.assign(new Error('other side closed'), { name: 'RequestTimeout', code: 'UND_ERR_SOCKET' });
 
 /** As the SDK's handler tells that nobody answered in time. */
 export const timedOut = (): Error => Object.assign(new Error('no answer in time'), { name: 'TimeoutError' });
