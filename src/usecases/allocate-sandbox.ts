@@ -7,9 +7,10 @@ import { type LeaseTerms, leaseTimes } from '../domain/lease.ts';
 import type { AvailableSandbox } from '../domain/sandbox.ts';
 import { allocate } from '../domain/transitions.ts';
 import { StoreUnavailableError } from '../store/errors.ts';
+import type { GrantOutcome } from '../store/grants.ts';
 import type { KeyRecord } from '../store/idempotency.ts';
 import type { ReadyList, Sweep } from '../store/ready-list.ts';
-import type { GrantOutcome, SandboxStore } from '../store/sandboxes.ts';
+import type { SandboxStore } from '../store/sandboxes.ts';
 import { limitTime, untilAborted } from '../time-limit.ts';
 import type { CallContext } from './context.ts';
 
@@ -188,9 +189,11 @@ async function tryCandidate(
       outcome = await deps.store.grant(grant, deadline);
     }
   } finally {
-    if (outcome?.type === 'key_taken' && outcome.record.attempt !== attempt)
+    if (outcome?.type === 'granted') deps.readyList.settle(candidate, 'won');
+    else if (outcome?.type === 'sandbox_lost') deps.readyList.settle(candidate, 'lost');
+    else if (outcome?.type === 'key_taken' && outcome.record.attempt !== attempt)
       deps.readyList.giveBack(candidate);
-    else deps.readyList.settle(candidate, outcome?.type === 'granted' || outcome?.type === 'sandbox_lost');
+    else deps.readyList.settle(candidate, 'open');
   }
   switch (outcome.type) {
     case 'granted':

@@ -86,10 +86,41 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     const { list } = await start(1);
     await list.refresh();
     const hint = list.take();
-    list.settle(hint!, false);
+    list.settle(hint!, 'open');
     expect(list.take()).toBeUndefined();
     await list.sweep();
     expect(list.take()).toEqual(hint);
+  });
+
+  test('forgets the hints of a bucket that somebody else took one from, and no others', async () => {
+    const { core, list } = await start(0, { buckets: 2 });
+    const ids = Array.from({ length: 20 }, (_, i) => `lab-${i}`);
+    for (const id of ids) await addSandbox(core, id);
+    await list.refresh();
+    const lost = list.take()!;
+    list.settle(lost, 'lost');
+    const left = Array.from({ length: list.size }, () => list.take()!.id);
+    const isElsewhere = (id: string) => bucketOf(id, 2) !== bucketOf(lost.id, 2);
+    expect(left.sort()).toEqual(ids.filter(isElsewhere).sort());
+    for (const id of left) list.giveBack(imagined(id));
+    await list.refresh();
+    expect(list.size).toBe(19);
+  });
+
+  test('does not steal while its own buckets have something, however many callers come meanwhile', async () => {
+    const { core, list, faults } = await start(0, { buckets: 2, rank: { index: 0, replicas: 2 } });
+    const ids = Array.from({ length: 120 }, (_, i) => `lab-${i}`);
+    for (const id of ids) await addSandbox(core, id);
+    const slow = holdAnswers();
+    faults.next('Query', slow.fault);
+    const first = list.sweep();
+    await until(() => slow.waiting === 1, { timeoutMs: 5_000, what: 'the sweep reads' });
+    const more = Array.from({ length: 30 }, () => list.sweep());
+    slow.release();
+    await Promise.all([first, ...more]);
+    expect(bucketsRead(faults)).toEqual([0]);
+    await Promise.all(Array.from({ length: 50 }, () => list.sweep()));
+    expect(new Set(bucketsRead(faults))).toEqual(new Set([0]));
   });
 
   test('takes hints by the beginning of their names, and leaves the others where they are', async () => {
@@ -122,7 +153,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
       const read = list[reading]();
       await until(() => old.waiting === 1, { timeoutMs: 5_000, what: 'the read is under way' });
       const hint = list.take();
-      list.settle(hint!, true);
+      list.settle(hint!, 'won');
       old.release();
       await read;
       expect(list.take()).toBeUndefined();
@@ -133,7 +164,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     const { core, list } = await start(1);
     await list.refresh();
     const hint = list.take()!;
-    list.settle(hint, true);
+    list.settle(hint, 'won');
     const recycled = { ...hint, generation: hint.generation + 3 };
     expect(await core.store.write({ seen: hint, next: recycled })).toBe(true);
     await list.sweep();
@@ -145,7 +176,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     await list.refresh();
     const out = Array.from({ length: 30 }, () => list.take()!);
     const last = out.find(({ name }) => name === 'lab-0030')!;
-    for (const hint of out) list.settle(hint, hint !== last);
+    for (const hint of out) list.settle(hint, hint === last ? 'open' : 'won');
     const before = queries(faults).length;
     expect(await list.sweep()).toMatchObject({ exhausted: false });
     expect(queries(faults).length - before).toBeGreaterThan(1);
@@ -332,7 +363,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     let most = 0;
     for (let i = 0; i < 30_000; i++) {
       list.giveBack(imagined(`imagined-${i}`));
-      list.settle(list.take()!, true);
+      list.settle(list.take()!, 'won');
       most = Math.max(most, list.remembered);
       aheadMs += 10;
     }
