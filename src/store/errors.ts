@@ -6,6 +6,14 @@ export interface CancellationReason {
   item?: Record<string, unknown> | undefined;
 }
 
+/** The code of an item whose condition was false. */
+export const CONDITION_FAILED = 'ConditionalCheckFailed';
+/** The code of an item that another transaction is at work on at this moment. */
+export const CONFLICT = 'TransactionConflict';
+
+export const isConflict = (reasons: (CancellationReason | undefined)[]): boolean =>
+  reasons.some((reason) => reason?.code === CONFLICT);
+
 /** The store did not answer in time, or throttled, however often it was asked. Callers see a 503 with `Retry-After`. */
 export class StoreUnavailableError extends BrokerError {
   constructor(cause: unknown) {

@@ -22,7 +22,12 @@ const eventItem = z.object({
   detail: z.string().optional(),
 });
 
-export const toEventItem = (event: SandboxEvent): Item => ({
+/** The part of a transaction that writes an event. */
+export const putEvent = (table: string, event: SandboxEvent) => ({
+  Put: { TableName: table, Item: toEventItem(event) },
+});
+
+const toEventItem = (event: SandboxEvent): Item => ({
   ...eventKey(event.sandboxId, event.generation),
   sandbox_id: event.sandboxId,
   generation: event.generation,

@@ -7,7 +7,13 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { backoffDelayMs } from '../domain/backoff.ts';
-import { ConditionFailedError, StoreUnavailableError, TransactionCancelledError } from './errors.ts';
+import {
+  CONDITION_FAILED,
+  CONFLICT,
+  ConditionFailedError,
+  StoreUnavailableError,
+  TransactionCancelledError,
+} from './errors.ts';
 
 /** Retries after the first attempt, and the waits before them. The SDK itself retries nothing. */
 const RETRIES = 3;
@@ -67,7 +73,7 @@ export function translate(error: unknown, signal?: AbortSignal): unknown {
     return new ConditionFailedError(error.Item && unmarshall(error.Item), error);
   }
   if (error instanceof TransactionConflictException) {
-    return new TransactionCancelledError([{ code: 'TransactionConflict' }], error);
+    return new TransactionCancelledError([{ code: CONFLICT }], error);
   }
   if (error instanceof TransactionCanceledException && !isUnavailable(error)) {
     const reasons = error.CancellationReasons ?? [];
@@ -100,7 +106,7 @@ function isUnavailable(error: unknown): boolean {
 /** A failed condition outweighs a throttle in the same transaction: it is an answer, the throttle is none. */
 const isThrottled = (reasons: DriverReason[]): boolean =>
   reasons.some((reason) => reason.Code !== undefined && THROTTLES.has(reason.Code)) &&
-  !reasons.some((reason) => reason.Code === 'ConditionalCheckFailed');
+  !reasons.some((reason) => reason.Code === CONDITION_FAILED);
 
 function httpStatus(error: Error): number | undefined {
   if (!('$metadata' in error)) return undefined;

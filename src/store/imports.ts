@@ -5,8 +5,8 @@ import type { Sandbox } from '../domain/sandbox.ts';
 import type { StoreClient } from './client.ts';
 import { IS_NEW, KEY_IS_FREE } from './conditions.ts';
 import type { TransactItems } from './documents.ts';
-import { TransactionCancelledError } from './errors.ts';
-import { toEventItem } from './events.ts';
+import { CONDITION_FAILED, TransactionCancelledError } from './errors.ts';
+import { putEvent } from './events.ts';
 import { type KeyRecord, toKeyItem } from './idempotency.ts';
 import { toSandbox, toSandboxItem } from './items.ts';
 import { sandboxKey } from './keys.ts';
@@ -27,7 +27,6 @@ export interface SandboxImports {
   write(entry: Import, nowMs: number, signal?: AbortSignal): Promise<ImportOutcome>;
 }
 
-const CONDITION_FAILED = 'ConditionalCheckFailed';
 const CONFLICT_RETRIES = 5;
 const CONFLICT_WAIT_MS = 20;
 
@@ -63,7 +62,7 @@ export function createImports(client: StoreClient, buckets: number, newId: NewId
               ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
             },
           },
-          { Put: { TableName: client.table, Item: toEventItem(event) } },
+          putEvent(client.table, event),
           ...(key && withKey ? keyItems(key, nowMs) : []),
         ];
         const written = { type: key && !withKey ? 'key_taken' : 'written' } as const;

@@ -13,7 +13,13 @@ import {
 import type { StoreClient } from './client.ts';
 import { CLOCK_IS_PAST, IS_NEW, JOB_IS_CLAIMABLE, JOB_IS_MINE } from './conditions.ts';
 import type { Item } from './documents.ts';
-import { ConditionFailedError, StoreUnavailableError, TransactionCancelledError } from './errors.ts';
+import {
+  CONDITION_FAILED,
+  ConditionFailedError,
+  isConflict,
+  StoreUnavailableError,
+  TransactionCancelledError,
+} from './errors.ts';
 import { toJobItem } from './job-items.ts';
 import { JOB_SEQUENCE_KEY, JOB_TOTALS_KEY, jobId, jobKey } from './keys.ts';
 
@@ -102,8 +108,8 @@ export function createJobStore(client: StoreClient, clock: Clock, newId: NewId):
       if (error instanceof ConditionFailedError) return isOurs(error.item) ? 'written' : 'lost';
       if (!(error instanceof TransactionCancelledError)) throw error;
       const [ours] = error.reasons;
-      if (ours?.code === 'ConditionalCheckFailed') return isOurs(ours.item) ? 'written' : 'lost';
-      if (error.reasons.some((reason) => reason.code === 'TransactionConflict')) return 'conflict';
+      if (ours?.code === CONDITION_FAILED) return isOurs(ours.item) ? 'written' : 'lost';
+      if (isConflict(error.reasons)) return 'conflict';
       throw error;
     }
   }

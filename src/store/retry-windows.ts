@@ -3,7 +3,7 @@ import type { NewId } from '../clock.ts';
 import type { EndedWindow, OpenWindow } from '../domain/retry-window.ts';
 import type { Key, StoreClient } from './client.ts';
 import { IS_FIRST_DELIVERY, IS_NEW, IS_THERE } from './conditions.ts';
-import { ConditionFailedError, TransactionCancelledError } from './errors.ts';
+import { CONDITION_FAILED, ConditionFailedError, TransactionCancelledError } from './errors.ts';
 
 /** Where the replicas tell each other of tasks that took more than one attempt. It is statistics: nothing waits for it. */
 export interface RetryWindowStore {
@@ -92,7 +92,7 @@ export function createRetryWindowStore(client: StoreClient, newId: NewId): Retry
         // It is over already, by our own hand (the answer was lost) or by another replica's.
         const isOver =
           error instanceof TransactionCancelledError &&
-          error.reasons.some(({ code }) => code === 'ConditionalCheckFailed');
+          error.reasons.some(({ code }) => code === CONDITION_FAILED);
         if (!isOver) throw error;
       }
     },

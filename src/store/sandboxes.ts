@@ -2,13 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { NewId } from '../clock.ts';
 import { assertNever } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
-import type { AllocatedSandbox, AvailableSandbox, Sandbox } from '../domain/sandbox.ts';
+import type { Sandbox } from '../domain/sandbox.ts';
 import type { StoreClient } from './client.ts';
-import { IS_NEW, IS_STILL_AVAILABLE, IS_UNCHANGED, KEY_IS_FREE, KEY_IS_OF_LEASE } from './conditions.ts';
+import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE } from './conditions.ts';
 import type { TransactItems } from './documents.ts';
-import { type CancellationReason, ConditionFailedError, TransactionCancelledError } from './errors.ts';
-import { toEventItem } from './events.ts';
-import { type KeyRecord, toKeyItem, toKeyRecord } from './idempotency.ts';
+import { CONDITION_FAILED, ConditionFailedError, isConflict, TransactionCancelledError } from './errors.ts';
+import { putEvent } from './events.ts';
+import { createGrants, type Grant, type GrantOutcome } from './grants.ts';
 import { toSandbox, toSandboxItem } from './items.ts';
 import { idempotencyKey, sandboxKey } from './keys.ts';
 
@@ -19,30 +19,10 @@ export interface Change {
   event?: SandboxEvent | undefined;
 }
 
-export interface Grant {
-  seen: AvailableSandbox;
-  next: AllocatedSandbox;
-  event: SandboxEvent;
-  key: KeyRecord;
-  nowMs: number;
-}
-
-/**
- * How a grant ended. `key_taken`: the key has a lease in force (which may be ours: compare `attempt`).
- * `sandbox_lost`: somebody else was faster. `sandbox_conflict`, `key_conflict`: another transaction is at work on the
- * sandbox or on the key at this moment; how it ends is open.
- */
-export type GrantOutcome =
-  | { type: 'granted' }
-  | { type: 'key_taken'; record: KeyRecord }
-  | { type: 'sandbox_lost' }
-  | { type: 'sandbox_conflict' }
-  | { type: 'key_conflict' };
-
 export interface SandboxStore {
   /** Strongly consistent. */
   get(sandboxId: string, signal?: AbortSignal): Promise<Sandbox | undefined>;
-  /** Leases a sandbox to a key: key, sandbox and event in one transaction, one round trip. */
+  /** Leases a sandbox to a key: key, sandbox and event, all or nothing. */
   grant(grant: Grant, signal?: AbortSignal): Promise<GrantOutcome>;
   /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends gives its key free. */
   write(change: Change, signal?: AbortSignal): Promise<boolean>;
@@ -53,8 +33,6 @@ export interface SandboxStore {
 /** A transaction has at most 100 items; a change has up to three. */
 const CHANGES_PER_TRANSACTION = 33;
 const CONFLICT_RETRIES = 5;
-const CONFLICT = 'TransactionConflict';
-const CONDITION_FAILED = 'ConditionalCheckFailed';
 
 /** The sandboxes of one table. `buckets` must be the number the table was laid out with. */
 export function createSandboxStore(client: StoreClient, buckets: number, newId: NewId): SandboxStore {
@@ -69,8 +47,6 @@ export function createSandboxStore(client: StoreClient, buckets: number, newId: 
         }
       : { ConditionExpression: IS_NEW }),
   });
-
-  const putEvent = (event: SandboxEvent) => ({ Put: { TableName: client.table, Item: toEventItem(event) } });
 
   const releaseKey = ({ seen, next }: Change): TransactItems =>
     seen?.status === 'allocated' && next.status !== 'allocated'
@@ -95,7 +71,10 @@ export function createSandboxStore(client: StoreClient, buckets: number, newId: 
   ): Promise<'written' | 'lost' | 'key_moved_on' | 'conflict'> {
     try {
       if (change.event) {
-        await client.transact([{ Put: put(change, writeId) }, putEvent(change.event), ...keyItems], signal);
+        await client.transact(
+          [{ Put: put(change, writeId) }, putEvent(client.table, change.event), ...keyItems],
+          signal,
+        );
       } else {
         await client.put(put(change, writeId), signal);
       }
@@ -142,7 +121,7 @@ export function createSandboxStore(client: StoreClient, buckets: number, newId: 
       await client.transact(
         chunk.flatMap((change) => [
           { Put: put(change, writeId) },
-          ...(change.event ? [putEvent(change.event)] : []),
+          ...(change.event ? [putEvent(client.table, change.event)] : []),
           ...releaseKey(change),
         ]),
         signal,
@@ -169,43 +148,7 @@ export function createSandboxStore(client: StoreClient, buckets: number, newId: 
       return item && toSandbox(item);
     },
 
-    async grant({ seen, next, event, key, nowMs }, signal) {
-      const items: TransactItems = [
-        {
-          Put: {
-            TableName: client.table,
-            Item: toKeyItem(key),
-            ConditionExpression: KEY_IS_FREE,
-            ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
-            ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
-          },
-        },
-        {
-          Put: {
-            TableName: client.table,
-            Item: toSandboxItem(next, buckets, key.attempt),
-            ConditionExpression: IS_STILL_AVAILABLE,
-            ExpressionAttributeNames: { '#status': 'status' },
-            ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
-          },
-        },
-        putEvent(event),
-      ];
-      try {
-        await client.transact(items, signal);
-        return { type: 'granted' };
-      } catch (error) {
-        if (!(error instanceof TransactionCancelledError)) throw error;
-        const [keyReason, sandboxReason, eventReason] = error.reasons;
-        if (keyReason?.code === CONDITION_FAILED && keyReason.item) {
-          return { type: 'key_taken', record: toKeyRecord(keyReason.item) };
-        }
-        if (keyReason?.code === CONFLICT) return { type: 'key_conflict' };
-        if (sandboxReason?.code === CONDITION_FAILED) return { type: 'sandbox_lost' };
-        if (isConflict([sandboxReason, eventReason])) return { type: 'sandbox_conflict' };
-        throw error;
-      }
-    },
+    grant: createGrants(client, buckets),
 
     write,
 
@@ -218,6 +161,3 @@ export function createSandboxStore(client: StoreClient, buckets: number, newId: 
     },
   };
 }
-
-const isConflict = (reasons: (CancellationReason | undefined)[]): boolean =>
-  reasons.some((reason) => reason?.code === CONFLICT);

@@ -6,11 +6,8 @@ import { leaseTimes } from '../../src/domain/lease.ts';
 import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
 import { allocate } from '../../src/domain/transitions.ts';
 import { createStoreClient } from '../../src/store/client.ts';
-import { IS_STILL_AVAILABLE, KEY_IS_FREE } from '../../src/store/conditions.ts';
 import { type TransactItems, toDriverItems } from '../../src/store/documents.ts';
-import { toEventItem } from '../../src/store/events.ts';
-import { toKeyItem } from '../../src/store/idempotency.ts';
-import { toSandboxItem } from '../../src/store/items.ts';
+import { toGrantItems } from '../../src/store/grants.ts';
 import { idempotencyPk } from '../../src/store/keys.ts';
 import { inParallel } from './load.ts';
 import { BUCKETS, LEASE_TERMS, LOCAL } from './pool.ts';
@@ -61,27 +58,8 @@ function toTransaction(table: string, seen: AvailableSandbox): TransactItems {
     attempt,
   };
   const call = { actor: 'track', requestId: randomUUID(), correlationId: randomUUID() };
-  return [
-    {
-      Put: {
-        TableName: table,
-        Item: toKeyItem(key),
-        ConditionExpression: KEY_IS_FREE,
-        ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
-        ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
-      },
-    },
-    {
-      Put: {
-        TableName: table,
-        Item: toSandboxItem(next, BUCKETS, attempt),
-        ConditionExpression: IS_STILL_AVAILABLE,
-        ExpressionAttributeNames: { '#status': 'status' },
-        ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
-      },
-    },
-    { Put: { TableName: table, Item: toEventItem(eventOf(seen, next, 'allocate', call)) } },
-  ];
+  const event = eventOf(seen, next, 'allocate', call);
+  return toGrantItems(table, BUCKETS, { seen, next, event, key, nowMs });
 }
 
 /** Connects, and gives what sends a list of transactions and returns how long each took, milliseconds. */

@@ -77,10 +77,11 @@ export async function withReplicas<T>(
 }
 
 /**
- * Takes `WARM_UP_LEASES` sandboxes per replica out of the pool, asks for them again some times, and waits for the moment
- * at which the replicas know each other and have nothing of their own to do for some seconds.
+ * Waits until the replicas know each other, takes `WARM_UP_LEASES` sandboxes per replica out of the pool, asks for them
+ * again some times, and waits for the moment at which the replicas have nothing of their own to do for some seconds.
  */
 export async function warmUp({ replicas, labs, urlFor }: Stage): Promise<Answer[]> {
+  if (replicas.length > 1) await untilBeaten(replicas, 2);
   const run = randomUUID();
   const holders = Array.from({ length: replicas.length * WARM_UP_LEASES }, (_, index) => `${run}-${index}`);
   const ask = () =>
@@ -90,7 +91,7 @@ export async function warmUp({ replicas, labs, urlFor }: Stage): Promise<Answer[
   const leases = await ask();
   for (let replay = 0; replay < WARM_UP_REPLAYS_PER_LEASE; replay++) await ask();
   if (leases.some(({ status }) => status !== 201)) throw new Error('the warm-up did not get its leases');
-  await untilBeaten(replicas, replicas.length > 1 ? 2 : 1);
+  await untilBeaten(replicas, 1);
   return leases;
 }
 

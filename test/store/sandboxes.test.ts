@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { eventOf, type SandboxEvent } from '../../src/domain/event.ts';
 import type { AvailableSandbox, Sandbox } from '../../src/domain/sandbox.ts';
 import { allocate, create, describe as describeAs, requestDeletion } from '../../src/domain/transitions.ts';
+import type { Grant } from '../../src/store/grants.ts';
 import type { KeyRecord } from '../../src/store/idempotency.ts';
-import type { Grant } from '../../src/store/sandboxes.ts';
 import { context, HOUR_SECONDS, startCore, type TestCore } from '../support/core.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import {

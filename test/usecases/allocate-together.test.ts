@@ -1,0 +1,157 @@
+import { afterEach, expect, test } from 'vitest';
+import { context, startCore, type TestCore } from '../support/core.ts';
+import { describeOnEngines } from '../support/engines.ts';
+import {
+  cancelled,
+  type Fault,
+  type FaultInjector,
+  failWith,
+  holdCalls,
+  injectFaults,
+  loseAnswer,
+  refused,
+  type SentCall,
+} from '../support/injected-faults.ts';
+import { auditLeases } from '../support/table-audit.ts';
+import { until } from '../support/until.ts';
+
+const TRANSACT = 'TransactWriteItems';
+/** A replica has so many transactions under way at once; who comes later shares one. */
+const ALONE = 4;
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+describeOnEngines('callers who come together', ({ endpoint }) => {
+  async function start(poolSize: number): Promise<{ core: TestCore; faults: FaultInjector }> {
+    const core = await startCore(endpoint, { poolSize, buckets: 4 });
+    cleanups.push(() => core.close());
+    await core.readyList.refresh();
+    return { core, faults: injectFaults(core.client) };
+  }
+
+  const allocate = (core: TestCore, holder: string) =>
+    core.useCases.allocateSandbox({ principal: 'track', holder }, context());
+
+  const transactions = (faults: FaultInjector) => faults.calls.filter((call) => call.operation === TRANSACT);
+
+  const grantsOf = (call: SentCall): number => call.json.match(/"pk":\{"S":"I#/g)?.length ?? 0;
+
+  const isShared = (call: SentCall): boolean => grantsOf(call) > 1;
+
+  /** All holders at once; the first calls are held until everybody is there, so that it is known who shares. */
+  async function allTogether(core: TestCore, faults: FaultInjector, holders: readonly string[]) {
+    const busy = holdCalls();
+    faults.next(TRANSACT, busy.fault, { times: ALONE });
+    const answers = Promise.allSettled(holders.map((holder) => allocate(core, holder)));
+    await until(() => busy.waiting === ALONE, { timeoutMs: 5_000, what: 'the first transactions are sent' });
+    busy.release();
+    return await answers;
+  }
+
+  const people = (count: number, name = 'h') => Array.from({ length: count }, (_, i) => `${name}-${i}`);
+
+  const leasesOf = (answers: Awaited<ReturnType<typeof allTogether>>) =>
+    answers.map((answer) => {
+      if (answer.status === 'rejected') throw answer.reason;
+      return answer.value;
+    });
+
+  test('share transactions, and each has a sandbox, a key and an event of its own', async () => {
+    const { core, faults } = await start(60);
+    const leases = leasesOf(await allTogether(core, faults, people(60)));
+    expect(new Set(leases.map(({ lease }) => lease.sandboxId)).size).toBe(60);
+    expect(leases.every(({ replayed, conflicts }) => !replayed && conflicts === 0)).toBe(true);
+    // Four alone, and the others sixteen to a transaction.
+    expect(
+      transactions(faults)
+        .map(grantsOf)
+        .sort((a, b) => a - b),
+    ).toEqual([1, 1, 1, 1, 8, 16, 16, 16]);
+    expect(await auditLeases(core.client)).toHaveLength(60);
+  });
+
+  test('each get the answer of their own: new, again, and after a lost candidate', async () => {
+    const { core, faults } = await start(40);
+    const known = new Map<string, string>();
+    for (const holder of people(5, 'known')) {
+      known.set(holder, (await allocate(core, holder)).lease.sandboxId);
+    }
+    const other = await core.replica();
+    cleanups.push(() => other.close());
+    for (const holder of people(5, 'other')) await allocate(other, holder);
+    const leases = leasesOf(await allTogether(core, faults, [...people(20), ...known.keys()]));
+    for (const [index, sandboxId] of [...known.values()].entries()) {
+      expect(leases[20 + index]).toMatchObject({ replayed: true, lease: { sandboxId } });
+    }
+    const fresh = leases.slice(0, 20);
+    expect(fresh.every(({ replayed }) => !replayed)).toBe(true);
+    expect(new Set(fresh.map(({ lease }) => lease.sandboxId)).size).toBe(20);
+    expect(await auditLeases(core.client)).toHaveLength(30);
+  });
+
+  test('are all told of their win when the one answer to it was lost', async () => {
+    const { core, faults } = await start(20);
+    faults.next(TRANSACT, loseAnswer, { matching: isShared });
+    const leases = leasesOf(await allTogether(core, faults, people(20)));
+    expect(faults.left).toBe(0);
+    expect(leases.every(({ replayed }) => !replayed)).toBe(true);
+    expect(new Set(leases.map(({ lease }) => lease.sandboxId)).size).toBe(20);
+    expect(await auditLeases(core.client)).toHaveLength(20);
+  });
+
+  test.for([
+    ['its key', 0],
+    ['its sandbox', 1],
+  ] as const)('go on when another transaction is at work for one of them, on %s', async ([, item]) => {
+    const { core, faults } = await start(21);
+    let shared = 0;
+    faults.next(
+      TRANSACT,
+      failWith(() => {
+        const codes = Array.from({ length: 3 * shared }, () => 'None');
+        codes[3 * (shared - 1) + item] = 'TransactionConflict';
+        return cancelled(...codes);
+      }),
+      {
+        matching(call) {
+          shared = grantsOf(call);
+          return shared > 1;
+        },
+      },
+    );
+    const leases = leasesOf(await allTogether(core, faults, people(20)));
+    expect(faults.left).toBe(0);
+    expect(leases.reduce((sum, { conflicts }) => sum + conflicts, 0)).toBe(item);
+    expect(await auditLeases(core.client)).toHaveLength(20);
+  });
+
+  test('are not held up by one among them that the store refuses for itself', async () => {
+    const { core, faults } = await start(20);
+    const isPoisoned = ({ json }: SentCall) => json.includes('"h-7"');
+    const refuse: Fault = failWith(() => refused('ValidationException'));
+    faults.next(TRANSACT, refuse, { times: Number.POSITIVE_INFINITY, matching: isPoisoned });
+    const answers = await allTogether(core, faults, people(20));
+    const failed = answers.flatMap(({ status }, index) => (status === 'rejected' ? [index] : []));
+    expect(failed).toEqual([7]);
+    expect(await auditLeases(core.client)).toHaveLength(19);
+  });
+
+  test('are all told when the store is out of reach, and nothing is sent for each once more', async () => {
+    const { core, faults } = await start(20);
+    const isDown = failWith(() => refused('ThrottlingException'));
+    faults.next(TRANSACT, isDown, { times: Number.POSITIVE_INFINITY, matching: isShared });
+    const answers = await allTogether(core, faults, people(20));
+    const codes = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason.code] : []));
+    expect(codes).toEqual(Array.from({ length: 16 }, () => 'STORE_UNAVAILABLE'));
+    // Once and three times more, for all sixteen.
+    expect(transactions(faults).filter(isShared)).toHaveLength(4);
+    expect(transactions(faults)).toHaveLength(ALONE + 4);
+    faults.clear();
+    const again = leasesOf(await allTogether(core, faults, people(20)));
+    expect(again.filter(({ replayed }) => replayed)).toHaveLength(ALONE);
+    expect(await auditLeases(core.client)).toHaveLength(20);
+  });
+});
