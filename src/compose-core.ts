@@ -38,6 +38,8 @@ export interface CoreOptions {
   replicaId: string;
   terms: LeaseTerms;
   allocateDeadlineMs: number;
+  /** Transactions that lease sandboxes, under way at once; callers beyond that share them. */
+  grantTransactions?: number;
   syncMaxStaleRatio: number;
   cleanupConcurrency: number;
   cleanupDelayMs: number;
@@ -63,7 +65,10 @@ export function composeCore(options: CoreOptions) {
   const { client, buckets, provider, clock, newId, alert } = options;
   const { guard, recordGuard, adapters } = options.safety;
   const { onSandboxChange = () => undefined } = options;
-  const store = watchSandboxes(createSandboxStore(client, buckets, newId), onSandboxChange);
+  const store = watchSandboxes(
+    createSandboxStore(client, buckets, newId, options.grantTransactions),
+    onSandboxChange,
+  );
   const reads = createSandboxReads(client, buckets, options.onUnreadable);
   const register = createReplicaRegister(client, options.replicaId, clock);
   const turns = createTurns(client, options.replicaId, clock);

@@ -37,8 +37,7 @@ export type GrantOutcome =
   | { type: 'sandbox_conflict' }
   | { type: 'key_conflict' };
 
-/** Transactions with grants under way at once, per replica; more callers than that share them. */
-const TRANSACTIONS = 4;
+const DEFAULT_TRANSACTIONS = 4;
 /** With three items each. DynamoDB allows 100 to a transaction. */
 const GRANTS_PER_TRANSACTION = 16;
 const ITEMS_PER_GRANT = 3;
@@ -71,15 +70,17 @@ export const toGrantItems = (
 ];
 
 /**
- * Leases sandboxes to keys, each in one round trip, all or nothing. Callers who come together share transactions: it is
- * one decision per item all the same, so what happens to one grant never changes another's answer.
+ * Leases sandboxes to keys, each in one round trip, all or nothing. Of the transactions `transactions` are under way at
+ * once at the most, and callers beyond that share them. It is one decision per item all the same: what happens to one
+ * grant never changes another's answer.
  */
 export function createGrants(
   client: StoreClient,
   buckets: number,
+  transactions = DEFAULT_TRANSACTIONS,
 ): (grant: Grant, signal?: AbortSignal) => Promise<GrantOutcome> {
   const commit = createGroupCommit<Grant, GrantOutcome>({
-    calls: TRANSACTIONS,
+    calls: transactions,
     size: GRANTS_PER_TRANSACTION,
     touches: ({ key, seen }) => [key.pk, seen.id],
     // Each on its own would find the store just as far away.

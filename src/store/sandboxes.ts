@@ -34,8 +34,16 @@ export interface SandboxStore {
 const CHANGES_PER_TRANSACTION = 33;
 const CONFLICT_RETRIES = 5;
 
-/** The sandboxes of one table. `buckets` must be the number the table was laid out with. */
-export function createSandboxStore(client: StoreClient, buckets: number, newId: NewId): SandboxStore {
+/**
+ * The sandboxes of one table. `buckets` must be the number the table was laid out with. Of the transactions that lease
+ * sandboxes `grantTransactions` are under way at once at the most; callers beyond that share them.
+ */
+export function createSandboxStore(
+  client: StoreClient,
+  buckets: number,
+  newId: NewId,
+  grantTransactions?: number,
+): SandboxStore {
   const put = (change: Change, writeId: string) => ({
     TableName: client.table,
     Item: toSandboxItem(change.next, buckets, writeId),
@@ -148,7 +156,7 @@ export function createSandboxStore(client: StoreClient, buckets: number, newId: 
       return item && toSandbox(item);
     },
 
-    grant: createGrants(client, buckets),
+    grant: createGrants(client, buckets, grantTransactions),
 
     write,
 

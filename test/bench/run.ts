@@ -92,6 +92,9 @@ async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
 async function runAll(sizes: Sizes): Promise<Results> {
   const { rounds, callers, concurrency } = sizes;
   const loadBefore = loadavg()[0] ?? 0;
+  const safety = await step('safety systems', () => safetyCosts(sizes.safetyCalls));
+  const jobStartMs = await step('job start', () => jobStartTimes(sizes.jobs));
+  const startMs = await step('start to ready', () => startTimes(sizes.starts));
   const storms: Results['storms'] = [];
   for (const { pool, replicas } of sizes.storms) {
     const free = pool === 'roomy' ? 4 * callers : callers;
@@ -121,10 +124,10 @@ async function runAll(sizes: Sizes): Promise<Results> {
       }),
     ),
     growth: await step('growth', () => growth(sizes.growthSizes, { callers, rounds })),
-    startMs: await step('start to ready', () => startTimes(sizes.starts)),
+    startMs,
     memory: await step('memory', () => memory({ ...sizes.memory, concurrency })),
-    safety: await step('safety systems', () => safetyCosts(sizes.safetyCalls)),
-    jobStartMs: await step('job start', () => jobStartTimes(sizes.jobs)),
+    safety,
+    jobStartMs,
     loadAverage: [loadBefore, loadavg()[0] ?? 0],
   };
 }

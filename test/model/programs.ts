@@ -94,6 +94,13 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'allocate', on: other, holder },
     { waits: false, do: 'expire', on },
   ]),
+  // A crowd at one replica, and one of them at another, too.
+  fc
+    .tuple(choice, choice, holder)
+    .map(([on, other, holder]): Step[] => [
+      ...[0, 1, 2, 3].map((each): Step => ({ waits: false, do: 'allocate', on, holder: each })),
+      { waits: false, do: 'allocate', on: other, holder },
+    ]),
   // A cleaner that stands still, and another that takes over.
   fc.tuple(choice, choice, fc.boolean()).map(([on, other, holdsCalls]): Step[] => [
     { waits: false, do: 'mark', on, lease: 7 },

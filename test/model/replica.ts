@@ -72,6 +72,8 @@ export function createReplica(options: ReplicaOptions): Replica {
     replicaId: process.name,
     terms: TERMS,
     allocateDeadlineMs: 25_000,
+    // The few callers of a program share them, too.
+    grantTransactions: 1,
     syncMaxStaleRatio: 0.5,
     cleanupConcurrency: 3,
     cleanupDelayMs: 0,
