@@ -93,7 +93,7 @@ export function usePages(api: Api, filter: Filter, size: number, changes: Broker
     fresh,
     // Of a page that is not there yet, nobody knows where it ends.
     next: () => isShown && loaded?.cursor !== undefined && setStarts([...starts, loaded.cursor]),
-    previous: () => isShown && starts.length > 1 && setStarts(starts.slice(0, -1)),
+    previous: () => setStarts((before) => (before.length > 1 ? before.slice(0, -1) : before)),
     reload,
   };
 }
