@@ -56,7 +56,7 @@ export function useBroker(api: Api): BrokerState {
         (history) => change(() => ({ history })),
         (error: unknown) => {
           // The stream says the same, and comes back by itself; so does the history then.
-          if (!(error instanceof ApiError)) throw error;
+          if (!(error instanceof ApiError || signal.aborted)) throw error;
         },
       );
 
