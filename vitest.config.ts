@@ -29,6 +29,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
+    // The files of a process share its loaded modules: a fifth less to do. Each file cleans up after itself.
+    isolate: false,
     // Many tests wait for processes, and for what these do at their own pace.
     maxWorkers: 3,
     testTimeout: 30_000,
