@@ -28,7 +28,7 @@ export const SAFETY_VARIABLES = {
   SANDBOX_API_WINDOW: variable(windowSeconds, '60', 'that window, seconds'),
   SANDBOX_ALLOCATE_LIMIT: optional(
     actions,
-    'allocations of all holders in a window, on each replica; empty: any number',
+    'allocations of all holders in a window, on each replica; empty: no limit',
   ),
   SANDBOX_ALLOCATE_WINDOW: variable(windowSeconds, '60', 'that window, seconds'),
   SANDBOX_CSP_DELETE_LIMIT: variable(

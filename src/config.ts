@@ -16,7 +16,7 @@ export type ProviderConfig =
 export interface Config extends AlertConfig, SafetyConfig, ResilienceConfig, JobsConfig, WatchConfig {
   environment: 'development' | 'test' | 'production';
   host: string;
-  /** 0: any free port. */
+  /** 0: a free port. */
   port: number;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   trackTokens: readonly string[];

@@ -41,7 +41,7 @@ export const CLOCK_IS_PAST = 'attribute_not_exists(pk) OR clock_ms < :now';
  * The job is as it was read, and nobody is at work on it. Times are epoch milliseconds. Aliases `#status`.
  *
  *     pending ──claim──▶ running ──renewed──renewed──▶ lease_until     the worker that has the claim is at work
- *                                                      lease_until ──▶ it is gone: any other may claim the job
+ *                                                      lease_until ──▶ it is gone: others may claim the job
  */
 export const JOB_IS_CLAIMABLE = 'generation = :seen AND (#status = :pending OR lease_until_ms < :now)';
 export const JOB_IS_MINE = 'claim_id = :claim AND #status = :running';

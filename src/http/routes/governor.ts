@@ -22,7 +22,7 @@ const limitBody = z.preprocess(
   z.strictObject({
     max_actions: whole(MAX_ACTIONS, 0, `is needed, and must be ${actionsAllowed}`)
       .nullable()
-      .describe('Uses in any window; null: any number.'),
+      .describe('Uses in any window; null: no limit.'),
     window_seconds: whole(MAX_WINDOW_SECONDS, 1, `must be ${windowAllowed}`)
       .optional()
       .describe('Length of the window; without it the window stays as it is.'),
@@ -38,7 +38,7 @@ export const quotaSchema = z
     current_actions: z
       .int()
       .describe('Uses in the window, a few seconds old where global. Of api_call: of the busiest caller.'),
-    max_actions: z.int().nullable().describe('null: any number.'),
+    max_actions: z.int().nullable().describe('null: no limit.'),
     window_seconds: z.int(),
     denied_count: z.int().describe('Refusals by this replica since its start.'),
     overridden: z.boolean().describe('Set at run time, instead of what this replica was configured with.'),
