@@ -52,7 +52,8 @@ const countFree = async (replica: BrokerProcess): Promise<number> =>
 function replicasFor(endpoint: string, poolSize: number): BrokerProcess[] {
   const replicas: BrokerProcess[] = [];
   beforeAll(async () => {
-    replicas.push(...(await launchReplicas({ endpoint, count: REPLICAS, poolSize })));
+    const env = { DDB_BUCKETS: '16' };
+    replicas.push(...(await launchReplicas({ endpoint, count: REPLICAS, poolSize, env })));
   });
   afterAll(() => killAll(replicas));
   return replicas;
