@@ -26,6 +26,8 @@ export interface StoreKilledOptions {
 const ANSWERED_WITHIN_MS = 13_000;
 const RECOVERED_WITHIN_MS = 20_000;
 const PACE_MS = 100;
+/** Each lane calls once or twice in it. */
+const MOMENT_MS = 2 * PACE_MS;
 const COMMITS = /x-amz-target: *DynamoDB_20120810\.TransactWriteItems/i;
 
 /** The store goes away in the middle of what it does, comes back, and then comes and goes. */
@@ -94,11 +96,11 @@ async function comeAndGo(proxy: FaultProxy, cuts: number): Promise<void> {
     proxy.swallowResponses(1, COMMITS);
     await proxy.behave({ kind: 'refuse' });
     proxy.cutConnections();
-    await delay(200);
+    await delay(MOMENT_MS);
     await proxy.behave({ kind: 'delay', delayMs: 20 });
-    await delay(200);
+    await delay(MOMENT_MS);
     await proxy.behave({ kind: 'pass' });
-    await delay(200);
+    await delay(MOMENT_MS);
   }
   proxy.swallowResponses(0);
 }

@@ -50,8 +50,8 @@ describeOnFastEngine('the client over a line that breaks', ({ endpoint }) => {
     await expect(silent).rejects.toMatchObject({ code: 'UNREACHABLE', attempts: 1, status: undefined });
     const broker = createBroker({ url, token: TOKEN, attemptTimeoutMs: 200 });
     const call = broker.allocate();
-    await until(() => proxy.liveConnections === 1, { timeoutMs: 10_000, what: 'the first attempt' });
-    await until(() => proxy.liveConnections === 0, { timeoutMs: 10_000, what: 'the end of an attempt' });
+    await until(() => proxy.liveConnections === 1, { what: 'the first attempt' });
+    await until(() => proxy.liveConnections === 0, { what: 'the end of an attempt' });
     await proxy.behave({ kind: 'pass' });
     expect(await call).toMatchObject({ holder: broker.holder });
   });
@@ -63,10 +63,10 @@ describeOnFastEngine('the client over a line that breaks', ({ endpoint }) => {
     await proxy.behave({ kind: 'delay', delayMs: 60_000 });
     const call = broker.allocate({ signal: controller.signal, idempotencyKey: 'once' });
     call.catch(() => undefined);
-    await until(() => proxy.liveConnections === 1, { timeoutMs: 10_000, what: 'the call is under way' });
+    await until(() => proxy.liveConnections === 1, { what: 'the call is under way' });
     controller.abort();
     await expect(call).rejects.toMatchObject({ name: 'AbortError' });
-    await until(() => proxy.liveConnections === 0, { timeoutMs: 10_000, what: 'the connection is closed' });
+    await until(() => proxy.liveConnections === 0, { what: 'the connection is closed' });
     await proxy.behave({ kind: 'pass' });
     await broker.allocate({ idempotencyKey: 'once' });
     expect(await leased()).toBe(1);

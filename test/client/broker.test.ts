@@ -186,7 +186,7 @@ describeOnFastEngine('the client behind a front that answers by itself', ({ endp
     const controller = new AbortController();
     const call = clientOf(front).allocate({ signal: controller.signal });
     call.catch(() => undefined);
-    await until(() => front.arrived === 1, { timeoutMs: 10_000, what: 'the first answer has arrived' });
+    await until(() => front.arrived === 1, { what: 'the first answer has arrived' });
     const reason = new Error('the student has left');
     controller.abort(reason);
     await expect(call).rejects.toBe(reason);

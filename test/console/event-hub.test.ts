@@ -3,8 +3,6 @@ import { expect, it, onTestFinished } from 'vitest';
 import { createEventHub, type EventHub, type EventHubOptions } from '../../src/http/event-hub.ts';
 import { until } from '../support/until.ts';
 
-const SOON = { timeoutMs: 5_000 };
-
 function hubOfTest(options: Partial<EventHubOptions> = {}): EventHub {
   const hub = createEventHub({ name: 'here', ...options });
   onTestFinished(() => hub.close());
@@ -28,7 +26,7 @@ function listen(hub: EventHub, lastEventId?: string) {
     stream: stream as Readable,
     text: () => text,
     isOver: () => isOver,
-    heard: (part: string) => until(() => text.includes(part), { ...SOON, what: `"${part}" in the stream` }),
+    heard: (part: string) => until(() => text.includes(part), { what: `"${part}" in the stream` }),
   };
 }
 
@@ -94,7 +92,7 @@ it('drops who does not read, and goes on for the others', async () => {
   }
   expect(asleep?.destroyed).toBe(true);
   expect(asleep?.readableLength).toBeLessThan(11_000);
-  await until(() => hub.size === 1, { ...SOON, what: 'the sleeper to be forgotten' });
+  await until(() => hub.size === 1, { what: 'the sleeper to be forgotten' });
   hub.publish({ type: 'alert', data: 'still here' });
   await awake.heard('still here');
 });
@@ -105,7 +103,7 @@ it('opens so many streams and no more, until one goes', async () => {
   listen(hub);
   expect(hub.open([])).toBeUndefined();
   first.stream.destroy();
-  await until(() => hub.size === 1, { ...SOON, what: 'a stream to go' });
+  await until(() => hub.size === 1, { what: 'a stream to go' });
   listen(hub);
 });
 
@@ -118,7 +116,7 @@ it('ends all streams with the broker, and opens none any more', async () => {
   const hub = hubOfTest();
   const one = listen(hub);
   hub.close();
-  await until(one.isOver, { ...SOON, what: 'the end of the stream' });
+  await until(one.isOver, { what: 'the end of the stream' });
   expect(hub.open([])).toBeUndefined();
   hub.publish({ type: 'alert', data: 'to nobody' });
 });

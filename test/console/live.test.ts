@@ -9,8 +9,6 @@ import type { ListJobs } from '../../src/usecases/list-jobs.ts';
 import { fakeAppDeps, pendingJob } from '../support/fake-app-deps.ts';
 import { until } from '../support/until.ts';
 
-const SOON = { timeoutMs: 10_000 };
-
 const running: RunningJob = {
   ...pendingJob,
   status: 'running',
@@ -48,7 +46,7 @@ function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
     const stream = news.routes.events.open(news.routes.greeting());
     stream?.setEncoding('utf8').on('data', parse);
     const first = (type: string) =>
-      until(() => heard.find((event) => event.type === type), { ...SOON, what: `${type} to be told` });
+      until(() => heard.find((event) => event.type === type), { what: `${type} to be told` });
     return { stream, heard, first: async (type: string) => JSON.parse((await first(type)).data) };
   };
   return { live, events, listen, counted, logs };
@@ -83,7 +81,7 @@ it('has the pool counted again when it changes before an audience, unless that i
   const watched = startLive();
   watched.live.onSandboxChange('a');
   const audiences = [large.listen(), watched.listen()];
-  await until(() => watched.counted.length > 0, { ...SOON, what: 'the count' });
+  await until(() => watched.counted.length > 0, { what: 'the count' });
   for (const each of audiences) await each.first('status');
   expect([alone.counted.length, large.counted.length, watched.counted.length]).toEqual([0, 0, 1]);
 });
@@ -107,6 +105,6 @@ it('goes on with what it has in memory while the store does not answer, and comp
   });
   refused.live.onJob();
   refused.listen();
-  await until(() => refusals >= 3, { ...SOON, what: 'three refusals' });
+  await until(() => refusals >= 3, { what: 'three refusals' });
   expect(refused.logs.filter((line) => line.includes('no store'))).toHaveLength(1);
 });

@@ -7,8 +7,6 @@ import { ADMIN_TOKEN, TRACK_TOKEN } from '../support/fake-app-deps.ts';
 import { startApp } from '../support/http-app.ts';
 import { until } from '../support/until.ts';
 
-const SOON = { timeoutMs: 15_000 };
-
 /** Opens the stream over a real socket and reads it as the page does. */
 async function listen(url: string, headers: Record<string, string>) {
   const stop = new AbortController();
@@ -32,7 +30,7 @@ async function listen(url: string, headers: Record<string, string>) {
     isOver: () => isOver,
     leave: () => stop.abort(),
     heard: (what: string, matches: (type: string, data: Record<string, unknown>) => boolean) =>
-      until(() => events.find(({ type, data }) => matches(type, JSON.parse(data))), { ...SOON, what }),
+      until(() => events.find(({ type, data }) => matches(type, JSON.parse(data))), { what }),
   };
 }
 
@@ -71,8 +69,8 @@ it('is forgotten when the client goes, and counted with the time to its beginnin
   expect([refused.status, refused.headers['retry-after']]).toEqual([503, '10']);
   recorded.calls.length = 0;
   first.leave();
-  await until(() => hub.size === 0, { ...SOON, what: 'the stream to be forgotten' });
-  await until(() => recorded.of('metrics.request').length > 0, { ...SOON, what: 'the count' });
+  await until(() => hub.size === 0, { what: 'the stream to be forgotten' });
+  await until(() => recorded.of('metrics.request').length > 0, { what: 'the count' });
   expect(recorded.of('metrics.request')).toMatchObject([
     ['GET', '/v1/admin/stream', 200, expect.any(Number)],
   ]);
@@ -83,7 +81,7 @@ it('ends when the broker does, which does not wait for it', async () => {
   const stream = await listen(`http://127.0.0.1:${port}`, asAdmin);
   await stream.heard('the greeting', (type) => type === 'hello');
   await app.close();
-  await until(stream.isOver, { ...SOON, what: 'the end of the stream' });
+  await until(stream.isOver, { what: 'the end of the stream' });
 });
 
 describeOnFastEngine('the news of a broker', ({ endpoint }) => {

@@ -89,7 +89,7 @@ describeOnFastEngine("a track's shell script", ({ endpoint }) => {
     });
     const run = track('setup', env);
     const refused = () => here.metric('broker_allocate_total{outcome="no_sandboxes"}');
-    await until(async () => (await refused()) === 2, { timeoutMs: 20_000, what: 'the first 409' });
+    await until(async () => (await refused()) === 2, { what: 'the first 409' });
     await here.asTrack('POST', `/v1/sandboxes/${other.json['sandbox_id']}/mark-for-deletion`, 'vm-0');
     await here.asAdmin('POST', '/v1/admin/cleanup');
     expect(await run).toMatchObject({ status: 0, stderr: expect.stringMatching(/again in \d+ s/) });

@@ -124,7 +124,7 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
         const { json } = await broker.admin('GET', '/v1/admin/stats');
         return COUNTED.every((each) => json[each] === inStatus(each)) ? json : undefined;
       },
-      { timeoutMs: 10_000, what: 'the counts agree with the list' },
+      { what: 'the counts agree with the list' },
     );
     expect(stats['total']).toBe(everything.length);
     expect(Math.abs(Number(stats['as_of']) - Date.now() / 1000)).toBeLessThan(30);
@@ -138,7 +138,7 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
         const record = await inspect(id);
         return record['status'] === 'pending_deletion' ? record : undefined;
       },
-      { timeoutMs: 10_000, what: 'the lease is taken back' },
+      { what: 'the lease is taken back' },
     );
     const history = expired['history'] as { action: string; actor: string }[];
     expect(history.at(-1)).toMatchObject({ action: 'expire', actor: 'admin' });
@@ -198,7 +198,6 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
     csp.accounts.delete(uuidOf(first));
     const updatedAt = Number((await inspect(first.csp_id))['updated_at']);
     await until(() => Date.now() / 1000 > updatedAt + 11, {
-      timeoutMs: 20_000,
       what: 'the sandbox is older than ten seconds',
     });
     expect(await run('sync')).toMatchObject({ stale: 1 });

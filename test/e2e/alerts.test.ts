@@ -210,7 +210,7 @@ describeOnFastEngine('a broker', ({ endpoint }) => {
         const { json } = await broker.admin('GET', '/v1/admin/dry-run/log?action=external_call');
         return (json['entries'] as AnswerBody[])[0];
       },
-      { timeoutMs: 20_000, what: 'an entry in the log' },
+      { what: 'an entry in the log' },
     );
     expect(entry).toMatchObject({ status: 'dry_run_blocked' });
     expect(receiver.requests).toEqual([]);
@@ -239,7 +239,7 @@ describeOnFastEngine('a broker', ({ endpoint }) => {
         const answer = await broker.admin('GET', '/v1/admin/alerts');
         return answer.json['source'] === 'all_replicas' ? answer : undefined;
       },
-      { timeoutMs: 20_000, what: 'the store is back' },
+      { what: 'the store is back' },
     );
     expect(back.json['alerts']).toContainEqual(expect.objectContaining({ reason: 'run_failed' }));
   });

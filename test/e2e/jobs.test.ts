@@ -103,7 +103,6 @@ describeOnFastEngine('jobs over two processes', ({ endpoint }) => {
     await pair.csp.arrived('list', listed + 1);
     const { json } = await submit(pair.other, { type: 'sync', options: { force: true } });
     await until(async () => (await jobOf(pair.one, json['job_id']))['not_before'] !== undefined, {
-      timeoutMs: 10_000,
       what: 'the job was told to wait',
     });
     release();
@@ -121,7 +120,7 @@ describeOnFastEngine('jobs over two processes', ({ endpoint }) => {
     );
     let refused = 0;
     for (const each of ten) void each.then(({ status }) => (refused += status === 409 ? 1 : 0));
-    await until(() => refused === 9, { timeoutMs: 10_000, what: 'nine are told to wait' });
+    await until(() => refused === 9, { what: 'nine are told to wait' });
     release();
     const answers = await Promise.all(ten);
     const [done] = answers.filter(({ status }) => status === 200);

@@ -90,7 +90,7 @@ describeOnFastEngine('replicas on one table', ({ endpoint }) => {
       BrokerProcess,
     ];
     const counts = async () => (await other.metrics())['broker_loop_duration_seconds_count{loop="counts"}'];
-    await until(() => isQuiet(other), { timeoutMs: 10_000, what: 'the first counts are over' });
+    await until(() => isQuiet(other), { what: 'the first counts are over' });
     const countedBefore = await counts();
     const { json: lease } = await counting.allocate('student');
     await counting.mark(String(lease.sandbox_id), 'student');

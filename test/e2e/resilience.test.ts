@@ -93,7 +93,6 @@ describeOnFastEngine('brokers whose provider fails', ({ endpoint }) => {
 
     csp.faults.clear();
     await until(async () => (await runs(second, 'cleanup')).json['deleted'] === 3, {
-      timeoutMs: 20_000,
       what: 'the rest of the queue is deleted',
     });
     for (const broker of brokers) {
@@ -150,7 +149,7 @@ describeOnFastEngine('brokers whose provider fails', ({ endpoint }) => {
         const { json } = await broker.admin('GET', '/v1/admin/retries');
         return Number((json['spike'] as AnswerBody)['completed_windows']) >= 3;
       },
-      { timeoutMs: 10_000, what: 'three quiet windows' },
+      { what: 'three quiet windows' },
     );
     expect(broker.logs.filter(isAlert('retry_spike'))).toEqual([]);
     // Twice as many as a spike needs: wherever a window ends, one of the two has enough.

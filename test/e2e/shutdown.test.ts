@@ -185,7 +185,7 @@ describeOnFastEngine('a turn that is being taken when the broker is told to end'
     // The turn is taken when the fence moves; the replica learns of it only half a second later.
     await proxy.behave({ kind: 'delay', delayMs: 500 });
     const before = await fence();
-    await until(async () => (await fence()) > before, { timeoutMs: 10_000, what: 'the next turn' });
+    await until(async () => (await fence()) > before, { what: 'the next turn' });
     const exit = broker.stop('SIGTERM');
     await broker.logged('the shutdown begins', isShuttingDown);
 

@@ -34,9 +34,9 @@ function heldRun(counts: RunCounts = { created: 1 }) {
   return {
     run,
     begun: () => begun,
-    waiting: () => until(() => waiting.length > 0, { timeoutMs: 5_000, what: 'the run began' }),
+    waiting: () => until(() => waiting.length > 0, { what: 'the run began' }),
     end: async (error?: unknown) => {
-      await until(() => waiting.length > 0, { timeoutMs: 5_000, what: 'the run began' });
+      await until(() => waiting.length > 0, { what: 'the run began' });
       waiting.shift()?.(error);
     },
   };
@@ -192,7 +192,6 @@ describeOnFastEngine("an operator's request with a key", ({ endpoint }) => {
     const refused = asked.map((answer) => answer.then(({ status }) => status));
     await held.waiting();
     await until(() => [...one.outcomes, ...other.outcomes].length === 9, {
-      timeoutMs: 5_000,
       what: 'nine are told to wait',
     });
     await held.end();
@@ -277,7 +276,7 @@ describeOnFastEngine("an operator's request with a key", ({ endpoint }) => {
     socket.destroy();
     await app.logged(({ status }) => status === 499);
     await held.end();
-    await until(() => app.outcomes.includes('executed'), { timeoutMs: 5_000, what: 'the answer is kept' });
+    await until(() => app.outcomes.includes('executed'), { what: 'the answer is kept' });
     const again = await send(app);
     expect(again.json).toMatchObject({ status: 'completed', created: 8 });
     expect(again.headers['idempotency-replayed']).toBe('true');
@@ -295,7 +294,6 @@ describeOnFastEngine("an operator's request with a key", ({ endpoint }) => {
         const renewals = app.storeCalls.count('UpdateItem');
         vi.advanceTimersByTime(10_000);
         await until(() => app.storeCalls.count('UpdateItem') > renewals, {
-          timeoutMs: 5_000,
           what: 'it was renewed',
         });
       }
@@ -303,7 +301,7 @@ describeOnFastEngine("an operator's request with a key", ({ endpoint }) => {
       // From here on it gives no sign of life any more.
       app.clock.advanceSeconds(31);
       const taker = send(app);
-      await until(() => held.begun() === 2, { timeoutMs: 5_000, what: 'it is carried out by another' });
+      await until(() => held.begun() === 2, { what: 'it is carried out by another' });
       await held.end();
       await first;
       await held.end();

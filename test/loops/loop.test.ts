@@ -21,7 +21,6 @@ import { until } from '../support/until.ts';
 
 const NAME = 'sync';
 const AN_HOUR_MS = 3_600_000;
-const SOON = { timeoutMs: 10_000 };
 
 interface RunOptions {
   word: string;
@@ -94,7 +93,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
       return Promise.resolve({ created: 3, skipped: 0 });
     });
     loop.start();
-    await until(() => reports.length === 1, { ...SOON, what: 'the run is reported' });
+    await until(() => reports.length === 1, { what: 'the run is reported' });
     expect(reports).toEqual([
       {
         loop: NAME,
@@ -136,7 +135,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
         }
         return runs > 30;
       },
-      { timeoutMs: 20_000, what: 'thirty runs' },
+      { what: 'thirty runs' },
     );
     expect(most).toBe(1);
     expect(refusals.length).toBeGreaterThan(0);
@@ -162,7 +161,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     });
     for (const { loop } of replicas) loop.start();
     const hasTickedOften = () => replicas.every(({ reports }) => reports.length >= 5);
-    await until(hasTickedOften, { timeoutMs: 20_000, what: 'each has ticked five times' });
+    await until(hasTickedOften, { what: 'each has ticked five times' });
     expect(begunAtMs.length).toBeGreaterThanOrEqual(2);
     const gapsMs = begunAtMs.slice(1).map((atMs, i) => atMs - (begunAtMs[i] ?? 0));
     // An interval is served for nine tenths of it, less what the taking of a turn takes.
@@ -186,7 +185,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     });
     expect(asked.reports).toEqual([]);
     slow.finish();
-    await until(() => busy.reports.length === 1, { ...SOON, what: 'the run has ended' });
+    await until(() => busy.reports.length === 1, { what: 'the run has ended' });
     expect(await asked.loop.runNow({ word: 'now' }, context())).toMatchObject({ counts: { done: 1 } });
   });
 
@@ -198,7 +197,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
       return Promise.resolve({ done: words.length });
     });
     loop.start();
-    await until(() => reports.length === 1, { ...SOON, what: 'the first run' });
+    await until(() => reports.length === 1, { what: 'the first run' });
     let progress = 0;
     const answer = await loop.runNow({ word: 'now' }, context('admin'), () => progress++);
     expect(answer).toEqual({ counts: { done: 2 }, durationMs: expect.any(Number) });
@@ -237,7 +236,6 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     );
     loop.start();
     await until(() => reports.some(({ outcome }) => outcome === 'success'), {
-      ...SOON,
       what: 'it has recovered',
     });
     const [first, second] = reports;
@@ -261,7 +259,6 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     faults.next('UpdateItem', failWith(timedOut), { times: 4 });
     loop.start();
     await until(() => reports.some(({ outcome }) => outcome === 'success'), {
-      ...SOON,
       what: 'it has recovered',
     });
     expect(reports[0]).toMatchObject({ outcome: 'error', error: { code: 'STORE_UNAVAILABLE' } });
@@ -275,11 +272,11 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     loop.start();
     const signal = await slow.begun;
     const renewals = () => faults.calls.filter(({ json }) => json.includes('SET until_ms')).length;
-    await until(() => renewals() >= 6, { ...SOON, what: 'twice the time of a turn has passed' });
+    await until(() => renewals() >= 6, { what: 'twice the time of a turn has passed' });
     expect(await otherTurns().take(NAME, takeAway)).toMatchObject({ turn: undefined });
     expect(signal.aborted).toBe(false);
     slow.finish();
-    await until(() => reports.length === 1, { ...SOON, what: 'the run has ended' });
+    await until(() => reports.length === 1, { what: 'the run has ended' });
     expect(reports).toMatchObject([{ outcome: 'success' }]);
   });
 
@@ -291,7 +288,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     const signal = await slow.begun;
     faults.next('UpdateItem', failWith(timedOut), { times: 4 });
     faults.next('UpdateItem', loseAnswer);
-    await until(() => faults.left === 0, { ...SOON, what: 'one renewal failed, the next was lost' });
+    await until(() => faults.left === 0, { what: 'one renewal failed, the next was lost' });
     expect(signal.aborted).toBe(false);
     expect(await otherTurns().take(NAME, takeAway)).toMatchObject({ turn: undefined });
     slow.finish();
@@ -324,7 +321,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
       return { done: 1 };
     });
     loop.start();
-    await until(() => events.length > 0, { ...SOON, what: 'the run is under way' });
+    await until(() => events.length > 0, { what: 'the run is under way' });
     await Promise.all([loop.stop(), loop.stop()]);
     expect(events).toEqual(['begun', 'step ended']);
     expect(reports).toMatchObject([{ outcome: 'success' }]);
@@ -361,13 +358,13 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     await loop.stop();
     loop.start();
     loop.start();
-    await until(() => reports.length === 1, { ...SOON, what: 'the first run' });
+    await until(() => reports.length === 1, { what: 'the first run' });
     expect(heartbeat.isRunning).toBe(true);
     await loop.stop();
     expect(heartbeat.isRunning).toBe(false);
     expect(reports).toHaveLength(1);
     loop.start();
-    await until(() => reports.length === 2, { ...SOON, what: 'the run of the second start' });
+    await until(() => reports.length === 2, { what: 'the run of the second start' });
   });
 
   test('gives the turn up later when the store could not be told at the end of a run', async () => {
@@ -392,10 +389,10 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
       { heartbeatEveryMs: 5 },
     );
     loop.start();
-    await until(() => reports.length === 1, { ...SOON, what: 'the run is reported' });
+    await until(() => reports.length === 1, { what: 'the run is reported' });
     expect(heartbeat.totalBeats).toBeGreaterThanOrEqual(12);
     const beats = heartbeat.totalBeats;
-    await until(() => heartbeat.totalBeats > beats + 3, { ...SOON, what: 'it beats on while it rests' });
+    await until(() => heartbeat.totalBeats > beats + 3, { what: 'it beats on while it rests' });
   });
 
   test('tells whoever asked for a run of its steps, too', async () => {

@@ -47,7 +47,7 @@ async function startRun(queue: Queue) {
   const passThird = async (settled: () => Promise<boolean> | boolean) => {
     queue.clock.advanceSeconds(THIRD_MS / 1000);
     vi.advanceTimersByTime(THIRD_MS);
-    await until(settled, { timeoutMs: 5_000, what: 'the renewal came through' });
+    await until(settled, { what: 'the renewal came through' });
   };
   return { job, run, end: () => end(RESULT), isTold, passThird };
 }

@@ -2,8 +2,6 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createTicker, type Ticker } from '../../src/loops/ticker.ts';
 import { until } from '../support/until.ts';
 
-const SOON = { timeoutMs: 5_000 };
-
 describe('a ticker', () => {
   function make(chore: (signal: AbortSignal) => Promise<void>, intervalMs = 5) {
     const errors: unknown[] = [];
@@ -27,7 +25,7 @@ describe('a ticker', () => {
     }, 20);
     ticker.start();
     ticker.start();
-    await until(() => done >= 5, { ...SOON, what: 'the chore was done five times' });
+    await until(() => done >= 5, { what: 'the chore was done five times' });
     expect(most).toBe(1);
     // Timers may fire up to a millisecond early.
     expect(firstMs).toBeGreaterThanOrEqual(19);
@@ -41,7 +39,7 @@ describe('a ticker', () => {
       return runs < 3 ? Promise.reject(new Error(`run ${runs}`)) : Promise.resolve();
     });
     ticker.start();
-    await until(() => runs >= 4, { ...SOON, what: 'it went on after two failures' });
+    await until(() => runs >= 4, { what: 'it went on after two failures' });
     expect(errors).toEqual([new Error('run 1'), new Error('run 2')]);
   });
 
@@ -55,7 +53,7 @@ describe('a ticker', () => {
       throw signal.reason;
     });
     ticker.start();
-    await until(() => events.length > 0, { ...SOON, what: 'the chore is under way' });
+    await until(() => events.length > 0, { what: 'the chore is under way' });
     await Promise.all([ticker.stop(), ticker.stop()]);
     expect(events).toEqual(['begun', 'ended']);
     expect(errors).toEqual([]);
@@ -76,6 +74,6 @@ describe('a ticker', () => {
     quick.start();
     await quick.stop();
     quick.start();
-    await until(() => runs > 0, { ...SOON, what: 'it ticks again' });
+    await until(() => runs > 0, { what: 'it ticks again' });
   });
 });

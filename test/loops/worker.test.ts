@@ -27,7 +27,6 @@ import { until } from '../support/until.ts';
 const RESULT: JobResult = { counts: { created: 1 }, durationMs: 3 };
 /** Longer than any test: what happens within a test was not found by looking now and then. */
 const NEVER_MS = 600_000;
-const WITHIN = { timeoutMs: 10_000 };
 
 /** Work that a test holds in its hands: every run waits until the test lets it end. */
 function heldWork() {
@@ -41,7 +40,7 @@ function heldWork() {
     return promise;
   };
   const begun = (count: number) =>
-    until(() => runs.length >= count && runs[count - 1], { ...WITHIN, what: `${count} runs began` });
+    until(() => runs.length >= count && runs[count - 1], { what: `${count} runs began` });
   return { work, runs, begun };
 }
 
@@ -78,7 +77,6 @@ function startWorker(queue: Queue, work: DoJob, options: Partial<WorkerDeps> = {
   };
   const ended = (id: string) =>
     until(async () => 'endedAtMs' in (await jobOf(queue, id)) && (await jobOf(queue, id)), {
-      ...WITHIN,
       what: `${id} ended`,
     });
   return { worker, reports, errors, alerts, delays, lengths, submit, ended };
@@ -107,7 +105,7 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     });
     await ended(ids.at(-1) ?? '');
     expect(order).toEqual(ids);
-    await until(() => worker.completedJobs() === 12, { ...WITHIN, what: 'all are counted' });
+    await until(() => worker.completedJobs() === 12, { what: 'all are counted' });
     expect(worker.queueLength()).toBe(0);
   });
 
@@ -170,7 +168,6 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     await ended(other);
     for (const seconds of [0.25, 0.5, 1]) {
       await until(() => reports.filter(({ outcome }) => outcome === 'postponed').length >= 1, {
-        ...WITHIN,
         what: 'it was postponed',
       });
       expect(await jobOf(queue, behind)).toMatchObject({ status: 'pending', attempts: 0 });
@@ -260,7 +257,7 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
 
     const heartbeat = createHeartbeat();
     const { ended, reports } = startWorker(queue.replica(), atOnce, { intervalMs: 20, heartbeat });
-    await until(() => heartbeat.totalBeats >= 3, { ...WITHIN, what: 'it has looked, again and again' });
+    await until(() => heartbeat.totalBeats >= 3, { what: 'it has looked, again and again' });
     expect(reports).toEqual([]);
     queue.clock.advanceSeconds(31);
     expect(await ended(id)).toMatchObject({ status: 'completed', attempts: 2 });
@@ -308,7 +305,7 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     const taker = startWorker(queue.replica(), atOnce);
     const completed = await taker.ended(id);
     runs[0]?.end(new Error('too late'));
-    await until(() => late.reports.length > 0, { ...WITHIN, what: 'the late one noticed' });
+    await until(() => late.reports.length > 0, { what: 'the late one noticed' });
     expect(late.reports.map(({ outcome }) => outcome)).toEqual(['lost']);
     expect(await jobOf(queue, id)).toEqual(completed);
   });
@@ -322,7 +319,7 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     await begun(1);
     queue.clock.advanceSeconds(31);
     const beats = heartbeat.totalBeats;
-    await until(() => heartbeat.totalBeats > beats + 3, { ...WITHIN, what: 'it has looked again' });
+    await until(() => heartbeat.totalBeats > beats + 3, { what: 'it has looked again' });
     expect(runs).toHaveLength(1);
     runs[0]?.end();
     expect(await ended(id)).toMatchObject({ status: 'completed', attempts: 1 });
@@ -344,7 +341,7 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     faults.next('TransactWriteItems', failWith(timedOut), { times: 4 });
     const { submit, ended, errors } = startWorker(queue, atOnce, { intervalMs: 20 });
     const id = await submit();
-    await until(() => errors.length > 0, { ...WITHIN, what: 'the end was not written' });
+    await until(() => errors.length > 0, { what: 'the end was not written' });
     expect(await jobOf(queue, id)).toMatchObject({ status: 'running' });
     queue.clock.advanceSeconds(31);
     expect(await ended(id)).toMatchObject({ status: 'completed', attempts: 2 });
@@ -366,6 +363,7 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
   });
 
   test('with every hand full it gives a sign of life only when the work does', async () => {
+    const INTERVAL_MS = 20;
     const queue = await startQueue(endpoint);
     const { promise: release, resolve } = Promise.withResolvers<void>();
     let progress = (): void => undefined;
@@ -377,20 +375,23 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
         await release;
         return RESULT;
       },
-      { intervalMs: 20, maxWorkers: 1, heartbeat },
+      { intervalMs: INTERVAL_MS, maxWorkers: 1, heartbeat },
     );
-    await until(() => heartbeat.totalBeats >= 3, { ...WITHIN, what: 'idle looks are signs of life' });
+    await until(() => heartbeat.totalBeats >= 3, { what: 'idle looks are signs of life' });
     const id = await submit();
-    await until(async () => (await jobOf(queue, id)).status === 'running', { ...WITHIN, what: 'it runs' });
-    await delay(60);
-    const beats = heartbeat.totalBeats;
-    await delay(100);
-    expect(heartbeat.totalBeats).toBe(beats);
+    await until(async () => (await jobOf(queue, id)).status === 'running', { what: 'it runs' });
+    let beats = 0;
+    const isSilent = async () => {
+      beats = heartbeat.totalBeats;
+      await delay(5 * INTERVAL_MS);
+      return heartbeat.totalBeats === beats;
+    };
+    await until(isSilent, { what: 'five intervals without a sign of life' });
     progress();
     expect(heartbeat.totalBeats).toBe(beats + 1);
     resolve();
     await ended(id);
-    await until(() => heartbeat.totalBeats > beats + 2, { ...WITHIN, what: 'looks are signs of life again' });
+    await until(() => heartbeat.totalBeats > beats + 2, { what: 'looks are signs of life again' });
   });
 
   test('can be told to start and to stop as often as one likes', async () => {

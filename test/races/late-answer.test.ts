@@ -20,7 +20,7 @@ describeOnEngines('an answer of the store that comes late', ({ endpoint }) => {
     injectFaults(late.client).next('TransactWriteItems', grant.fault);
 
     const first = atLate.allocate({ holder: 'ada' });
-    await until(() => grant.waiting === 1, { timeoutMs: 5_000, what: 'the lease is in the store' });
+    await until(() => grant.waiting === 1, { what: 'the lease is in the store' });
     // She did not wait for the answer, found her lease at another replica, and gave it back there.
     const won = await atNear.allocate({ holder: 'ada' });
     if (won.type !== 'leased') throw new Error(won.type);

@@ -98,7 +98,7 @@ async function start({ reaction, dryRun = false, endpoint, timeoutMs, ...rules }
       monotonicMs += ms;
     },
     counted: (outcome: WebhookOutcome, times: number) =>
-      until(() => count(outcome) === times, { timeoutMs: 20_000, what: `${times} times ${outcome}` }),
+      until(() => count(outcome) === times, { what: `${times} times ${outcome}` }),
   };
 }
 

@@ -173,7 +173,7 @@ describe('a subscriber', () => {
     alerts.subscribe('*', (alert) => heard.push(alert));
     expect(() => alerts.raise(alertOf())).not.toThrow();
     expect(heard).toHaveLength(1);
-    await until(() => errors.length === 2, { timeoutMs: 5_000, what: 'both errors are reported' });
+    await until(() => errors.length === 2, { what: 'both errors are reported' });
     expect(errors.map(String)).toEqual(['Error: at once', 'Error: later']);
   });
 

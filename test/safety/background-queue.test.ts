@@ -4,7 +4,7 @@ import { createBackgroundQueue } from '../../src/safety/background-queue.ts';
 import { until } from '../support/until.ts';
 
 const drained = (queue: { length: number }) =>
-  until(() => queue.length === 0, { timeoutMs: 5_000, what: 'the queue is empty' });
+  until(() => queue.length === 0, { what: 'the queue is empty' });
 
 /** Work that waits for the test's word, item by item. */
 function heldWork() {
@@ -38,7 +38,7 @@ describe('a background queue', () => {
     const queue = createBackgroundQueue({ capacity: 2, work });
     expect(['a', 'b', 'c'].map((item) => queue.push(item))).toEqual([true, true, false]);
     begun[0]?.finish();
-    await until(() => begun.length === 2, { timeoutMs: 5_000, what: 'b' });
+    await until(() => begun.length === 2, { what: 'b' });
     expect(queue.push('d')).toBe(true);
     expect(queue.length).toBe(2);
   });
@@ -83,7 +83,7 @@ describe('a background queue', () => {
     const closed = queue.close(5_000);
     expect(queue.push('c')).toBe(false);
     begun[0]?.finish();
-    await until(() => begun.length === 2, { timeoutMs: 5_000, what: 'b' });
+    await until(() => begun.length === 2, { what: 'b' });
     begun[1]?.finish();
     expect(await closed).toEqual([]);
     expect(await queue.close(0)).toEqual([]);

@@ -60,7 +60,7 @@ describeOnEngines('a side effect', ({ endpoint }) => {
     const calls = Array.from({ length: 10 }, (_, index) =>
       (index % 2 ? effects : other).once(key, run, { signal }),
     );
-    await until(() => runs > 0, { timeoutMs: 10_000, what: 'the effect to begin' });
+    await until(() => runs > 0, { what: 'the effect to begin' });
     gate.resolve();
     const answers = await Promise.all(calls);
 
@@ -81,7 +81,7 @@ describeOnEngines('a side effect', ({ endpoint }) => {
       },
       { signal },
     );
-    await until(() => begun, { timeoutMs: 10_000, what: 'the effect to begin' });
+    await until(() => begun, { what: 'the effect to begin' });
 
     await expect(effects.once(key, async () => 'twice', { signal })).rejects.toMatchObject({
       code: 'EFFECT_IN_PROGRESS',
@@ -207,7 +207,7 @@ describeOnEngines('a side effect', ({ endpoint }) => {
     injectFaults(core.client).next('UpdateItem', held.fault, { times: 100 });
     const caller = new AbortController();
     const call = effects.once(key, async () => 'never', { signal: caller.signal });
-    await until(() => held.waiting > 0, { timeoutMs: 10_000, what: 'the call to be on its way' });
+    await until(() => held.waiting > 0, { what: 'the call to be on its way' });
 
     caller.abort();
 

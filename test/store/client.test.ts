@@ -106,7 +106,7 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
     await client.get(key('there'));
     await proxy.behave({ kind: 'black_hole' });
     const reading = client.get(key('there'));
-    await until(() => observed.length === 2, { timeoutMs: 5_000, what: 'one try has timed out' });
+    await until(() => observed.length === 2, { what: 'one try has timed out' });
     await proxy.behave({ kind: 'pass' });
     expect(await reading).toMatchObject(key('there'));
   });
@@ -126,7 +126,7 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
     const { client, observed } = connect({ endpoint: proxy.endpoint, maxConcurrentCalls: 10 });
     await proxy.behave({ kind: 'delay', delayMs: 200 });
     const reading = Promise.all(Array.from({ length: 10 }, () => client.get(key('there'))));
-    await until(() => proxy.liveConnections === 10, { timeoutMs: 5_000, what: 'ten calls are under way' });
+    await until(() => proxy.liveConnections === 10, { what: 'ten calls are under way' });
     proxy.cutConnections();
     await proxy.behave({ kind: 'pass' });
     for (const item of await reading) expect(item).toMatchObject(key('there'));
@@ -224,7 +224,7 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
     const first = client.get(key('there'));
     const caller = new AbortController();
     const second = client.get(key('there'), caller.signal);
-    await until(() => held.waiting === 1, { timeoutMs: 5_000, what: 'the first call is under way' });
+    await until(() => held.waiting === 1, { what: 'the first call is under way' });
     caller.abort();
     await within(0, expectUnavailable(second));
     held.release();
@@ -240,7 +240,7 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
     await proxy.behave({ kind: 'black_hole' });
     const caller = new AbortController();
     const reading = client.get(key('there'), caller.signal);
-    await until(() => proxy.liveConnections === 1, { timeoutMs: 5_000, what: 'the call is under way' });
+    await until(() => proxy.liveConnections === 1, { what: 'the call is under way' });
     caller.abort();
     await within(0, expectUnavailable(reading));
     await proxy.behave({ kind: 'pass' });
@@ -260,7 +260,7 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
     const held = holdCalls();
     injectFaults(client).next('GetItem', held.fault, { times: 3 });
     const reading = Promise.all(Array.from({ length: 30 }, () => client.get(key('there'))));
-    await until(() => held.waiting === 3, { timeoutMs: 5_000, what: 'three calls are under way' });
+    await until(() => held.waiting === 3, { what: 'three calls are under way' });
     held.release();
     expect(await reading).toHaveLength(30);
     expect(proxy.liveConnections).toBeLessThanOrEqual(3);

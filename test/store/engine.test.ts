@@ -11,9 +11,13 @@ import { type Engine, type EngineEvent, type EngineOptions, startEngine } from '
 import { ENGINE_KINDS, findEngine, lookUpEngine } from '../../src/store/engine-binaries.ts';
 import { engineLock } from '../../src/store/engine-file.ts';
 import { engineAnswers, spawnEngine } from '../../src/store/engine-process.ts';
+import { PROCESS_TIMES } from '../support/broker-process.ts';
 import { type KeyValueTable, keyValueTable } from '../support/key-value-table.ts';
 import { enginesWith, processesWith } from '../support/processes.ts';
 import { until } from '../support/until.ts';
+
+// Java starts twice in some of these, which takes long on a machine that is busy.
+vi.setConfig(PROCESS_TIMES);
 
 let folder: string;
 let file: string;
@@ -140,10 +144,10 @@ for (const kind of ENGINE_KINDS) {
         }
       })();
       writing.catch(() => undefined);
-      await until(() => acknowledged >= 50, { timeoutMs: 10_000, what: '50 writes are acknowledged' });
+      await until(() => acknowledged >= 50, { what: '50 writes are acknowledged' });
       killEngineWith(file);
       await expect(writing).rejects.toThrow();
-      await until(() => !engine.running, { timeoutMs: 2_000, what: 'the death is noticed' });
+      await until(() => !engine.running, { what: 'the death is noticed' });
       await until(() => engine.running, { timeoutMs: 30_000, what: 'the engine is back' });
 
       for (let index = 0; index < acknowledged; index += 1)
@@ -157,7 +161,7 @@ for (const kind of ENGINE_KINDS) {
     test('an aborted start leaves nothing behind', async () => {
       const controller = new AbortController();
       const starting = startEngine({ file, kind }, controller.signal);
-      await until(() => processesWith(file).length > 0, { timeoutMs: 5_000, what: 'a process' });
+      await until(() => processesWith(file).length > 0, { what: 'a process' });
       controller.abort(new Error('not needed any more'));
       // The abort and a quick engine race: either the start was aborted, or there is an engine to stop.
       await starting.then(
@@ -175,7 +179,7 @@ for (const kind of ENGINE_KINDS) {
       await table.put('lease', 'held');
 
       broker.kill('SIGKILL');
-      await until(() => processesWith(file).length === 0, { timeoutMs: 3_000, what: 'nothing is left' });
+      await until(() => processesWith(file).length === 0, { what: 'nothing is left' });
 
       // The lock of the killed broker is still there and must not be in the way.
       expect(existsSync(`${file}.lock`)).toBe(true);
@@ -315,7 +319,6 @@ describe('the engine as a child process', () => {
     );
     process.kill(shell!.pid, 'SIGKILL');
     await until(() => events.some(({ type }) => type === 'restarted'), {
-      timeoutMs: 10_000,
       what: 'a restart',
     });
     expect(enginesWith(file)).toHaveLength(1);
@@ -324,7 +327,7 @@ describe('the engine as a child process', () => {
   test('stopped while it is being restarted, it stays away', async () => {
     const engine = await start();
     killEngineWith(file);
-    await until(() => !engine.running, { timeoutMs: 2_000, what: 'the death is noticed' });
+    await until(() => !engine.running, { what: 'the death is noticed' });
     await engine.stop();
     expect(processesWith(file)).toEqual([]);
     expect(engine.running).toBe(false);
@@ -335,21 +338,21 @@ describe('the engine as a child process', () => {
     const engine = await start({ onEvent: (event) => events.push(event) });
     killEngineWith(file);
     const port = Number(new URL(engine.endpoint).port);
-    const stranger = await until(() => startStranger(port), { timeoutMs: 1_000, what: 'the port is taken' });
+    const stranger = await until(() => startStranger(port), { what: 'the port is taken' });
     stranger.answer();
     const failures = () => events.filter(({ type }) => type === 'restart_failed');
-    await until(() => failures().length >= 2, { timeoutMs: 10_000, what: 'two restarts have failed' });
+    await until(() => failures().length >= 2, { what: 'two restarts have failed' });
     expect(events.some(({ type }) => type === 'restarted')).toBe(false);
     expect(engine.running).toBe(false);
     stranger.close();
-    await until(() => engine.running, { timeoutMs: 10_000, what: 'the engine is back' });
+    await until(() => engine.running, { what: 'the engine is back' });
   });
 
   test('one that ignores SIGTERM is killed', async () => {
     const script =
       'process.on("SIGTERM", () => undefined); setInterval(() => undefined, 1000); console.log("up")';
     const stubborn = spawnEngine(process.execPath, ['-e', script, folder]);
-    await until(() => stubborn.output().includes('up'), { timeoutMs: 10_000, what: 'it ignores the signal' });
+    await until(() => stubborn.output().includes('up'), { what: 'it ignores the signal' });
     await stubborn.terminate();
     expect(stubborn.alive).toBe(false);
     expect(processesWith(folder)).toEqual([]);

@@ -61,7 +61,7 @@ describeOnFastEngine('the proof that no sandbox is free', ({ endpoint }) => {
     faults.next('Query', old.fault);
     const begun = begin();
     begun.catch(() => undefined);
-    await until(() => old.waiting === 1, { timeoutMs: 5_000, what: 'the sweep is under way' });
+    await until(() => old.waiting === 1, { what: 'the sweep is under way' });
     return { release: old.release, begun };
   }
 
@@ -120,7 +120,7 @@ describeOnFastEngine('the proof that no sandbox is free', ({ endpoint }) => {
     const held = holdCalls();
     faults.next('Query', held.fault);
     const calling = allocate(core, 'h');
-    await until(() => held.waiting === 1, { timeoutMs: 5_000, what: 'the sweep is about to be sent' });
+    await until(() => held.waiting === 1, { what: 'the sweep is about to be sent' });
     const served = await allocate(other, 'h');
     held.release();
     expect(await calling).toMatchObject({ lease: served.lease, replayed: true });
@@ -134,7 +134,7 @@ describeOnFastEngine('the proof that no sandbox is free', ({ endpoint }) => {
       held.fault(() => failWith(() => cancelled('None', 'TransactionConflict', 'None'))(send)),
     );
     const first = allocate(core, 'first');
-    await until(() => held.waiting === 1, { timeoutMs: 5_000, what: 'the first caller tries the sandbox' });
+    await until(() => held.waiting === 1, { what: 'the first caller tries the sandbox' });
     const before = queries(faults).length;
     const second = allocate(core, 'second');
     let isDecided = false;
@@ -142,7 +142,7 @@ describeOnFastEngine('the proof that no sandbox is free', ({ endpoint }) => {
       () => (isDecided = true),
       () => (isDecided = true),
     );
-    await until(() => queries(faults).length > before + 3, { timeoutMs: 5_000, what: 'the second looks on' });
+    await until(() => queries(faults).length > before + 3, { what: 'the second looks on' });
     expect(isDecided).toBe(false);
     // The first caller's try comes to nothing: the sandbox was free all the time.
     held.release();

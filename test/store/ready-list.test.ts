@@ -114,7 +114,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     const slow = holdAnswers();
     faults.next('Query', slow.fault);
     const first = list.sweep();
-    await until(() => slow.waiting === 1, { timeoutMs: 5_000, what: 'the sweep reads' });
+    await until(() => slow.waiting === 1, { what: 'the sweep reads' });
     const more = Array.from({ length: 30 }, () => list.sweep());
     slow.release();
     await Promise.all([first, ...more]);
@@ -151,7 +151,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
       const old = holdAnswers();
       faults.next('Query', old.fault);
       const read = list[reading]();
-      await until(() => old.waiting === 1, { timeoutMs: 5_000, what: 'the read is under way' });
+      await until(() => old.waiting === 1, { what: 'the read is under way' });
       const hint = list.take();
       list.settle(hint!, 'won');
       old.release();
@@ -211,7 +211,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     const hanging = holdAnswers();
     faults.next('Query', hanging.fault, { matching: ({ json }) => json.includes('#alpha') });
     const alpha = list.sweep('alpha');
-    await until(() => hanging.waiting === 1, { timeoutMs: 5_000, what: 'the sweep for alpha hangs' });
+    await until(() => hanging.waiting === 1, { what: 'the sweep for alpha hangs' });
     expect(await list.sweep('beta')).toMatchObject({ exhausted: false });
     expect(await list.sweep()).toMatchObject({ exhausted: false });
     hanging.release();
@@ -310,7 +310,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     await core.readyList.refresh();
     expect(core.readyList.size).toBe(64);
     await leaseSome(core, 33);
-    await until(() => core.readyList.size > 32, { timeoutMs: 5_000, what: 'the list is filled again' });
+    await until(() => core.readyList.size > 32, { what: 'the list is filled again' });
     expect(await leaseSome(core, 20)).toEqual({ conflicts: 0 });
   });
 
@@ -320,11 +320,11 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     const isDown = failWith(() => refused('ThrottlingException'));
     faults.next('Query', isDown, { times: Number.POSITIVE_INFINITY });
     await leaseSome(core, 33);
-    await until(() => core.backgroundErrors.length === 1, { timeoutMs: 5_000, what: 'the refill fails' });
+    await until(() => core.backgroundErrors.length === 1, { what: 'the refill fails' });
     expect(core.backgroundErrors).toMatchObject([{ chore: 'refill', error: { code: 'STORE_UNAVAILABLE' } }]);
     faults.clear();
     await leaseSome(core, 1);
-    await until(() => core.readyList.size > 32, { timeoutMs: 5_000, what: 'the list is filled again' });
+    await until(() => core.readyList.size > 32, { what: 'the list is filled again' });
   });
 
   test('keeps its hints when a refresh fails, and tells of it', async () => {

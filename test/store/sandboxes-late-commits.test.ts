@@ -102,7 +102,7 @@ describeOnEngines('calls that arrive late', ({ endpoint }) => {
     );
     faults.next('TransactWriteItems', next.fault);
     const calling = allocate(core, 'h');
-    await until(() => next.waiting === 1, { timeoutMs: 5_000, what: 'the next candidate is tried' });
+    await until(() => next.waiting === 1, { what: 'the next candidate is tried' });
     expect(await late.arrive()).toBe(true);
     next.release();
     const { lease, replayed } = await calling;

@@ -67,7 +67,7 @@ describeOnEngines('the table', ({ endpoint }) => {
     const look = holdAnswers();
     injectFaults(late).next('DescribeTable', look.fault);
     const opening = open(late);
-    await until(() => look.waiting === 1, { timeoutMs: 5_000, what: 'the late one has looked' });
+    await until(() => look.waiting === 1, { what: 'the late one has looked' });
     await open(early);
     look.release();
     await opening;
@@ -179,7 +179,7 @@ describeOnEngines('the table', ({ endpoint }) => {
       failWith(() => refused('ValidationException')),
     );
     const opening = open(late);
-    await until(() => look.waiting === 1, { timeoutMs: 5_000, what: 'the late one has looked' });
+    await until(() => look.waiting === 1, { what: 'the late one has looked' });
     await open(early);
     look.release();
     await opening;

@@ -88,7 +88,6 @@ export async function startBrokerHere(
     },
   };
   await until(async () => Number((await here.asAdmin('GET', '/v1/admin/stats')).json['total']) > 0, {
-    timeoutMs: 20_000,
     what: 'the first sync',
   });
   return here;

@@ -93,10 +93,10 @@ describe('the fault proxy', () => {
   test('cuts live connections in the middle of a request', async () => {
     await proxy.behave({ kind: 'black_hole' });
     const failure = failureOf(call('/cut'));
-    await until(() => proxy.liveConnections === 1, { timeoutMs: 2_000, what: 'the connection is there' });
+    await until(() => proxy.liveConnections === 1, { what: 'the connection is there' });
     proxy.cutConnections();
     expect(await failure).toBe('ECONNRESET');
-    await until(() => proxy.liveConnections === 0, { timeoutMs: 2_000, what: 'the connection is gone' });
+    await until(() => proxy.liveConnections === 0, { what: 'the connection is gone' });
   });
 
   test('delays bytes in both directions, until told otherwise', async () => {
@@ -165,10 +165,10 @@ describe('the fault proxy', () => {
     const outgoing = request(other.endpoint, { agent: false });
     const failed = once(outgoing, 'error');
     outgoing.end();
-    await until(() => other.liveConnections === 1, { timeoutMs: 2_000, what: 'the connection is there' });
+    await until(() => other.liveConnections === 1, { what: 'the connection is there' });
     await other.close();
     await failed;
-    await until(() => handles() <= before, { timeoutMs: 2_000, what: 'all handles are released' });
+    await until(() => handles() <= before, { what: 'all handles are released' });
     await other.close();
   });
 });

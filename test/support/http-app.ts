@@ -6,6 +6,9 @@ import { Agent } from 'undici';
 import { onTestFinished } from 'vitest';
 import { type AppDeps, buildApp } from '../../src/app.ts';
 import { ADMIN_TOKEN, fakeAppDeps, type LogLine, type Recorded, TRACK_TOKEN } from './fake-app-deps.ts';
+import { until } from './until.ts';
+
+const LOGGED_WITHIN_MS = 10_000;
 
 export interface Answer {
   status: number;
@@ -114,12 +117,12 @@ export async function startApp(overrides: Partial<AppDeps> = {}): Promise<TestAp
   }
 
   async function logged(matches: (line: LogLine) => boolean): Promise<LogLine> {
-    for (let tries = 0; tries < 200; tries++) {
+    const find = () => {
       const found = recorded.logs.find(matches);
-      if (found !== undefined) return found;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    throw new Error(`no such line among ${JSON.stringify(recorded.logs)}`);
+      if (found === undefined) throw new Error(`no such line among ${JSON.stringify(recorded.logs)}`);
+      return found;
+    };
+    return until(find, { timeoutMs: LOGGED_WITHIN_MS, what: 'the log line' });
   }
 
   return { app, port, recorded, call, raw, sendThenRead, connect: open, logged };

@@ -46,7 +46,7 @@ describeOnEngines('callers who come together', ({ endpoint }) => {
     const busy = holdCalls();
     faults.next(TRANSACT, busy.fault, { times: ALONE });
     const answers = Promise.allSettled(holders.map((holder) => allocate(core, holder)));
-    await until(() => busy.waiting === ALONE, { timeoutMs: 5_000, what: 'the first transactions are sent' });
+    await until(() => busy.waiting === ALONE, { what: 'the first transactions are sent' });
     busy.release();
     return await answers;
   }

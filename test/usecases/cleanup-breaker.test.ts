@@ -149,7 +149,7 @@ describeOnEngines('cleaning up behind a circuit breaker', ({ endpoint }) => {
         clock.advanceSeconds(300);
         return (await records()).every(({ status }) => status === 'deleted');
       },
-      { timeoutMs: 20_000, what: 'all deleted' },
+      { what: 'all deleted' },
     );
     for (const { effective } of csp.deletes.values()) expect(effective).toBe(1);
     expect(parked).toEqual([]);

@@ -280,7 +280,7 @@ describeOnEngines('cleaners at once', ({ endpoint }) => {
       injectFaults(replica.client).next('PutItem', claims.fault, { times: ids.length });
     }
     const runs = [cleanUp(core), cleanUp(other)];
-    await until(() => claims.waiting === 2 * ids.length, { timeoutMs: 10_000, what: 'both set out' });
+    await until(() => claims.waiting === 2 * ids.length, { what: 'both set out' });
     claims.release();
 
     const counts = await Promise.all(runs);

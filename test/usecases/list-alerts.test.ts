@@ -61,7 +61,7 @@ function replicaOn(endpoint: string, table: string, clock: FakeClock) {
       alerts.raise(alertOf({ reason, ...more }));
     },
     counted: (outcome: RecordOutcome, times: number) =>
-      until(() => count(outcome) === times, { timeoutMs: 20_000, what: `${times} times ${outcome}` }),
+      until(() => count(outcome) === times, { what: `${times} times ${outcome}` }),
     list: (query: Partial<Parameters<typeof list>[0]> = {}) =>
       list({ limit: 100, ...query }, context('admin')),
     async reasons(query: Partial<Parameters<typeof list>[0]> = {}) {
@@ -195,13 +195,13 @@ describeOnFastEngine('a storm of alerts', ({ endpoint }) => {
     for (let n = 0; n < 1_100; n++) {
       recorder.record(raised());
       // The queue alone would drop what comes all at once.
-      await until(() => n - outcomes.length < 500, { timeoutMs: 20_000, what: 'room in the queue' });
+      await until(() => n - outcomes.length < 500, { what: 'room in the queue' });
     }
-    await until(() => outcomes.length === 1_100, { timeoutMs: 20_000, what: 'every outcome' });
+    await until(() => outcomes.length === 1_100, { what: 'every outcome' });
     expect(calls.count('PutItem')).toBe(1_000);
     clock.advanceSeconds(60);
     recorder.record(raised());
-    await until(() => outcomes.length === 1_101, { timeoutMs: 20_000, what: 'one more' });
+    await until(() => outcomes.length === 1_101, { what: 'one more' });
     expect([outcomes.at(-1), outcomes.filter((each) => each === 'dropped').length]).toEqual(['stored', 100]);
   });
 });

@@ -120,7 +120,7 @@ describeOnEngines('the purge of stale records', ({ endpoint }) => {
     const held = holdCalls();
     injectFaults(core.client).next('TransactWriteItems', held.fault);
     const run = purge(core);
-    await until(() => held.waiting === 1, { timeoutMs: 10_000, what: 'the purge is about to write' });
+    await until(() => held.waiting === 1, { what: 'the purge is about to write' });
     csp.add(...accounts);
     expect(await sync(replica)).toMatchObject({ restored: 2 });
     await lease(replica, 'a');
@@ -209,7 +209,7 @@ describeOnEngines('a bulk delete', ({ endpoint }) => {
     const purging = holdCalls();
     injectFaults(core.client).next('TransactWriteItems', purging.fault);
     const run = bulkDelete(core, 'deletion_failed');
-    await until(() => purging.waiting === 1, { timeoutMs: 10_000, what: 'the delete is about to write' });
+    await until(() => purging.waiting === 1, { what: 'the delete is about to write' });
     const held = Promise.withResolvers<void>();
     csp.faults.add('delete', { kind: 'hold', until: held.promise });
     const cleaning = cleanUp(retrying);

@@ -64,7 +64,7 @@ async function syncStoppedBeforeWriting(core: TestCore) {
   const held = holdCalls();
   injectFaults(core.client).next('TransactWriteItems', held.fault);
   const run = sync(core);
-  await until(() => held.waiting === 1, { timeoutMs: 10_000, what: 'the sync is about to write' });
+  await until(() => held.waiting === 1, { what: 'the sync is about to write' });
   return { run, release: held.release };
 }
 
@@ -378,7 +378,7 @@ describeOnEngines('a sync and others at once', ({ endpoint }) => {
     const held = holdCalls();
     injectFaults(replica.client).next('TransactWriteItems', held.fault);
     const allocation = allocate(replica, 'a');
-    await until(() => held.waiting === 1, { timeoutMs: 10_000, what: 'the allocation has its candidate' });
+    await until(() => held.waiting === 1, { what: 'the allocation has its candidate' });
     change(csp, accounts[0], { name: 'renamed' });
     expect(await sync(core)).toMatchObject({ updated: 1 });
     held.release();
