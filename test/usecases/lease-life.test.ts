@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest';
-import type { AllocateInput } from '../../src/usecases/allocate-sandbox.ts';
 import { context, HOUR_SECONDS, TERMS } from '../support/core.ts';
 import {
   allocate,
@@ -13,7 +12,6 @@ import {
   refusal,
   refused,
   startCspCore,
-  stock,
   stockCsp,
 } from '../support/csp-core.ts';
 import { describeOnEngines } from '../support/engines.ts';
@@ -98,102 +96,6 @@ describeOnEngines("a lease's life", ({ endpoint }) => {
     });
     core.clock.advanceSeconds(1);
     expect(await expire(core)).toMatchObject({ overdue: 0 });
-  });
-
-  it('an expired lease frees its key: the same key gets a new sandbox and new times', async () => {
-    const core = await start(2);
-    const first = await lease(core, 'a', { idempotencyKey: 'k' });
-    core.clock.advanceSeconds(BUFFER_END_SECONDS);
-    await expire(core);
-    const second = await lease(core, 'a', { idempotencyKey: 'k', lab: 'another' });
-    expect(second.sandboxId).not.toBe(first.sandboxId);
-    expect(second.allocatedAt).toBe(first.expiresAt + TERMS.bufferSeconds);
-  });
-
-  it('released and allocated again under the same key, it is a new lease', async () => {
-    const core = await start(2);
-    const first = await lease(core, 'a');
-    await mark(core, 'a', first.sandboxId);
-    core.clock.advanceSeconds(1);
-    const second = await lease(core, 'a');
-    expect(second.sandboxId).not.toBe(first.sandboxId);
-    expect(second.allocatedAt).toBe(first.allocatedAt + 1);
-    expect((await allocate(core, 'a')).lease).toEqual(second);
-  });
-
-  it("the expiry of an overrun lease leaves the key of its holder's next lease alone", async () => {
-    const core = await start(2);
-    const first = await lease(core, 'a');
-    core.clock.advanceSeconds(BUFFER_END_SECONDS);
-    // The key is free by time alone, before the expiry has come round.
-    const second = await lease(core, 'a');
-    expect(await expire(core)).toEqual({ overdue: 1, marked: 1, skipped: 0 });
-    expect((await recordOf(core, first.sandboxId)).status).toBe('pending_deletion');
-    expect(await allocate(core, 'a')).toEqual({ lease: second, replayed: true, conflicts: 0 });
-  });
-
-  it("a holder's late release of an overrun lease leaves the key of its next lease alone", async () => {
-    const core = await start(2);
-    const first = await lease(core, 'a');
-    core.clock.advanceSeconds(BUFFER_END_SECONDS);
-    const second = await lease(core, 'a');
-    expect(await mark(core, 'a', first.sandboxId)).toMatchObject({ repeated: false });
-    expect(await allocate(core, 'a')).toEqual({ lease: second, replayed: true, conflicts: 0 });
-  });
-
-  it('a holder with two keys has two leases, and gives them back one by one', async () => {
-    const core = await start(3);
-    const first = await lease(core, 'a', { idempotencyKey: 'one' });
-    const second = await lease(core, 'a', { idempotencyKey: 'two' });
-    expect(second.sandboxId).not.toBe(first.sandboxId);
-    await mark(core, 'a', first.sandboxId);
-    expect((await allocate(core, 'a', { idempotencyKey: 'two' })).lease).toEqual(second);
-    const third = await lease(core, 'a', { idempotencyKey: 'one' });
-    expect([first.sandboxId, second.sandboxId]).not.toContain(third.sandboxId);
-  });
-
-  it("no holder and no principal gets at another's lease by naming its key", async () => {
-    const core = await start(3);
-    const ids = new Set<string>();
-    const callers = [{ holder: 'a' }, { holder: 'b' }, { holder: 'a', principal: 'others' }];
-    for (const { holder, ...more } of callers) {
-      ids.add((await lease(core, holder, { idempotencyKey: 'k', ...more })).sandboxId);
-    }
-    expect(ids.size).toBe(3);
-  });
-
-  it.each<[string, Partial<AllocateInput>]>([
-    ['another lab', { lab: 'other', namePrefix: 'lab-' }],
-    ['no lab', { namePrefix: 'lab-' }],
-    ['another prefix', { lab: 'intro', namePrefix: 'lab-0' }],
-    ['no prefix', { lab: 'intro' }],
-  ])('an explicit key with %s is a mistake to be told; the lease it has stays', async (_, changed) => {
-    const core = await start(2);
-    const asked = { lab: 'intro', namePrefix: 'lab-', idempotencyKey: 'k' };
-    const granted = await lease(core, 'a', asked);
-    const again = allocate(core, 'a', { ...changed, idempotencyKey: 'k' });
-    expect(await refused(again)).toBe('IDEMPOTENCY_KEY_REUSED');
-    expect(await allocate(core, 'a', asked)).toEqual({ lease: granted, replayed: true, conflicts: 0 });
-  });
-
-  it('an explicit key reused for another request is told so when nothing is free, too', async () => {
-    const core = await start(1);
-    await lease(core, 'a', { lab: 'intro', idempotencyKey: 'k' });
-    expect(await refused(allocate(core, 'a', { lab: 'x', idempotencyKey: 'k' }))).toBe(
-      'IDEMPOTENCY_KEY_REUSED',
-    );
-    await core.readyList.refresh();
-    expect(await refused(allocate(core, 'a', { lab: 'x', idempotencyKey: 'k' }))).toBe(
-      'IDEMPOTENCY_KEY_REUSED',
-    );
-  });
-
-  it('the key that defaults to the holder replays, whatever lab or prefix is asked for', async () => {
-    const core = await start(2);
-    const granted = await lease(core, 'a', { lab: 'intro' });
-    for (const more of [{}, { lab: 'other' }, { namePrefix: 'lab-' }, { namePrefix: 'none has it' }]) {
-      expect(await allocate(core, 'a', more)).toEqual({ lease: granted, replayed: true, conflicts: 0 });
-    }
   });
 
   it('marks repeat: while it is due, failed, parked, gone; the first time counts', async () => {
@@ -338,105 +240,5 @@ describeOnEngines("a lease's life", ({ endpoint }) => {
       ['mark_for_deletion', 'b'],
       ['cleanup_recycled', 'b'],
     ]);
-  });
-});
-
-describeOnEngines('a name prefix', ({ endpoint }) => {
-  const NAMES = ['plain', 'Läb für 東京 🧪 #1', 'Läb für 東京 🚀 #2', '100% _ {x}', 'a#b', 'ab'];
-  /** More than the index holds of a name. */
-  const LONG_NAME = '🧪'.repeat(256);
-
-  it.each([
-    ['plain', 'plain'],
-    ['Läb für 東京 🧪', 'Läb für 東京 🧪 #1'],
-    ['Läb für 東京 🚀 ', 'Läb für 東京 🚀 #2'],
-    ['100% _ {', '100% _ {x}'],
-    ['a#', 'a#b'],
-    ['ab', 'ab'],
-  ])('"%s" finds "%s" among others, with a list at hand and without', async (namePrefix, name) => {
-    const core = await coreOfTest(endpoint);
-    await stock(core, NAMES);
-    expect((await lease(core, 'a', { namePrefix })).name).toBe(name);
-    const listed = await core.replica();
-    await listed.readyList.refresh();
-    expect(listed.readyList.size).toBe(NAMES.length - 1);
-    expect(await refused(allocate(listed, 'b', { namePrefix }))).toBe('NO_SANDBOXES_AVAILABLE');
-    listed.close();
-  });
-
-  it('takes only what begins so: case, spaces and the middle of a name do not count', async () => {
-    const core = await coreOfTest(endpoint);
-    await stock(core, [...NAMES, LONG_NAME]);
-    const longer = `${LONG_NAME.slice(0, -2)}x`;
-    for (const namePrefix of [
-      'Plain',
-      ' plain',
-      'lain',
-      'plain ',
-      'available',
-      'Läb für  東京',
-      '_',
-      '%',
-      longer,
-    ]) {
-      expect(await refused(allocate(core, 'a', { namePrefix }))).toBe('NO_SANDBOXES_AVAILABLE');
-    }
-    // Nothing by that name is no empty pool: the others are free as before.
-    expect((await lease(core, 'long', { namePrefix: LONG_NAME })).name).toBe(LONG_NAME);
-    for (const name of NAMES) await lease(core, `holder of ${name}`);
-    expect(await refused(allocate(core, 'one more'))).toBe('NO_SANDBOXES_AVAILABLE');
-  });
-
-  it('says when to ask again', async () => {
-    const core = await coreOfTest(endpoint);
-    expect((await refusal(allocate(core, 'a', { namePrefix: 'x' }))).retryAfterSeconds).toBeGreaterThan(0);
-  });
-});
-
-describeOnEngines("an operator's hand", ({ endpoint }) => {
-  const admin = () => context('admin');
-
-  it("takes a leased sandbox back, whoever holds it: the key is free, the holder's mark is a repetition", async () => {
-    const core = await coreOfTest(endpoint, { poolSize: 2 });
-    const { sandboxId } = await lease(core, 'a');
-    expect(await core.useCases.releaseSandbox(sandboxId, admin())).toMatchObject({
-      status: 'pending_deletion',
-    });
-    expect(await core.useCases.releaseSandbox(sandboxId, admin())).toMatchObject({
-      status: 'pending_deletion',
-    });
-    expect(await mark(core, 'a', sandboxId)).toMatchObject({ repeated: true });
-    expect((await lease(core, 'a')).sandboxId).not.toBe(sandboxId);
-    const history = await historyOf(core, sandboxId);
-    expect(history.map(({ actor, action }) => [actor, action]).slice(2)).toEqual([['admin', 'release']]);
-  });
-
-  it('has nothing to do with a sandbox in the wrong status, and says which it is in', async () => {
-    const { core, csp } = await startCspCore(endpoint, { deletionMaxAttempts: 1 });
-    const [one, two] = await stockCsp(core, csp, [account(), account()]);
-    const { releaseSandbox, retryDeletion } = core.useCases;
-    const wrong = async (call: Promise<unknown>, status: string) =>
-      expect(await refusal(call)).toMatchObject({ code: 'INVALID_STATE', details: { status } });
-
-    const id = String(one?.csp_id);
-    await wrong(releaseSandbox(id, admin()), 'available');
-    await wrong(retryDeletion(id, admin()), 'available');
-    const held = await lease(core, 'a');
-    await wrong(retryDeletion(held.sandboxId, admin()), 'allocated');
-    await mark(core, 'a', held.sandboxId);
-    csp.faults.add('delete', { kind: 'respond', status: 500 });
-    await cleanUp(core);
-    await wrong(releaseSandbox(held.sandboxId, admin()), 'deletion_failed');
-    await retryDeletion(held.sandboxId, admin());
-    await cleanUp(core);
-    await wrong(releaseSandbox(held.sandboxId, admin()), 'deleted');
-    await wrong(retryDeletion(held.sandboxId, admin()), 'deleted');
-
-    const other =
-      [one, two].map((each) => String(each?.csp_id)).find((each) => each !== held.sandboxId) ?? '';
-    csp.accounts.clear();
-    await core.work.sync({ force: true }, context());
-    await wrong(releaseSandbox(other, admin()), 'stale');
-    await wrong(retryDeletion(other, admin()), 'stale');
   });
 });
