@@ -1,18 +1,15 @@
 import { expect, it, vi } from 'vitest';
-import { sandboxKey } from '../../src/store/keys.ts';
-import { context, type TestCore } from '../support/core.ts';
+import { context, HOUR_SECONDS, type TestCore } from '../support/core.ts';
 import {
   allocate,
   cleanUp,
   coreOfTest,
-  expire,
   giveBack,
   historyOf,
   lease,
   mark,
   recordOf,
   refused,
-  replicaOfTest,
   someAccounts,
   startCspCore,
   statusCounts,
@@ -21,38 +18,11 @@ import {
 } from '../support/csp-core.ts';
 import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnEngines } from '../support/engines.ts';
-import { account, type FakeCsp, uuidOf } from '../support/fake-csp.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
-import { failWith, holdCalls, injectFaults, refused as storeRefusal } from '../support/injected-faults.ts';
-import { until } from '../support/until.ts';
-
-const NOTHING = { due: 0, deleted: 0, recycled: 0, failed: 0, parked: 0, skipped: 0 };
-/** `startCore`'s limit for one delete, and what a claim has on top. */
-const CLAIM_SECONDS = 20 + 30;
-const HOUR_SECONDS = 3_600;
-
-/** A CSP of so many accounts, all of them leased and given back. */
-async function startWithUsed(
-  endpoint: string,
-  count: number,
-  options: Parameters<typeof startCspCore>[1] = {},
-) {
-  const { core, csp, provider } = await startCspCore(endpoint, options);
-  await stockCsp(core, csp, someAccounts(count));
-  const used = await giveBack(core, count);
-  return { core, csp, provider, used, ids: used.map((one) => one.sandboxId) };
-}
+import { account, uuidOf } from '../support/fake-csp.ts';
+import { failWith, injectFaults, refused as storeRefusal } from '../support/injected-faults.ts';
+import { deletesAt, NOTHING, startWithUsed } from './cleanup-steps.ts';
 
 const uuid = (externalId: string) => uuidOf({ id: externalId });
-
-/** What deletes did at CSP, over all accounts. */
-function deletesAt(csp: FakeCsp) {
-  const each = [...csp.deletes.values()];
-  return {
-    effective: each.reduce((sum, one) => sum + one.effective, 0),
-    missed: each.reduce((sum, one) => sum + one.missed, 0),
-  };
-}
 
 /** When a cleaner may take a sandbox, epoch milliseconds; undefined: never. */
 async function dueMsOf(core: TestCore, sandboxId: string): Promise<number | undefined> {
@@ -267,170 +237,5 @@ describeOnEngines('cleaning up', ({ endpoint }) => {
       reason: 'destroyed',
       name: 'renamed',
     });
-  });
-});
-
-describeOnEngines('cleaners at once', ({ endpoint }) => {
-  it('two replicas that found the same work at once delete each sandbox once: the claim decides', async () => {
-    const { core, csp, ids } = await startWithUsed(endpoint, 4);
-    const other = await replicaOfTest(core);
-    // Both have read what is due, and neither has claimed any of it yet.
-    const claims = holdCalls();
-    for (const replica of [core, other]) {
-      injectFaults(replica.client).next('PutItem', claims.fault, { times: ids.length });
-    }
-    const runs = [cleanUp(core), cleanUp(other)];
-    await until(() => claims.waiting === 2 * ids.length, { what: 'both set out' });
-    claims.release();
-
-    const counts = await Promise.all(runs);
-    expect(counts.map((one) => one.due)).toEqual([4, 4]);
-    expect(counts.reduce((sum, one) => sum + one.deleted, 0)).toBe(4);
-    expect(counts.reduce((sum, one) => sum + one.skipped, 0)).toBe(4);
-    expect(deletesAt(csp)).toEqual({ effective: 4, missed: 0 });
-    expect(await statusCounts(core)).toEqual({ deleted: 4 });
-  });
-
-  it('while a delete is on its way, however long, nobody else sets out for it', async () => {
-    const { core, csp } = await startWithUsed(endpoint, 1);
-    const other = await replicaOfTest(core);
-    const held = Promise.withResolvers<void>();
-    csp.faults.add('delete', { kind: 'hold', until: held.promise });
-    const run = cleanUp(core);
-    await csp.arrived('delete', 1);
-    core.clock.advanceSeconds(CLAIM_SECONDS - 1);
-    expect(await cleanUp(other)).toEqual(NOTHING);
-    held.resolve();
-    expect(await run).toEqual({ ...NOTHING, due: 1, deleted: 1 });
-    expect(deletesAt(csp)).toEqual({ effective: 1, missed: 0 });
-  });
-
-  it("a cleaner that dies between the provider's delete and the record's change is succeeded when its claim is over", async () => {
-    const { port } = new URL(endpoint);
-    const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(port) });
-    closeAfterTest(() => proxy.close());
-    const { core, csp, provider, ids } = await startWithUsed(proxy.endpoint, 1);
-    const held = Promise.withResolvers<void>();
-    csp.faults.add('delete', { kind: 'hold', until: held.promise });
-    const run = refused(cleanUp(core));
-    await csp.arrived('delete', 1);
-    await proxy.behave({ kind: 'refuse' });
-    proxy.cutConnections();
-    held.resolve();
-    expect(await run).toBe('STORE_UNAVAILABLE');
-    expect(deletesAt(csp)).toEqual({ effective: 1, missed: 0 });
-
-    const { clock, client } = core;
-    const other = await coreOfTest(endpoint, { provider, clock, table: client.table });
-    expect((await recordOf(other, ids[0])).status).toBe('pending_deletion');
-    core.clock.advanceSeconds(CLAIM_SECONDS - 1);
-    expect(await cleanUp(other)).toEqual(NOTHING);
-    core.clock.advanceSeconds(1);
-    expect(await cleanUp(other)).toEqual({ ...NOTHING, due: 1, deleted: 1 });
-    // The successor asked for the inventory first, and sent no second delete.
-    expect(deletesAt(csp)).toEqual({ effective: 1, missed: 0 });
-    expect(await recordOf(other, ids[0])).toMatchObject({
-      status: 'deleted',
-      reason: 'already_gone',
-      cleanup: { attempts: 2, retries: 0 },
-    });
-  });
-
-  it('a cleaner that comes back while its successor is at work leaves the record to that one', async () => {
-    const { core, csp, ids } = await startWithUsed(endpoint, 1);
-    const other = await replicaOfTest(core);
-    const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    csp.faults.add('delete', { kind: 'hold', until: first.promise });
-    csp.faults.add('delete', { kind: 'hold', until: second.promise });
-    const late = cleanUp(core);
-    await csp.arrived('delete', 1);
-    core.clock.advanceSeconds(CLAIM_SECONDS);
-    const successor = cleanUp(other);
-    await csp.arrived('delete', 2);
-
-    const before = await recordOf(core, ids[0]);
-    first.resolve();
-    expect(await late).toEqual({ ...NOTHING, due: 1, skipped: 1 });
-    expect(await recordOf(core, ids[0])).toEqual(before);
-    second.resolve();
-    expect(await successor).toEqual({ ...NOTHING, due: 1, deleted: 1 });
-    expect(deletesAt(csp)).toEqual({ effective: 1, missed: 1 });
-    expect(await recordOf(core, ids[0])).toMatchObject({ status: 'deleted', reason: 'already_gone' });
-  });
-
-  it('a cleaner that comes back after its claim changes nothing, also when the sandbox has a new holder', async () => {
-    const { core, csp, ids } = await startWithUsed(endpoint, 1);
-    const [id = ''] = ids;
-    csp.settings.deleteMode = 'recycle';
-    const held = Promise.withResolvers<void>();
-    csp.faults.add('delete', { kind: 'hold', until: held.promise });
-    const late = cleanUp(core);
-    await csp.arrived('delete', 1);
-
-    core.clock.advanceSeconds(CLAIM_SECONDS);
-    const other = await replicaOfTest(core);
-    expect(await cleanUp(other)).toEqual({ ...NOTHING, due: 1, deleted: 1 });
-    core.clock.advanceSeconds(60);
-    expect(await sync(other)).toMatchObject({ revived: 1 });
-    expect((await lease(other, 'new holder')).sandboxId).toBe(id);
-    const before = await recordOf(core, id);
-    held.resolve();
-    expect(await late).toEqual({ ...NOTHING, due: 1, skipped: 1 });
-    expect(await recordOf(core, id)).toEqual(before);
-  });
-});
-
-describeOnEngines('a record that somebody bent by hand', ({ endpoint }) => {
-  /** Puts garbage into a field that every reader needs. */
-  async function bend(core: TestCore, sandboxId: string): Promise<void> {
-    await core.client.update({
-      Key: sandboxKey(sandboxId, core.reads.buckets),
-      UpdateExpression: 'SET generation = :garbage',
-      ExpressionAttributeValues: { ':garbage': 'three' },
-    });
-  }
-
-  async function startReporting() {
-    const unreadable: unknown[] = [];
-    const { csp, core } = await startCspCore(endpoint, {
-      onUnreadable: (sortKey) => unreadable.push(sortKey),
-    });
-    return { csp, core, unreadable };
-  }
-
-  it('is told of and left alone by allocation and sync; the others are leased and updated', async () => {
-    const { core, csp, unreadable } = await startReporting();
-    const [bent] = await stockCsp(core, csp, someAccounts(4));
-    const bentId = String(bent?.csp_id);
-    await bend(core, bentId);
-
-    for (const [key, one] of csp.accounts) csp.accounts.set(key, { ...one, name: `new ${String(one.name)}` });
-    csp.add(account());
-    expect(await sync(core)).toMatchObject({ updated: 3, created: 1, stale: 0, skipped: 1 });
-    expect(unreadable).toEqual([`S#${bentId}`]);
-    for (const holder of ['a', 'b', 'c', 'd']) {
-      const granted = await lease(core, holder);
-      expect(granted.sandboxId).not.toBe(bentId);
-    }
-    expect(await refused(allocate(core, 'e'))).toBe('NO_SANDBOXES_AVAILABLE');
-    expect(await core.client.get(sandboxKey(bentId, core.reads.buckets))).toMatchObject({
-      generation: 'three',
-    });
-  });
-
-  it('is told of and left alone by cleanup and expiry; the others are cleaned and expire', async () => {
-    const { core, csp, unreadable } = await startReporting();
-    await stockCsp(core, csp, someAccounts(6));
-    const used = await giveBack(core, 3);
-    await bend(core, used[0]?.sandboxId ?? '');
-    expect(await cleanUp(core)).toEqual({ ...NOTHING, due: 2, deleted: 2 });
-    expect(unreadable).toEqual([`S#${used[0]?.sandboxId}`]);
-
-    const held = await Promise.all(['a', 'b', 'c'].map((holder) => lease(core, holder)));
-    await bend(core, held[1]?.sandboxId ?? '');
-    core.clock.advanceSeconds(5 * HOUR_SECONDS);
-    expect(await expire(core)).toEqual({ overdue: 2, marked: 2, skipped: 0 });
-    expect(await cleanUp(core)).toEqual({ ...NOTHING, due: 2, deleted: 2 });
-    expect(await statusCounts(core)).toEqual({ deleted: 4 });
   });
 });
