@@ -52,6 +52,7 @@ const REFUSED: [file: string, source: string, rule?: string][] = [
   ['src/cli/plant-1.ts', "import { openTable } from '../store/table.ts';"],
   ['src/cli/plant-2.ts', "import { z } from 'zod';"],
   ['src/cli/plant-3.ts', 'export const home = process.env.HOME;', 'noProcessEnv'],
+  ['test/support/plant.ts', "import { afterEach } from 'vitest'; afterEach(() => undefined);"],
   ['src/loops/plant-4.ts', "export const page = fetch('http://localhost');", 'noRestrictedGlobals'],
 ];
 
@@ -71,6 +72,7 @@ const ALLOWED: [file: string, source: string][] = [
     "import { createMetrics } from './telemetry/metrics.ts'; export const x = createMetrics;",
   ],
   ['src/main.ts', 'export const x = process.env;'],
+  ['test/support/fine.ts', "import { onTestFinished } from 'vitest'; export const x = onTestFinished;"],
   [
     'src/client/fine.ts',
     "import type { ErrorCode } from '../domain/errors.ts'; export type X = ErrorCode; export const x = fetch;",

@@ -139,7 +139,7 @@ describe('what stops the start is one clear sentence and exit 1', () => {
     const first = await startBroker({ cwd, env: inFolder(cwd) });
     await first.stop();
     const sentence = await sentenceOf({ cwd, env: { ...inFolder(cwd), DDB_BUCKETS: '8' } });
-    expect(sentence).toContain('laid out with 16 buckets, DDB_BUCKETS says 8');
+    expect(sentence).toContain('laid out with 4 buckets, DDB_BUCKETS says 8');
   });
 
   test('a file that another broker works on, and that one goes on undisturbed', async () => {

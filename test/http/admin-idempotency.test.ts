@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { AppDeps } from '../../src/app.ts';
 import { BrokerError } from '../../src/domain/errors.ts';
 import type { KeyedOutcome } from '../../src/domain/kept-answer.ts';
@@ -11,7 +11,6 @@ import type { RunCounts } from '../../src/loops/run.ts';
 import { createKeptAnswers } from '../../src/store/admin-idempotency.ts';
 import { openTable } from '../../src/store/table.ts';
 import { createCountingClient, createFakeClock, type FakeClock, uniqueTable } from '../support/core.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { fakeAppDeps } from '../support/fake-app-deps.ts';
 import { asAdmin, startApp, type TestApp } from '../support/http-app.ts';
@@ -49,7 +48,7 @@ async function start(
   on: { table: string; clock: FakeClock } = { table: uniqueTable(), clock: createFakeClock() },
 ) {
   const { client, calls } = createCountingClient(endpoint, on.table);
-  closeAfterTest(async () => client.close());
+  onTestFinished(async () => client.close());
   await openTable(client, { buckets: 1, create: true }, AbortSignal.timeout(20_000));
   calls.clear();
   const outcomes: KeyedOutcome[] = [];

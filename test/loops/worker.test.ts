@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { BrokerError } from '../../src/domain/errors.ts';
 import type { JobRequest, JobResult } from '../../src/domain/job.ts';
 import { createHeartbeat } from '../../src/loops/heartbeat.ts';
@@ -8,7 +8,6 @@ import type { DoJob } from '../../src/loops/run-job.ts';
 import { createWorker, type JobReport, type Worker, type WorkerDeps } from '../../src/loops/worker.ts';
 import { currentCorrelation, runWithCorrelation } from '../../src/telemetry/correlation.ts';
 import type { Alert } from '../../src/usecases/alert.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { failWith, injectFaults, timedOut } from '../support/injected-faults.ts';
 import {
@@ -69,7 +68,7 @@ function startWorker(queue: Queue, work: DoJob, options: Partial<WorkerDeps> = {
     ...options,
   });
   worker.start();
-  closeAfterTest(() => worker.stop());
+  onTestFinished(() => worker.stop());
   const submit = async (request: JobRequest = SYNC) => {
     const job = await queue.jobs.submit(request, SUBMITTER);
     worker.announce();

@@ -1,8 +1,7 @@
 import { TransactWriteItemsCommand } from '@aws-sdk/client-dynamodb';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { IS_UNCHANGED } from '../../src/store/conditions.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { type Bench, createBench } from './model-bench.ts';
 import { programs } from './programs.ts';
@@ -18,7 +17,7 @@ const LIMIT_MS = 300_000;
 
 function benchOfTest(endpoint: string): Bench {
   const bench = createBench(endpoint, TRACE === undefined ? undefined : (line) => console.log(line));
-  closeAfterTest(() => bench.close());
+  onTestFinished(() => bench.close());
   return bench;
 }
 

@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ProviderError } from '../../src/provider/provider.ts';
-import { closeAfterTest, failureOf, json, list, setUp, TOKEN } from '../support/csp-provider.ts';
+import { failureOf, json, list, setUp, TOKEN } from '../support/csp-provider.ts';
 import { account, startFakeCsp } from '../support/fake-csp.ts';
 import type { FakeFault } from '../support/fake-csp-faults.ts';
 
@@ -35,7 +35,7 @@ describe('pages', () => {
 
   it('takes the token to no other origin', async () => {
     const elsewhere = await startFakeCsp({ token: TOKEN });
-    closeAfterTest(() => elsewhere.close());
+    onTestFinished(() => elsewhere.close());
     const { csp, provider } = await setUp();
     for (const next of [
       `${elsewhere.baseUrl}/current_user/accounts`,

@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { createSimulatedProvider } from '../../src/provider/simulated.ts';
 import { createFakeClock, startCore, type TestCore, uniqueTable } from '../support/core.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { checkHistory } from '../support/history/check-history.ts';
@@ -32,10 +31,10 @@ describeOnEngines(
       const pool = Math.ceil(callers / 3);
       const provider = recordDeletes(createSimulatedProvider({ poolSize: pool }), deletes, recorder.now);
       const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(endpoint).port) });
-      closeAfterTest(() => proxy.close());
+      onTestFinished(() => proxy.close());
       const start = async (at: string): Promise<TestCore> => {
         const core = await startCore(at, { table, clock, provider, terms: TERMS, buckets: 4 });
-        closeAfterTest(async () => core.close());
+        onTestFinished(async () => core.close());
         return core;
       };
       const near = await start(endpoint);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { WebhookOutcome } from '../../src/domain/alert.ts';
 import type { BreakerRules } from '../../src/domain/breaker.ts';
 import { createCooldown } from '../../src/safety/alert-cooldown.ts';
@@ -16,7 +16,6 @@ import { createEffectRecords } from '../../src/store/effects.ts';
 import { openTable } from '../../src/store/table.ts';
 import { raised } from '../support/alerts.ts';
 import { createCountingClient, createFakeClock, uniqueTable } from '../support/core.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import { until } from '../support/until.ts';
 import { type Reaction, startReceiver } from '../support/webhook-receiver.ts';
@@ -45,7 +44,7 @@ async function start({ reaction, dryRun = false, endpoint, timeoutMs, ...rules }
     clock,
     ...(timeoutMs !== undefined && { timeoutMs }),
   });
-  closeAfterTest(() => http.close());
+  onTestFinished(() => http.close());
   const lock = createDryRunLock({ clock, redact: redaction(), enabled: dryRun });
   const governor = {
     take: async () => ({ allowed: true }) as const,
@@ -54,7 +53,7 @@ async function start({ reaction, dryRun = false, endpoint, timeoutMs, ...rules }
   const retry = createRetry({ policy: { retries: 2, baseMs: 1, maxMs: 1, ...rules.retry } });
   const withoutRecords = { governor, dryRun: lock, retry };
   const { client } = createCountingClient(endpoint ?? NO_STORE, uniqueTable());
-  closeAfterTest(async () => client.close());
+  onTestFinished(async () => client.close());
   if (endpoint !== undefined && endpoint !== NO_STORE) {
     await openTable(client, { buckets: 16, create: true }, AbortSignal.timeout(60_000));
   }

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createWebhookHttp, WebhookError, type WebhookHttpOptions } from '../../src/safety/webhook-http.ts';
 import { type Notification, webhookSignature } from '../../src/safety/webhook-payload.ts';
 import { raised } from '../support/alerts.ts';
 import { createFakeClock } from '../support/core.ts';
-import { closeAfterTest, rawServer } from '../support/csp-provider.ts';
+import { rawServer } from '../support/csp-provider.ts';
 import { type Reaction, startReceiver } from '../support/webhook-receiver.ts';
 
 const NOW_MS = Date.UTC(2030, 0, 1, 9, 30);
@@ -13,7 +13,7 @@ const never = () => new AbortController().signal;
 
 function open(options: Partial<WebhookHttpOptions> & { url: string }) {
   const http = createWebhookHttp({ format: 'generic', clock: createFakeClock(NOW_MS), ...options });
-  closeAfterTest(() => http.close());
+  onTestFinished(() => http.close());
   return {
     http,
     send: (notification: Partial<Notification> = {}, signal = never()) =>

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { KeptAnswers, KeyedRequest, Undertaking } from '../../src/domain/kept-answer.ts';
 import { createKeptAnswers } from '../../src/store/admin-idempotency.ts';
 import type { StoreClient } from '../../src/store/client.ts';
 import { deleteExpired } from '../../src/store/expired.ts';
 import { openTable } from '../../src/store/table.ts';
 import { createCountingClient, createFakeClock, type FakeClock, uniqueTable } from '../support/core.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import { injectFaults, loseAnswer } from '../support/injected-faults.ts';
 
@@ -34,7 +33,7 @@ interface Replicas {
 
 async function start(endpoint: string): Promise<Replicas> {
   const { client } = createCountingClient(endpoint, uniqueTable());
-  closeAfterTest(async () => client.close());
+  onTestFinished(async () => client.close());
   await openTable(client, { buckets: 1, create: true }, AbortSignal.timeout(20_000));
   const clock = createFakeClock();
   const ttlMs = TTL_SECONDS * 1000;

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ALERT_SEVERITIES, type RaisedAlert } from '../../src/domain/alert.ts';
 import { type AlertStore, createAlertStore } from '../../src/store/alerts.ts';
 import type { StoreClient } from '../../src/store/client.ts';
@@ -6,7 +6,6 @@ import { alertsOfDayPk } from '../../src/store/keys.ts';
 import { openTable } from '../../src/store/table.ts';
 import { raised } from '../support/alerts.ts';
 import { createCountingClient, uniqueTable } from '../support/core.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import { duplicate, injectFaults, loseAnswer } from '../support/injected-faults.ts';
 
@@ -17,7 +16,7 @@ const DAY_MS = 24 * HOUR_MS;
 describeOnEngines('the stored alerts', ({ endpoint }) => {
   async function start() {
     const { client, calls } = createCountingClient(endpoint, uniqueTable());
-    closeAfterTest(async () => client.close());
+    onTestFinished(async () => client.close());
     await openTable(client, { buckets: 16, create: true }, AbortSignal.timeout(60_000));
     const unreadable: unknown[] = [];
     const store = createAlertStore(client, (sortKey) => unreadable.push(sortKey));

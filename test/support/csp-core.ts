@@ -1,3 +1,4 @@
+import { onTestFinished } from 'vitest';
 import type { CoreOptions } from '../../src/compose-core.ts';
 import type { SafetyConfig } from '../../src/config-safety.ts';
 import { BrokerError, type ErrorCode } from '../../src/domain/errors.ts';
@@ -6,7 +7,7 @@ import { create } from '../../src/domain/transitions.ts';
 import type { Provider } from '../../src/provider/provider.ts';
 import type { AllocateInput, AllocateResult, GrantedLease } from '../../src/usecases/allocate-sandbox.ts';
 import { context, type FakeClock, startCore, type TestCore } from './core.ts';
-import { closeAfterTest, setUp } from './csp-provider.ts';
+import { setUp } from './csp-provider.ts';
 import { account, type FakeAccount, type FakeCsp } from './fake-csp.ts';
 
 type StartOptions = Partial<CoreOptions> &
@@ -15,7 +16,7 @@ type StartOptions = Partial<CoreOptions> &
 /** `startCore` with fewer buckets to read, that closes itself after the test. */
 export async function coreOfTest(endpoint: string, options: StartOptions = {}): Promise<TestCore> {
   const core = await startCore(endpoint, { buckets: 4, ...options });
-  closeAfterTest(async () => core.close());
+  onTestFinished(async () => core.close());
   return core;
 }
 
@@ -25,7 +26,7 @@ export async function replicaOfTest(
   options: Partial<CoreOptions> & Partial<SafetyConfig> = {},
 ): Promise<TestCore> {
   const replica = await core.replica(options);
-  closeAfterTest(async () => replica.close());
+  onTestFinished(async () => replica.close());
   return replica;
 }
 

@@ -1,22 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { type CspProviderOptions, createCspProvider } from '../../src/provider/csp.ts';
 import { type Provider, ProviderError } from '../../src/provider/provider.ts';
 import { type FakeCspOptions, startFakeCsp } from './fake-csp.ts';
 import type { FakeFault } from './fake-csp-faults.ts';
 
 export const TOKEN = 'a-token-nobody-may-see';
-const cleanups: (() => Promise<unknown>)[] = [];
-
-/** Closes something after the test, last opened first. */
-export function closeAfterTest(cleanup: () => Promise<unknown>): void {
-  cleanups.push(cleanup);
-}
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 
 /** A CSP provider that closes itself after the test; time-outs long enough for a busy machine. */
 export function provide(options: Partial<CspProviderOptions> & { baseUrl: string }): Provider {
@@ -27,7 +17,7 @@ export function provide(options: Partial<CspProviderOptions> & { baseUrl: string
     correlationId: () => undefined,
     ...options,
   });
-  cleanups.push(() => provider.close());
+  onTestFinished(() => provider.close());
   return provider;
 }
 
@@ -37,7 +27,7 @@ export async function setUp(
   fakeOptions: Partial<FakeCspOptions> = {},
 ) {
   const csp = await startFakeCsp({ token: TOKEN, ...fakeOptions });
-  cleanups.push(() => csp.close());
+  onTestFinished(() => csp.close());
   return { csp, provider: provide({ baseUrl: csp.baseUrl, ...options }) };
 }
 
@@ -50,7 +40,7 @@ export async function rawServer(onSocket: (socket: Socket) => void): Promise<num
     onSocket(socket);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  cleanups.push(async () => {
+  onTestFinished(async () => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });

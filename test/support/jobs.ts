@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { onTestFinished } from 'vitest';
 import type { Job, JobRequest, OpenJob } from '../../src/domain/job.ts';
 import type { StoreClient } from '../../src/store/client.ts';
 import { createJobReads, type JobReads } from '../../src/store/job-reads.ts';
 import { createJobStore, type JobStore } from '../../src/store/jobs.ts';
 import { openTable } from '../../src/store/table.ts';
 import { createCountingClient, createFakeClock, type FakeClock, uniqueTable } from './core.ts';
-import { closeAfterTest } from './csp-provider.ts';
 
 export const SYNC: JobRequest = { type: 'sync', options: { force: false } };
 export const CLEANUP: JobRequest = { type: 'cleanup', options: {} };
@@ -28,7 +28,7 @@ export interface Queue {
 
 function queueOn(endpoint: string, table: string, clock: FakeClock): Queue {
   const { client } = createCountingClient(endpoint, table);
-  closeAfterTest(async () => client.close());
+  onTestFinished(async () => client.close());
   const unreadable: unknown[] = [];
   return {
     client,

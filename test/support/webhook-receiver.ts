@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { closeAfterTest } from './csp-provider.ts';
+import { onTestFinished } from 'vitest';
 
 /** One request, after its body has arrived. */
 export interface Received {
@@ -74,7 +74,7 @@ export async function startReceiver(first: Reaction = { kind: 'answer', status: 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  closeAfterTest(async () => {
+  onTestFinished(async () => {
     server.close();
     server.closeAllConnections();
   });

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import {
   cleanUp,
   coreOfTest,
@@ -9,7 +9,6 @@ import {
   statusCounts,
   sync,
 } from '../support/csp-core.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { holdCalls, injectFaults } from '../support/injected-faults.ts';
@@ -57,7 +56,7 @@ describeOnEngines('cleaners at once', ({ endpoint }) => {
   it("a cleaner that dies between the provider's delete and the record's change is succeeded when its claim is over", async () => {
     const { port } = new URL(endpoint);
     const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(port) });
-    closeAfterTest(() => proxy.close());
+    onTestFinished(() => proxy.close());
     const { core, csp, provider, ids } = await startWithUsed(proxy.endpoint, 1);
     const held = Promise.withResolvers<void>();
     csp.faults.add('delete', { kind: 'hold', until: held.promise });

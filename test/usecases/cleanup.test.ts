@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { context, HOUR_SECONDS, type TestCore } from '../support/core.ts';
 import {
   allocate,
@@ -16,7 +16,6 @@ import {
   stockCsp,
   sync,
 } from '../support/csp-core.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import { account, uuidOf } from '../support/fake-csp.ts';
 import { failWith, injectFaults, refused as storeRefusal } from '../support/injected-faults.ts';
@@ -88,7 +87,7 @@ describeOnEngines('cleaning up', ({ endpoint }) => {
     '%s: tries again later, each time twice as late, and parks it at last',
     async (kind, fault, jitter) => {
       const random = vi.spyOn(Math, 'random').mockReturnValue(jitter);
-      closeAfterTest(async () => random.mockRestore());
+      onTestFinished(async () => random.mockRestore());
       const { core, csp, ids } = await startWithUsed(endpoint, 1);
       const [id = ''] = ids;
       csp.faults.add('delete', fault, { times: 3 });

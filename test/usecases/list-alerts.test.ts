@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { RecordOutcome } from '../../src/domain/alert.ts';
 import { type AlertRecorder, createAlertRecorder } from '../../src/safety/alert-recorder.ts';
 import { createAlerts } from '../../src/safety/alerts.ts';
@@ -15,7 +15,6 @@ import {
   type FakeClock,
   uniqueTable,
 } from '../support/core.ts';
-import { closeAfterTest } from '../support/csp-provider.ts';
 import { describeOnEngines, describeOnFastEngine } from '../support/engines.ts';
 import { failWith, holdCalls, injectFaults, refused } from '../support/injected-faults.ts';
 import { until } from '../support/until.ts';
@@ -23,7 +22,7 @@ import { until } from '../support/until.ts';
 /** A replica's alerts, from being raised to being listed. */
 function replicaOn(endpoint: string, table: string, clock: FakeClock) {
   const { client } = createCountingClient(endpoint, table, { totalTimeoutMs: 20_000 });
-  closeAfterTest(async () => client.close());
+  onTestFinished(async () => client.close());
   const store = createAlertStore(client, () => undefined);
   const outcomes: RecordOutcome[] = [];
   const storeErrors: unknown[] = [];
@@ -183,7 +182,7 @@ describeOnFastEngine('a storm of alerts', ({ endpoint }) => {
     const table = uniqueTable();
     const clock = createFakeClock();
     const { client, calls } = createCountingClient(endpoint, table);
-    closeAfterTest(async () => client.close());
+    onTestFinished(async () => client.close());
     await openTable(client, { buckets: 16, create: true }, AbortSignal.timeout(60_000));
     const outcomes: RecordOutcome[] = [];
     const recorder = createAlertRecorder({
