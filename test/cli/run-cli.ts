@@ -17,14 +17,18 @@ export interface CliOptions {
   stdin?: string;
 }
 
-/** Runs a program with nothing in its environment but what is given. */
+/** Which lets a program begin sooner. */
+const { NODE_COMPILE_CACHE = '' } = process.env;
+
+/** Runs a program with nothing in its environment but what is given, and where compiled modules are kept. */
 export function run(file: string, args: string[], { env = {}, stdin = '' }: CliOptions = {}): Promise<Ran> {
   return new Promise((resolve) => {
-    const options = { env: { PATH: '/usr/bin:/bin', ...env }, timeout: 60_000 };
+    const options = { env: { PATH: '/usr/bin:/bin', NODE_COMPILE_CACHE, ...env }, timeout: 60_000 };
     const child = execFile(file, args, options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
-    child.stdin?.end(stdin);
+    // It may end without having read a word.
+    child.stdin?.on('error', () => undefined).end(stdin);
   });
 }
 

@@ -78,9 +78,7 @@ describeInChromium('the console', (browser: () => Browser) => {
 
   it('shows the pool, its health, its loops and its charts at a glance', async () => {
     const page = await open();
-    await expect
-      .poll(async () => figure(page, 'Allocated').innerText(), { timeout: 20_000 })
-      .toMatch(/^[1-9]\d$/);
+    await expect.poll(async () => figure(page, 'Allocated').innerText()).toMatch(/^[1-9]\d$/);
     await page.getByRole('heading', { name: 'GO', exact: true }).waitFor();
     for (const loop of ['Sync', 'Cleanup', 'Expiry', 'Purge', 'Counts']) {
       const row = page.locator('.loops tr', { hasText: loop });
@@ -141,7 +139,7 @@ describeInChromium('the console', (browser: () => Browser) => {
 
     const id = await stage.allocate('late-1', 'night-class');
     await rowOf(page, 'night-class').waitFor();
-    await expect.poll(() => figure(page, 'Free').innerText(), { timeout: 20_000 }).toBe(String(free - 1));
+    await expect.poll(() => figure(page, 'Free').innerText()).toBe(String(free - 1));
     await stage.mark(id, 'late-1');
     await rowOf(page, 'late-1').getByText('Pending deletion').waitFor();
   });
@@ -185,7 +183,7 @@ describeInChromium('the console', (browser: () => Browser) => {
     const job = page.locator('.job').first();
     await job.getByText('running').waitFor();
     const bar = job.getByRole('progressbar', { name: 'Cleanup, progress' });
-    await expect.poll(() => bar.getAttribute('value'), { timeout: 20_000 }).toMatch(/^[1-9]/);
+    await expect.poll(() => bar.getAttribute('value')).toMatch(/^[1-9]/);
     const total = Number(await bar.getAttribute('max'));
     expect(Number(await bar.getAttribute('value'))).toBe(total - 1);
     held.resolve();
@@ -291,7 +289,7 @@ describeInChromium('the console', (browser: () => Browser) => {
       await page.emulateMedia({ colorScheme });
       expect(await page.evaluate(overflowing)).toEqual([]);
       // What glides from one colour to the other has an end, too.
-      await expect.poll(() => page.evaluate(contrastsBelow), { timeout: 5_000 }).toEqual([]);
+      await expect.poll(() => page.evaluate(contrastsBelow)).toEqual([]);
     }
     await openLeased(page);
     await page.getByRole('heading', { name: 'History' }).waitFor();
