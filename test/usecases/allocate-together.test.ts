@@ -1,4 +1,5 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import type { AllocateInput } from '../../src/usecases/allocate-sandbox.ts';
 import { context, startCore, type TestCore } from '../support/core.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import {
@@ -19,39 +20,39 @@ const TRANSACT = 'TransactWriteItems';
 /** A replica has so many transactions under way at once; who comes later shares one. */
 const ALONE = 4;
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+type Request = Omit<AllocateInput, 'principal'>;
 
 describeOnEngines('callers who come together', ({ endpoint }) => {
   async function start(poolSize: number): Promise<{ core: TestCore; faults: FaultInjector }> {
     const core = await startCore(endpoint, { poolSize, buckets: 4 });
-    cleanups.push(() => core.close());
+    onTestFinished(() => core.close());
     await core.readyList.refresh();
     return { core, faults: injectFaults(core.client) };
   }
 
-  const allocate = (core: TestCore, holder: string) =>
-    core.useCases.allocateSandbox({ principal: 'track', holder }, context());
+  const allocate = (core: TestCore, request: Request) =>
+    core.useCases.allocateSandbox({ principal: 'track', ...request }, context());
 
   const transactions = (faults: FaultInjector) => faults.calls.filter((call) => call.operation === TRANSACT);
 
-  const grantsOf = (call: SentCall): number => call.json.match(/"pk":\{"S":"I#/g)?.length ?? 0;
+  const keysOf = (call: SentCall): string[] => call.json.match(/"pk":\{"S":"I#[^"]*"/g) ?? [];
+
+  const grantsOf = (call: SentCall): number => keysOf(call).length;
 
   const isShared = (call: SentCall): boolean => grantsOf(call) > 1;
 
-  /** All holders at once; the first calls are held until everybody is there, so that it is known who shares. */
-  async function allTogether(core: TestCore, faults: FaultInjector, holders: readonly string[]) {
+  /** All at once; the first calls are held until everybody is there, so that it is known who shares. */
+  async function allTogether(core: TestCore, faults: FaultInjector, requests: readonly Request[]) {
     const busy = holdCalls();
     faults.next(TRANSACT, busy.fault, { times: ALONE });
-    const answers = Promise.allSettled(holders.map((holder) => allocate(core, holder)));
+    const answers = Promise.allSettled(requests.map((request) => allocate(core, request)));
     await until(() => busy.waiting === ALONE, { what: 'the first transactions are sent' });
     busy.release();
     return await answers;
   }
 
-  const people = (count: number, name = 'h') => Array.from({ length: count }, (_, i) => `${name}-${i}`);
+  const people = (count: number, name = 'h'): Request[] =>
+    Array.from({ length: count }, (_, i) => ({ holder: `${name}-${i}` }));
 
   const leasesOf = (answers: Awaited<ReturnType<typeof allTogether>>) =>
     answers.map((answer) => {
@@ -75,15 +76,14 @@ describeOnEngines('callers who come together', ({ endpoint }) => {
 
   test('each get the answer of their own: new, again, and after a lost candidate', async () => {
     const { core, faults } = await start(40);
-    const known = new Map<string, string>();
-    for (const holder of people(5, 'known')) {
-      known.set(holder, (await allocate(core, holder)).lease.sandboxId);
-    }
+    const known = people(5, 'known');
+    const had: string[] = [];
+    for (const request of known) had.push((await allocate(core, request)).lease.sandboxId);
     const other = await core.replica();
-    cleanups.push(() => other.close());
-    for (const holder of people(5, 'other')) await allocate(other, holder);
-    const leases = leasesOf(await allTogether(core, faults, [...people(20), ...known.keys()]));
-    for (const [index, sandboxId] of [...known.values()].entries()) {
+    onTestFinished(() => other.close());
+    for (const request of people(5, 'other')) await allocate(other, request);
+    const leases = leasesOf(await allTogether(core, faults, [...people(20), ...known]));
+    for (const [index, sandboxId] of had.entries()) {
       expect(leases[20 + index]).toMatchObject({ replayed: true, lease: { sandboxId } });
     }
     const fresh = leases.slice(0, 20);
@@ -128,6 +128,21 @@ describeOnEngines('callers who come together', ({ endpoint }) => {
     expect(await auditLeases(core.client)).toHaveLength(20);
   });
 
+  test('never share a transaction under one key: one has it, and the other is told', async () => {
+    const { core, faults } = await start(20);
+    const rivals = ['one-lab', 'other-lab'].map((lab) => ({ holder: 'h', idempotencyKey: 'mine', lab }));
+    const answers = await allTogether(core, faults, [...people(8), ...rivals]);
+    // They are in two transactions at once, and either may be the first.
+    const ends = answers.slice(-rivals.length).sort((a, b) => a.status.localeCompare(b.status));
+    expect(ends).toMatchObject([
+      { status: 'fulfilled', value: { replayed: false } },
+      { status: 'rejected', reason: { code: 'IDEMPOTENCY_KEY_REUSED' } },
+    ]);
+    expect(transactions(faults).some(isShared)).toBe(true);
+    for (const call of transactions(faults)) expect(new Set(keysOf(call)).size).toBe(grantsOf(call));
+    expect(await auditLeases(core.client)).toHaveLength(9);
+  });
+
   test('are not held up by one among them that the store refuses for itself', async () => {
     const { core, faults } = await start(20);
     const isPoisoned = ({ json }: SentCall) => json.includes('"h-7"');
@@ -137,6 +152,21 @@ describeOnEngines('callers who come together', ({ endpoint }) => {
     const failed = answers.flatMap(({ status }, index) => (status === 'rejected' ? [index] : []));
     expect(failed).toEqual([7]);
     expect(await auditLeases(core.client)).toHaveLength(19);
+  });
+
+  test('are each asked for alone after a refusal whose reasons say nothing about any of them', async () => {
+    const { core, faults } = await start(20);
+    faults.next(
+      TRANSACT,
+      failWith(() => cancelled('ItemCollectionSizeLimitExceeded', 'None', 'None')),
+      {
+        matching: isShared,
+      },
+    );
+    leasesOf(await allTogether(core, faults, people(20)));
+    expect(faults.left).toBe(0);
+    expect(transactions(faults).filter(isShared)).toHaveLength(1);
+    expect(await auditLeases(core.client)).toHaveLength(20);
   });
 
   test('are all told when the store is out of reach, and nothing is sent for each once more', async () => {
