@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { BreakerRules } from '../../src/domain/breaker.ts';
 import { BreakerOpenError, createBreaker } from '../../src/safety/breaker.ts';
 import type { Transition } from '../../src/safety/shared-breaker.ts';
@@ -13,10 +13,6 @@ const RULES: Partial<BreakerRules> = {
   trip: { kind: 'consecutive', failures: 5 },
   recovery: { kind: 'automatic', afterMs: 60_000 },
 };
-const cleanups: (() => void)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0)) cleanup();
-});
 const never = () => new AbortController().signal;
 const down = () => Object.assign(new Error('down'), { status: 503 });
 
@@ -27,7 +23,7 @@ describeOnEngines('a breaker that replicas share', ({ endpoint }) => {
     const table = uniqueTable();
     const replica = () => {
       const { client, calls } = createCountingClient(endpoint, table);
-      cleanups.push(() => client.close());
+      onTestFinished(() => client.close());
       const errors: unknown[] = [];
       const transitions: Transition[] = [];
       const breaker = createBreaker({

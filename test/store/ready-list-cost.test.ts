@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { AllocateResult } from '../../src/usecases/allocate-sandbox.ts';
 import { context, startCore, type TestCore } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
@@ -9,18 +9,13 @@ const TRANSACT = 'TransactWriteItems';
 const BUCKETS = 16;
 const signal = new AbortController().signal;
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
 const allocate = (core: TestCore, holder: string, namePrefix?: string): Promise<AllocateResult> =>
   core.useCases.allocateSandbox({ principal: 'track', holder, namePrefix }, context());
 
 describeOnFastEngine('what an allocation costs', ({ endpoint }) => {
   async function start(poolSize: number, { refreshed = true, buckets = BUCKETS } = {}): Promise<TestCore> {
     const core = await startCore(endpoint, { poolSize, buckets });
-    cleanups.push(() => core.close());
+    onTestFinished(() => core.close());
     if (refreshed) await core.readyList.refresh();
     core.calls.clear();
     return core;
@@ -43,7 +38,7 @@ describeOnFastEngine('what an allocation costs', ({ endpoint }) => {
   test('is no wasted grant over four replicas with a pool of four times the callers', async () => {
     const first = await start(400, { refreshed: false });
     const replicas = [first, await first.replica(), await first.replica(), await first.replica()];
-    cleanups.push(...replicas.slice(1).map((each) => () => each.close()));
+    for (const each of replicas.slice(1)) onTestFinished(() => each.close());
     for (const each of [...replicas, ...replicas]) await each.register.beat(signal);
     for (const each of replicas) await each.readyList.refresh();
     const faults = replicas.map(({ client }) => injectFaults(client));
@@ -60,7 +55,7 @@ describeOnFastEngine('what an allocation costs', ({ endpoint }) => {
   test('is one wasted transaction for a hint that is stale', async () => {
     const core = await start(3);
     const other = await core.replica();
-    cleanups.push(() => other.close());
+    onTestFinished(() => other.close());
     await allocate(other, 'a');
     await allocate(other, 'b');
     const { conflicts } = await allocate(core, 'h');

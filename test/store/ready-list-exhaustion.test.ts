@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { create } from '../../src/domain/transitions.ts';
 import { bucketOf } from '../../src/store/keys.ts';
 import type { AllocateResult } from '../../src/usecases/allocate-sandbox.ts';
@@ -16,11 +16,6 @@ import {
 import { auditLeases } from '../support/table-audit.ts';
 import { until } from '../support/until.ts';
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
 /*
  * "None is free" is an answer that has to be proven by a sweep that began after the caller came:
  *
@@ -31,11 +26,9 @@ describeOnFastEngine('the proof that no sandbox is free', ({ endpoint }) => {
   /** One replica whose calls can be held, and another on the same table whose calls cannot. */
   async function start(poolSize = 0, buckets = 1) {
     const core = await startCore(endpoint, { poolSize, buckets });
+    onTestFinished(() => core.close());
     const other = await core.replica();
-    cleanups.push(
-      () => core.close(),
-      () => other.close(),
-    );
+    onTestFinished(() => other.close());
     return { core, other, faults: injectFaults(core.client) };
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
 import { create } from '../../src/domain/transitions.ts';
 import { bucketOf, bucketPk } from '../../src/store/keys.ts';
@@ -20,15 +20,10 @@ const ALONE: Rank = { index: 0, replicas: 1 };
 /** Timers count whole milliseconds, and may fire up to one early. */
 const TIMER_SLACK_MS = 2;
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
 describeOnFastEngine('the ready list', ({ endpoint }) => {
   async function start(poolSize: number, { buckets = 1, rank = ALONE } = {}) {
     const core = await startCore(endpoint, { poolSize, buckets });
-    cleanups.push(() => core.close());
+    onTestFinished(() => core.close());
     const errors: unknown[] = [];
     const list = createReadyList(
       core.reads,
@@ -221,7 +216,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
   test('shares a sweep for a name, too, long after the name was asked for first', async () => {
     const { list, faults } = await start(0);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    cleanups.push(() => vi.useRealTimers());
+    onTestFinished(() => void vi.useRealTimers());
     // Each sweep leaves a timer behind that forgets the name a second later.
     await list.sweep('name');
     vi.advanceTimersByTime(900);
@@ -350,7 +345,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
   test('remembers nothing for ever, however many sandboxes and names come by', async () => {
     const { list } = await start(0);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    cleanups.push(() => vi.useRealTimers());
+    onTestFinished(() => void vi.useRealTimers());
     for (let i = 0; i < 50; i++) await list.sweep(`name-${i}`);
     expect(list.remembered).toBe(50);
     vi.advanceTimersByTime(1_000);
@@ -359,7 +354,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     let aheadMs = 0;
     const now = performance.now.bind(performance);
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + aheadMs);
-    cleanups.push(() => clock.mockRestore());
+    onTestFinished(() => clock.mockRestore());
     let most = 0;
     for (let i = 0; i < 30_000; i++) {
       list.giveBack(imagined(`imagined-${i}`));

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { REPLICAS_PK, replicaKey } from '../../src/store/keys.ts';
 import { createReplicaRegister, type ReplicaRegister } from '../../src/store/replicas.ts';
 import { openTable } from '../../src/store/table.ts';
@@ -8,15 +8,10 @@ import { readTable } from '../support/table-audit.ts';
 
 const signal = new AbortController().signal;
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
 describeOnEngines('the register of replicas', ({ endpoint }) => {
   async function start() {
     const { client } = createCountingClient(endpoint, uniqueTable());
-    cleanups.push(() => client.close());
+    onTestFinished(() => client.close());
     await openTable(client, { buckets: 1, create: true }, AbortSignal.timeout(20_000));
     const clock = createFakeClock();
     return { client, clock, replica: (id: string) => createReplicaRegister(client, id, clock) };

@@ -1,13 +1,8 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { openTable } from '../../src/store/table.ts';
 import { createCountingClient, uniqueTable } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { failWith, injectFaults, refused } from '../support/injected-faults.ts';
-
-const cleanups: (() => void)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0)) cleanup();
-});
 
 describeOnFastEngine("the store client's retries", ({ endpoint }) => {
   async function start() {
@@ -16,7 +11,7 @@ describeOnFastEngine("the store client's retries", ({ endpoint }) => {
       onRetry: (operation, attempt, error, waitMs) =>
         retries.push([operation, attempt, error instanceof Error ? error.name : '', waitMs]),
     });
-    cleanups.push(() => client.close());
+    onTestFinished(() => client.close());
     await openTable(client, { buckets: 1, create: true }, AbortSignal.timeout(60_000));
     const faults = injectFaults(client);
     calls.clear();

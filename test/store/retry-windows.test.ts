@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { WindowAnomaly } from '../../src/domain/retry-window.ts';
 import { createRetry } from '../../src/safety/retry.ts';
 import type { Spike } from '../../src/safety/retry-spikes.ts';
@@ -11,10 +11,6 @@ import { describeOnEngines } from '../support/engines.ts';
 import { failWith, injectFaults, loseAnswer, refused } from '../support/injected-faults.ts';
 import { readTable } from '../support/table-audit.ts';
 
-const cleanups: (() => void)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0)) cleanup();
-});
 const never = () => new AbortController().signal;
 const down = () => Object.assign(new Error('down'), { status: 503 });
 const TASK = 'csp_delete:sbx-1';
@@ -26,7 +22,7 @@ describeOnEngines('the retry windows', ({ endpoint }) => {
     const table = uniqueTable();
     const replica = () => {
       const { client, calls } = createCountingClient(endpoint, table);
-      cleanups.push(() => client.close());
+      onTestFinished(() => client.close());
       const anomalies: [WindowAnomaly, string][] = [];
       const rates: number[] = [];
       const spikes: Spike[] = [];

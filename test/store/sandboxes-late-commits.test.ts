@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { context, startCore, type TestCore } from '../support/core.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import {
@@ -17,11 +17,6 @@ import { until } from '../support/until.ts';
 /** Tries of one call, before the client gives up. */
 const TRIES = 4;
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
 /*
  * A call that was sent, was given up by its client, and arrives at the engine later, when the world has moved on:
  *
@@ -30,7 +25,7 @@ afterEach(() => {
 describeOnEngines('calls that arrive late', ({ endpoint }) => {
   async function start(poolSize: number): Promise<{ core: TestCore; faults: FaultInjector }> {
     const core = await startCore(endpoint, { poolSize });
-    cleanups.push(() => core.close());
+    onTestFinished(() => core.close());
     return { core, faults: injectFaults(core.client) };
   }
 
@@ -158,7 +153,7 @@ describeOnEngines('calls that arrive late', ({ endpoint }) => {
   test("a sync's stale mark that arrives after the sandbox was leased is refused", async () => {
     const { core, faults } = await start(1);
     const emptied = await core.replica({ syncMaxStaleRatio: 1 });
-    cleanups.push(() => emptied.close());
+    onTestFinished(() => emptied.close());
     const itsFaults = injectFaults(emptied.client);
     const late = loseFromSight(itsFaults, 'TransactWriteItems');
     await expectGivenUp(emptied.work.sync({ force: false }, context()));

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { DeleteOutcome } from '../../src/provider/provider.ts';
 import { createSimulatedProvider } from '../../src/provider/simulated.ts';
 import { context, HOUR_SECONDS, startCore, type TestCore } from '../support/core.ts';
@@ -20,11 +20,6 @@ const TRANSACT = 'TransactWriteItems';
 /** What happens to the one write, by the sandbox it happens to. */
 const DISTURBED = ['sim-0001', 'sim-0002', 'sim-0003', 'sim-0004'] as const;
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
 describeOnEngines('writes whose answers are lost, in conflict, doubled or throttled', ({ endpoint }) => {
   let deletes: string[];
 
@@ -41,7 +36,7 @@ describeOnEngines('writes whose answers are lost, in conflict, doubled or thrott
       },
     };
     const core = await startCore(endpoint, { poolSize: DISTURBED.length, provider });
-    cleanups.push(() => core.close());
+    onTestFinished(() => core.close());
     return { core, simulated, faults: injectFaults(core.client) };
   }
 
@@ -155,7 +150,7 @@ describeOnEngines('writes whose answers are lost, in conflict, doubled or thrott
   ] as const)('a sync whose first transaction is %s creates every sandbox once', async ([, fault, times]) => {
     const provider = createSimulatedProvider({ poolSize: 40 });
     const core = await startCore(endpoint, { provider });
-    cleanups.push(() => core.close());
+    onTestFinished(() => core.close());
     const faults = injectFaults(core.client);
     faults.next(TRANSACT, fault, { times });
     const run = await core.work.sync({ force: false }, context());

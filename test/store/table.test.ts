@@ -1,5 +1,5 @@
 import { CreateTableCommand, DescribeTimeToLiveCommand } from '@aws-sdk/client-dynamodb';
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { StoreClient } from '../../src/store/client.ts';
 import { LAYOUT_KEY } from '../../src/store/keys.ts';
 import { openTable, TableError, tableDefinition } from '../../src/store/table.ts';
@@ -16,15 +16,10 @@ import {
 import { readTable } from '../support/table-audit.ts';
 import { until } from '../support/until.ts';
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
 describeOnEngines('the table', ({ endpoint }) => {
   function connect(table = uniqueTable()): StoreClient {
     const { client } = createCountingClient(endpoint, table);
-    cleanups.push(() => client.close());
+    onTestFinished(() => client.close());
     return client;
   }
 
@@ -196,7 +191,7 @@ describeOnEngines('the table', ({ endpoint }) => {
 
   test('is not waited for when nobody answers: the start ends with the store out of reach', async () => {
     const { client } = createCountingClient('http://127.0.0.1:9', uniqueTable());
-    cleanups.push(() => client.close());
+    onTestFinished(() => client.close());
     await expect(open(client)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 });

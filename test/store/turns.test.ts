@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { StoreClient } from '../../src/store/client.ts';
 import { openTable } from '../../src/store/table.ts';
 import { createTurns, type Turn, type Turns } from '../../src/store/turns.ts';
@@ -18,15 +18,10 @@ const LOOP = 'sync';
 const TTL_MS = 30_000;
 const signal = new AbortController().signal;
 
-const cleanups: (() => unknown)[] = [];
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
-});
-
 describeOnEngines('a turn', ({ endpoint }) => {
   async function start(): Promise<{ client: StoreClient; clock: FakeClock; replica: () => Turns }> {
     const { client } = createCountingClient(endpoint, uniqueTable());
-    cleanups.push(() => client.close());
+    onTestFinished(() => client.close());
     await openTable(client, { buckets: 1, create: true }, AbortSignal.timeout(20_000));
     const clock = createFakeClock();
     return { client, clock, replica: () => createTurns(client, randomUUID(), clock) };

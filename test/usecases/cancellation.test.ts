@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { BrokerError, type ErrorCode } from '../../src/domain/errors.ts';
 import { create } from '../../src/domain/transitions.ts';
 import { bucketOf } from '../../src/store/keys.ts';
@@ -26,11 +26,6 @@ const SHORTEST_SLEEP_MS = 5;
 const SLACK_MS = 3_000;
 const TRANSACT = 'TransactWriteItems';
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   async function start(
     poolSize: number,
@@ -38,7 +33,7 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   ): Promise<{ core: TestCore; faults: FaultInjector }> {
     const { through = endpoint, ...coreOptions } = options;
     const core = await startCore(through, { poolSize, ...coreOptions });
-    cleanups.push(() => core.close());
+    onTestFinished(() => core.close());
     await core.readyList.refresh();
     const faults = injectFaults(core.client);
     core.calls.clear();
@@ -137,7 +132,7 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   test('a stale candidate costs one transaction, its bucket is read again, and the next is tried without a pause', async () => {
     const { core, faults } = await start(5);
     const faster = await core.replica();
-    cleanups.push(() => faster.close());
+    onTestFinished(() => faster.close());
     const taken: string[] = [];
     for (let i = 0; i < 5; i++) taken.push((await allocate(faster, `faster-${i}`)).lease.sandboxId);
     await addSandbox(faster, 'one-more');
@@ -258,7 +253,7 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   test('the deadline holds while a transaction hangs', async () => {
     const { core, faults } = await start(2, { allocateDeadlineMs: 300 });
     const held = holdCalls();
-    cleanups.push(held.release);
+    onTestFinished(held.release);
     faults.next(TRANSACT, held.fault, { times: Infinity });
     await within(300, expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE'));
   });
@@ -266,7 +261,7 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   test('the deadline holds while a sweep hangs', async () => {
     const { core, faults } = await start(0, { allocateDeadlineMs: 300 });
     const held = holdCalls();
-    cleanups.push(held.release);
+    onTestFinished(held.release);
     faults.next('Query', held.fault, { times: Infinity });
     await within(300, expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE'));
   });
@@ -274,7 +269,7 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   test('the deadline holds while the look at the key hangs', async () => {
     const { core, faults } = await start(0, { allocateDeadlineMs: 300 });
     const held = holdCalls();
-    cleanups.push(held.release);
+    onTestFinished(held.release);
     faults.next('GetItem', held.fault, { times: Infinity });
     await within(300, expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE'));
   });
@@ -302,7 +297,7 @@ async function addSandbox(core: TestCore, sandboxId: string): Promise<void> {
 
 async function startProxy(endpoint: string): Promise<FaultProxy> {
   const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(endpoint).port) });
-  cleanups.push(() => proxy.close());
+  onTestFinished(() => proxy.close());
   return proxy;
 }
 
