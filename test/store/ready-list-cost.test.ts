@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { create } from '../../src/domain/transitions.ts';
+import { bucketOf } from '../../src/store/keys.ts';
+import { createReadyList } from '../../src/store/ready-list.ts';
 import type { AllocateResult } from '../../src/usecases/allocate-sandbox.ts';
 import { context, startCore, type TestCore } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
@@ -50,6 +53,22 @@ describeOnFastEngine('what an allocation costs', ({ endpoint }) => {
     // Callers who come at once share transactions.
     expect(sent.length).toBeLessThanOrEqual(50);
     expect(await auditLeases(first.client)).toHaveLength(100);
+  });
+
+  test('is nothing stolen but what a caller needs, and a little for the next ones', async () => {
+    const core = await start(0, { refreshed: false, buckets: 2 });
+    for (const id of Array.from({ length: 80 }, (_, i) => `lab-${i}`)) {
+      if (bucketOf(id, 2) !== 0) continue;
+      const next = create(id, { name: id, externalId: id, metadata: {} }, core.clock.nowMs());
+      await core.store.write({ seen: undefined, next });
+    }
+    const thief = createReadyList(
+      core.reads,
+      () => ({ index: 1, replicas: 2 }),
+      (error) => expect.fail(String(error)),
+    );
+    await thief.sweep();
+    expect(thief.size).toBe(1 + 8);
   });
 
   test('is one wasted transaction for a hint that is stale', async () => {
