@@ -13,6 +13,8 @@ import type { KeyRecord } from '../../../src/store/idempotency.ts';
  * - Every track's and operator's call is recorded, also those that fail. A lease or a mark that no recorded call asked
  *   for is a violation. An answer that was an error of the broker's (5xx), or none at all, is `unknown`: such a call may
  *   have its effect at any time after its start, or never.
+ *   So may what an allocation has tried in vain before it was told of the lease that its key has: the network may
+ *   deliver that once more.
  * - Runs of loops may be recorded (`op: 'run'`) where a test calls them itself; it makes the verdict sharper.
  * - `readEnd(client)` (`read-end.ts`) reads events, sandboxes and keys out of the table when everything is at rest.
  * - Every request for a delete is noted where the provider is, at the moment of its effect, by the same clock as calls.

@@ -1,4 +1,15 @@
-import { ENDED, GRANTED, HELD, LIFE, NONE_FREE, type Pair, TAKEN, thenBob, twice } from './life.ts';
+import {
+  deliveredTwice,
+  ENDED,
+  GRANTED,
+  HELD,
+  LIFE,
+  NONE_FREE,
+  type Pair,
+  TAKEN,
+  thenBob,
+  twice,
+} from './life.ts';
 import {
   allocated,
   deleted,
@@ -49,6 +60,12 @@ export const LEASE_PAIRS: readonly Pair[] = [
     rule: 'split_key',
     broken: { ...twice(50, 99), more: { clockSkewMs: 1_000 } },
     lawful: { ...twice(50, 100), more: { clockSkewMs: 1_000 } },
+  },
+  {
+    what: 'what was tried in vain for ada has its effect before she begins to give s1 back',
+    rule: 'split_key',
+    broken: deliveredTwice(90, 104),
+    lawful: deliveredTwice(90, 105),
   },
   {
     what: "ada's key is told of s2 while s1 is not overdue",

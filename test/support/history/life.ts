@@ -13,6 +13,7 @@ import {
   recycled,
   STORY_STARTED_MS,
   type Story,
+  seen,
   waiting,
 } from './story.ts';
 
@@ -85,6 +86,18 @@ export const twice = (startMs: number, endMs: number, atMs = startMs): Story => 
   events: [GRANTED, ENDED, granted('s2', 'ada', 'c2', atMs)],
   sandboxes: [waiting('s1', 3, 'c1', 'ada'), held('s2', 2, 'c2', 'ada')],
   keys: [keyFor('s2', 'c2', 'ada')],
+});
+
+/**
+ * ada's key is told of s1 again, and what had been tried for that, s2, is delivered once more by the network: somebody
+ * sees it leased to her within these times.
+ */
+export const deliveredTwice = (seenFromMs: number, seenToMs: number): Story => ({
+  calls: [TAKEN, GIVEN, allocated('c2', 'ada', [30, 40], leased('s1', true))],
+  events: [GRANTED, ENDED, granted('s2', 'ada', 'c2', 35)],
+  sandboxes: [waiting('s1', 3, 'c1', 'ada'), held('s2', 2, 'c2', 'ada')],
+  keys: [keyFor('s2', 'c2', 'ada')],
+  observations: [seen('s2', 2, [seenFromMs, seenToMs])],
 });
 
 /** eve has s2 since [5, 9], beside what ada has. */

@@ -36,7 +36,7 @@ export interface Timeline {
 /**
  * Orders the events of each sandbox by their generation, and bounds the moment of each:
  *
- *     call starts ──────── its event ──────── call ends          an event lies within its call, if that was answered
+ *     call starts ──────── its event ──────── call ends          an event lies within its call, if that was told of it
  *                at_ms ──── its event                            and after the time that its writer put on it
  *     earlier event ─────── its event ─────── later event        and between its neighbours
  */
@@ -76,8 +76,20 @@ function stepOf(event: SandboxEvent, call: Call | undefined, clockSkewMs: number
     event,
     call,
     earliestMs: Math.max(call?.startMs ?? -Infinity, writtenMs),
-    latestMs: call?.endMs ?? Infinity,
+    latestMs: call !== undefined && tellsOf(call, event) ? call.endMs : Infinity,
   };
+}
+
+/**
+ * Whether the answer to the call speaks of this event. One that was told of another lease of its key, or refused for
+ * its key, has had attempts that failed: delivered once more by the network, one of them may succeed when the key is
+ * free again. Nobody is told of that lease; its key finds it, or it runs out.
+ */
+function tellsOf(call: Call, { action, sandboxId }: SandboxEvent): boolean {
+  if (call.op !== 'allocate' || action !== 'allocate') return true;
+  return call.outcome.type === 'leased'
+    ? call.outcome.sandboxId === sandboxId
+    : call.outcome.type === 'none_free';
 }
 
 /** Whoever saw a generation saw it after all that made it, and before all that came after it. */
