@@ -1,7 +1,5 @@
-import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { onTestFinished } from 'vitest';
+import { listenForTest } from '../support/listen.ts';
 
 /** What a front answers by itself, instead of the broker behind it. */
 export interface OwnAnswer {
@@ -43,14 +41,8 @@ export async function startFront(brokerUrl: string): Promise<Front> {
     const behind = await fetch(`${brokerUrl}${request.url}`, { method: request.method ?? 'GET', headers });
     response.writeHead(behind.status, Object.fromEntries(behind.headers)).end(await behind.text());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: await listenForTest(server),
     seen,
     get arrived() {
       return arrived;

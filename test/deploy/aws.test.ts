@@ -1,7 +1,5 @@
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -11,6 +9,7 @@ import { openTable, TTL_ATTRIBUTE, tableDefinition } from '../../src/store/table
 import { startBrokerHere } from '../support/broker-here.ts';
 import { createCountingClient, uniqueTable } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
+import { listenForTest } from '../support/listen.ts';
 
 const pathOf = (file: string): string => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 const read = (file: string): string => readFileSync(pathOf(file), 'utf8');
@@ -85,13 +84,7 @@ async function listenIn(engine: string): Promise<{ endpoint: string; asked: Aske
       onward.end(body);
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return { endpoint: await listenForTest(server), asked };
 }
 
 describeOnFastEngine('a broker at work', ({ endpoint }) => {

@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { listenForTest } from '../support/listen.ts';
 import {
   isAllowedLicence,
   type LockedPackage,
@@ -111,10 +110,7 @@ describe('the question after known faults', () => {
         response.end(JSON.stringify(isQuestion ? advisories : {}));
       });
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    onTestFinished(() => void server.close());
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    return `${await listenForTest(server)}/`;
   }
 
   /** `check:supply` as it is run, with npm asking this registry. */

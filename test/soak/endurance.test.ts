@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { startApp } from '../support/http-app.ts';
+import { listenForTest } from '../support/listen.ts';
 import { ENDURANCE_BOUNDS, type EnduranceSample, judgeEndurance, slope } from './endurance-judges.ts';
 import { readProcess, takeSample } from './endurance-samples.ts';
 
@@ -147,12 +146,6 @@ describe('a sample', () => {
 
   async function metricsServer(): Promise<string> {
     const server = createServer((_request, response) => response.end(METRICS));
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    return listenForTest(server);
   }
 });

@@ -1,7 +1,5 @@
-import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { onTestFinished } from 'vitest';
+import { listenForTest } from '../support/listen.ts';
 
 const half = (answer: Buffer): Buffer => answer.subarray(0, Math.floor(answer.length / 2));
 
@@ -64,14 +62,8 @@ export async function startBrokenLine(
     toBreak--;
     answerBroken(bytes, response);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: await listenForTest(server),
     requests,
     breakNext(count) {
       toBreak = count;

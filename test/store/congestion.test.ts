@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { createStoreClient } from '../../src/store/client.ts';
 import { createCongestionLimit } from '../../src/store/congestion.ts';
 import { LOCAL_CREDENTIALS } from '../support/core.ts';
+import { listenForTest } from '../support/listen.ts';
 
 const SLOW_MS = 40;
 
@@ -70,14 +69,9 @@ test('every call to a store that is slower than its callers are many is answered
       carriedOut += 1;
       response.setHeader('content-type', 'application/x-amz-json-1.0').end('{}');
     });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
   });
   const client = createStoreClient({
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: await listenForTest(server),
     region: 'local',
     credentials: LOCAL_CREDENTIALS,
     table: 'slow',

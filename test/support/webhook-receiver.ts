@@ -1,8 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { onTestFinished } from 'vitest';
+import { listenForTest } from './listen.ts';
 
 /** One request, after its body has arrived. */
 export interface Received {
@@ -71,17 +70,11 @@ export async function startReceiver(first: Reaction = { kind: 'answer', status: 
       case 'hang':
     }
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  onTestFinished(async () => {
-    server.close();
-    server.closeAllConnections();
-  });
+  const origin = await listenForTest(server);
 
   return {
-    origin: `http://127.0.0.1:${port}`,
-    url: `http://127.0.0.1:${port}/services/T000/B000/s3cret-path`,
+    origin,
+    url: `${origin}/services/T000/B000/s3cret-path`,
     /** In order of arrival. */
     requests,
     /** From now on. */
