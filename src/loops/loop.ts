@@ -78,21 +78,22 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   /** Gives up the last turn, where that failed: it would keep even this replica from running until it lapses. */
   let owed: (() => Promise<void>) | undefined;
 
-  /** One run under the turn. Returns undefined when the turn was not to be had. */
+  /** One run under the turn, with the moment it was granted on the monotonic clock; no counts: it was not to be had. */
   async function runUnderTurn(
     options: Options,
     onlyIfDue: boolean,
     context: CallContext,
     onProgress: OnProgress = deps.heartbeat.beat,
   ) {
-    const startedAtMs = deps.clock.nowMs();
-    const startedMs = performance.now();
     if (owed) await owed();
     // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
     // same, and would keep every replica from running until it lapses.
     const taken = await deps.turns.take(loop.name, { ttlMs: turnTtlMs, onlyIfDue });
     if (!taken.turn) return { counts: undefined, freeInMs: taken.freeInMs };
     const turn = taken.turn;
+    // From here on: a store that takes long to grant it must not make the interval shorter.
+    const grantedAtMs = deps.clock.nowMs();
+    const startedMs = performance.now();
     const lost = new AbortController();
     const stopRenewing = keepTurn(turn, lost);
     let succeeded = false;
@@ -102,7 +103,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       deps.heartbeat.beat();
       const counts = await loop.work(options, { ...context, signal }, onProgress);
       succeeded = true;
-      return { counts, durationMs: Math.round(performance.now() - startedMs) };
+      return { counts, startedMs };
     } catch (error) {
       // It is somebody else's now, and so is the work.
       throw lost.signal.aborted ? alreadyRunning(loop.name, turnTtlMs, error) : error;
@@ -110,7 +111,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       deps.heartbeat.beat();
       await stopRenewing();
       // After a failure any replica may try again at its next tick.
-      const nextRunAtMs = succeeded ? startedAtMs + loop.intervalMs * SERVED_PART : undefined;
+      const nextRunAtMs = succeeded ? grantedAtMs + loop.intervalMs * SERVED_PART : undefined;
       const giveUp = async () => {
         await deps.turns.giveUp(turn, nextRunAtMs);
         if (owed === giveUp) owed = undefined;
@@ -157,8 +158,9 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     const startedMs = performance.now();
     await deps.correlate(context, async () => {
       try {
-        const { counts } = await track(runUnderTurn(loop.options, onlyIfDue, context));
-        report(counts ? 'success' : 'skipped', startedMs, counts && { counts });
+        const run = await track(runUnderTurn(loop.options, onlyIfDue, context));
+        if (run.counts) report('success', run.startedMs, { counts: run.counts });
+        else report('skipped', startedMs);
       } catch (error) {
         if (stopping.signal.aborted) return;
         report('error', startedMs, { error });
@@ -173,14 +175,16 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     deps.heartbeat.beat();
   }
 
-  const report = (outcome: RunOutcome, startedMs: number, more?: Pick<RunReport, 'counts' | 'error'>) =>
-    deps.report({
-      loop: loop.name,
-      action: loop.action,
-      outcome,
-      durationMs: Math.round(performance.now() - startedMs),
-      ...more,
-    });
+  /** Returns the duration that was told of. */
+  function report(
+    outcome: RunOutcome,
+    startedMs: number,
+    more?: Pick<RunReport, 'counts' | 'error'>,
+  ): number {
+    const durationMs = Math.round(performance.now() - startedMs);
+    deps.report({ loop: loop.name, action: loop.action, outcome, durationMs, ...more });
+    return durationMs;
+  }
 
   async function tickForever(signal: AbortSignal): Promise<void> {
     // At its start a replica does not count on what another has done: an unchanged world costs a run nothing.
@@ -225,8 +229,8 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
         };
         const run = await track(runUnderTurn(options, false, { ...context, signal }, beat));
         if (!run.counts) throw alreadyRunning(loop.name, run.freeInMs);
-        report('success', startedMs, { counts: run.counts });
-        return { counts: run.counts, durationMs: run.durationMs };
+        const durationMs = report('success', run.startedMs, { counts: run.counts });
+        return { counts: run.counts, durationMs };
       } catch (error) {
         if (error instanceof BrokerError && error.code === 'ALREADY_RUNNING') throw error;
         // Told to stop: no failure of the run's.

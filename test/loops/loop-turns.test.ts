@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { context } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
-import { failWith, loseAnswer, timedOut } from '../support/injected-faults.ts';
+import { failWith, holdAnswers, loseAnswer, timedOut } from '../support/injected-faults.ts';
 import { until } from '../support/until.ts';
 import { AN_HOUR_MS, loopsOn, NAME, slowWork, takeAway } from './loop-steps.ts';
 
@@ -41,6 +41,24 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     expect(replicas.flatMap(({ reports }) => reports).filter(({ outcome }) => outcome === 'error')).toEqual(
       [],
     );
+  });
+
+  test('serves the interval from the moment its turn is granted, however long that took', async () => {
+    let nowMs = systemClock.nowMs();
+    const clock = { nowMs: () => nowMs };
+    const held = holdAnswers();
+    injectFaults().next('UpdateItem', held.fault);
+    const { loop, reports } = make(async () => ({}), { clock, intervalMs: 60_000 });
+    loop.start();
+    await until(() => held.waiting === 1, { what: 'the turn is taken, and the answer is on its way' });
+    nowMs += 57_000;
+    held.release();
+    await until(() => reports.length === 1, { what: 'the run is over' });
+    const takeIfDue = () => otherTurns(clock).take(NAME, { ttlMs: 30_000, onlyIfDue: true });
+    nowMs += 53_000;
+    expect((await takeIfDue()).turn).toBeUndefined();
+    nowMs += 2_000;
+    expect((await takeIfDue()).turn).toBeDefined();
   });
 
   test('runs on one replica per interval', async () => {
