@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createHeartbeat } from '../../src/loops/heartbeat.ts';
 import type { DoJob } from '../../src/loops/run-job.ts';
@@ -20,7 +19,6 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     const runs: string[] = [];
     const work: DoJob = async (_request, { requestId }) => {
       runs.push(requestId);
-      await delay(1);
       return RESULT;
     };
     const ids: string[] = [];

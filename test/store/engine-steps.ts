@@ -1,19 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { type Engine, type EngineOptions, startEngine } from '../../src/store/engine.ts';
 import { type KeyValueTable, keyValueTable } from '../support/key-value-table.ts';
+import { listenForTest } from '../support/listen.ts';
 import { enginesWith } from '../support/processes.ts';
+import { temporaryFolder } from '../support/temp-folder.ts';
 
 /** A folder for the running test, and a file that an engine may keep in it: removed after all that the test starts. */
 export async function makeFolder(): Promise<{ folder: string; file: string }> {
-  const folder = await mkdtemp(join(tmpdir(), 'broker-engine-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder();
   return { folder, file: join(folder, 'pool.db') };
 }
 
@@ -42,19 +40,15 @@ export async function startStranger(port = 0): Promise<{ endpoint: string; answe
   const server = createServer((_request, response) => {
     response.writeHead(answers ? 200 : 503).end('{"TableNames":[]}');
   });
-  server.listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  const close = () => {
-    server.closeAllConnections();
-    server.close();
-  };
-  onTestFinished(close);
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: await listenForTest(server, port),
     answer: () => {
       answers = true;
     },
-    close,
+    close() {
+      server.closeAllConnections();
+      server.close();
+    },
   };
 }
 

@@ -30,8 +30,8 @@ export const bucketsRead = (faults: FaultInjector): number[] =>
   queries(faults).map(({ json }) => Number.parseInt(/"B#([0-9a-f]+)"/.exec(json)?.[1] ?? '', 16));
 
 /** Adds a sandbox that is free. */
-export async function addSandbox(core: TestCore, id: string, name = id): Promise<AvailableSandbox> {
-  const next = create(id, { name, externalId: id, metadata: {} }, core.clock.nowMs());
+export async function addSandbox(core: TestCore, id: string): Promise<AvailableSandbox> {
+  const next = create(id, { name: id, externalId: id, metadata: {} }, core.clock.nowMs());
   expect(await core.store.write({ seen: undefined, next })).toBe(true);
   return next;
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { claim } from '../../src/domain/transitions.ts';
-import { context, type TestCore } from '../support/core.ts';
+import { context, HOUR_SECONDS, type TestCore } from '../support/core.ts';
 import {
   cleanUp,
   giveBack,
@@ -20,8 +20,6 @@ import { describeOnEngines } from '../support/engines.ts';
 import { type FakeAccount, type FakeCsp, uuidOf } from '../support/fake-csp.ts';
 import { holdCalls, injectFaults } from '../support/injected-faults.ts';
 import { until } from '../support/until.ts';
-
-const HOUR_SECONDS = 3_600;
 
 const purge = (core: TestCore, gracePeriodHours = 24) =>
   core.work.purge({ gracePeriodHours }, context('stale_purge'));
