@@ -1,4 +1,5 @@
 import type { Clock, NewId } from '../clock.ts';
+import { backoffDelayMs } from '../domain/backoff.ts';
 import { BrokerError } from '../domain/errors.ts';
 import { ProviderError } from '../provider/provider.ts';
 import type { Turn, Turns } from '../store/turns.ts';
@@ -50,7 +51,7 @@ export interface Loop<Options> {
   readonly name: string;
   readonly intervalMs: number;
   readonly heartbeat: Heartbeat;
-  /** Runs at once, then every interval, ±10 %. Idempotent. */
+  /** Runs at once, then every interval, ±10 %; after a failure within minutes. Idempotent. */
   start(): void;
   /** Tells the run under way to stop after its current step and awaits it. Idempotent. */
   stop(): Promise<void>;
@@ -61,6 +62,8 @@ export interface Loop<Options> {
 
 const TURN_TTL_MS = 30_000;
 const HEARTBEAT_EVERY_MS = 10_000;
+/** The rest after runs that failed in a row, where the interval is longer: what is done once a day is not put off by one. */
+const FAILURE_BACKOFF = { baseMs: 60_000, maxMs: 900_000, multiplier: 2 };
 /** The part of an interval after which another replica may run; the rest is for the timers' jitter. */
 const SERVED_PART = 0.9;
 
@@ -147,7 +150,8 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     return run.finally(() => running.delete(run));
   };
 
-  async function tick(onlyIfDue: boolean): Promise<void> {
+  /** False when the run failed. */
+  async function tick(onlyIfDue: boolean): Promise<boolean> {
     const requestId = `job-${loop.name}-${Math.floor(deps.clock.nowMs() / 1000)}`;
     const context: CallContext = {
       actor: loop.action,
@@ -156,6 +160,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       signal: stopping.signal,
     };
     const startedMs = performance.now();
+    let succeeded = true;
     await deps.correlate(context, async () => {
       try {
         const run = await track(runUnderTurn(loop.options, onlyIfDue, context));
@@ -163,6 +168,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
         else report('skipped', startedMs);
       } catch (error) {
         if (stopping.signal.aborted) return;
+        succeeded = false;
         report('error', startedMs, { error });
         deps.alert({
           task: loop.name,
@@ -173,6 +179,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       }
     });
     deps.heartbeat.beat();
+    return succeeded;
   }
 
   /** Returns the duration that was told of. */
@@ -187,13 +194,18 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   }
 
   async function tickForever(signal: AbortSignal): Promise<void> {
+    let failures = 0;
     // At its start a replica does not count on what another has done: an unchanged world costs a run nothing.
     for (let first = true; !signal.aborted; first = false) {
-      await tick(!first);
+      failures = (await tick(!first)) ? 0 : failures + 1;
       const jitter = 0.9 + Math.random() * 0.2;
+      const restMs = Math.min(
+        loop.intervalMs * jitter,
+        failures > 0 ? backoffDelayMs(FAILURE_BACKOFF, failures - 1, Math.random()) : Number.POSITIVE_INFINITY,
+      );
       const everyMs = deps.heartbeatEveryMs ?? HEARTBEAT_EVERY_MS;
-      nextRunAtMs = deps.clock.nowMs() + loop.intervalMs * jitter;
-      await restBeating(loop.intervalMs * jitter, { heartbeat: deps.heartbeat, everyMs, signal });
+      nextRunAtMs = deps.clock.nowMs() + restMs;
+      await restBeating(restMs, { heartbeat: deps.heartbeat, everyMs, signal });
       nextRunAtMs = undefined;
     }
   }

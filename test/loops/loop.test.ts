@@ -4,6 +4,8 @@ import { failWith, timedOut } from '../support/injected-faults.ts';
 import { until } from '../support/until.ts';
 import { loopsOn, NAME } from './loop-steps.ts';
 
+const A_DAY_MS = 86_400_000;
+
 describeOnFastEngine('a loop', ({ endpoint }) => {
   const { make, injectFaults } = loopsOn(endpoint);
 
@@ -52,6 +54,22 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
       { task: NAME, reason: 'run_failed', severity: 'error', context: { error: 'run 1' } },
       { task: NAME, reason: 'run_failed', severity: 'error', context: { error: 'run 2' } },
     ]);
+  });
+
+  test('that runs once a day comes again within minutes when it failed, and in a day when it did not', async () => {
+    const startedAtMs = Date.now();
+    const { loop: failing } = make(() => Promise.reject(new Error('the provider is away')), {
+      intervalMs: A_DAY_MS,
+    });
+    failing.start();
+    const againAtMs = await until(() => failing.nextRunAtMs(), { what: 'it rests after its failure' });
+    expect(againAtMs - startedAtMs).toBeLessThan(5 * 60_000);
+    await failing.stop();
+
+    const { loop: working } = make(() => Promise.resolve({}), { intervalMs: A_DAY_MS });
+    working.start();
+    const nextAtMs = await until(() => working.nextRunAtMs(), { what: 'it rests after its run' });
+    expect(nextAtMs - startedAtMs).toBeGreaterThan(A_DAY_MS / 2);
   });
 
   test('goes on when the store was out of reach', async () => {
