@@ -201,7 +201,9 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       const jitter = 0.9 + Math.random() * 0.2;
       const restMs = Math.min(
         loop.intervalMs * jitter,
-        failures > 0 ? backoffDelayMs(FAILURE_BACKOFF, failures - 1, Math.random()) : Number.POSITIVE_INFINITY,
+        failures > 0
+          ? backoffDelayMs(FAILURE_BACKOFF, failures - 1, Math.random())
+          : Number.POSITIVE_INFINITY,
       );
       const everyMs = deps.heartbeatEveryMs ?? HEARTBEAT_EVERY_MS;
       nextRunAtMs = deps.clock.nowMs() + restMs;
