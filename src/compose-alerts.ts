@@ -40,7 +40,7 @@ const WEBHOOK_POLICY = { totalMs: 20_000, attemptMs: 2_000 };
 const FLUSH_WEBHOOK_WITHIN_MS = 3_000;
 const FLUSH_RECORDS_WITHIN_MS = 2_000;
 
-export type ComposedAlerts = ReturnType<typeof composeAlerts>;
+export type Alerting = ReturnType<typeof composeAlerts>;
 
 /** Alerts with all their hooks but the webhook, which needs what itself raises alerts. */
 export function composeAlerts({ config, client, clock, newId, replicaId, ...rest }: AlertsOptions) {
@@ -95,7 +95,7 @@ export function composeAlerts({ config, client, clock, newId, replicaId, ...rest
 
 interface WebhookOptions {
   config: Config;
-  alerts: ComposedAlerts['alerts'];
+  alerts: Alerting['alerts'];
   safety: Pick<Safety, 'governor' | 'dryRun' | 'effects'>;
   resilience: Pick<Resilience, 'retry' | 'breakers'>;
   clock: Clock;

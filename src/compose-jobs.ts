@@ -45,6 +45,8 @@ const LEVELS: Readonly<Record<JobOutcome, 'debug' | 'info' | 'warn' | 'error'>> 
   abandoned: 'error',
 };
 
+export type Jobs = ReturnType<typeof composeJobs>;
+
 /** The queue of jobs with its worker, and the kept answers of operators' requests; nothing runs before `start()`. */
 export function composeJobs({
   config,

@@ -43,6 +43,8 @@ const MAX_CHANGED = 100;
 const RECOUNT_UP_TO = 5_000;
 const RECOUNT_AFTER_MS = 2_000;
 
+export type Live = ReturnType<typeof composeLive>;
+
 /** What the console lives on: the last hours in memory, and events for whoever listens; nothing runs before `start()`. */
 export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_INTERVAL_MS }: LiveOptions) {
   const series = createPoolSeries({ clock, capacity: KEPT_MS / sampleIntervalMs });

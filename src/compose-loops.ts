@@ -38,6 +38,8 @@ interface LoopsOptions {
   watchPool: (counts: PoolCounts, signal: AbortSignal) => Promise<void>;
 }
 
+export type Loops = ReturnType<typeof composeLoops>;
+
 /** The loops of DESIGN §6 and the replica's own chores, wired to logs and metrics; nothing runs before `start()`. */
 export function composeLoops(options: LoopsOptions) {
   const { config, core, client, clock, newId, logger, metrics, alert } = options;

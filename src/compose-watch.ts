@@ -35,6 +35,8 @@ interface WatchOptions {
   isShuttingDown: () => boolean;
 }
 
+export type Watch = ReturnType<typeof composeWatch>;
+
 /** What looks after the broker itself: heartbeats, checks of the store, and GO or NO-GO; nothing runs before `start()`. */
 export function composeWatch(options: WatchOptions) {
   const { config, client, clock, newId, logger, alert } = options;

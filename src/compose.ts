@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { buildApp } from './app.ts';
 import { type Clock, type NewId, systemClock } from './clock.ts';
 import { composeAlerts, composeAlertWebhook } from './compose-alerts.ts';
 import { composeCore } from './compose-core.ts';
+import { composeHttp } from './compose-http.ts';
 import { composeJobs } from './compose-jobs.ts';
 import { composeLive } from './compose-live.ts';
 import { composeLoops } from './compose-loops.ts';
@@ -15,7 +15,7 @@ import { openStore, startEmbeddedEngine } from './compose-store.ts';
 import { warnOfSettings } from './compose-warnings.ts';
 import { composeWatch } from './compose-watch.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
-import { loadConsoleFiles } from './console/files.ts';
+import { createLifecycle } from './lifecycle.ts';
 import { createCspProvider } from './provider/csp.ts';
 import type { Provider, ProviderObserver } from './provider/provider.ts';
 import { createSimulatedProvider } from './provider/simulated.ts';
@@ -68,15 +68,12 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
   });
   const events: AlertEvents = new EventEmitter();
 
-  let listening = false;
-  let shuttingDown = false;
-  const stopping = new AbortController();
-  let step: string | undefined;
-  let stopped: Promise<void> | undefined;
-  /** What the start has brought up, in order; the shutdown takes it down in the opposite order. */
-  const toStop: { step: string; stop: () => Promise<unknown> | undefined }[] = [];
+  const lifecycle = createLifecycle((step, error) =>
+    // What cannot be given up lapses by itself; the rest of the shutdown goes on.
+    logger.warn({ action: 'shutdown', step, err: error }, 'a step of the shutdown failed'),
+  );
 
-  async function start(): Promise<{ url: string }> {
+  async function bringUp(): Promise<{ url: string }> {
     const startedMs = performance.now();
     logger.info(
       { action: 'start', version: VERSION, replica: replicaId, config: describeConfig(config) },
@@ -85,14 +82,14 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     warnOfSettings(config, logger);
 
     const engine = await startEmbeddedEngine(config, logger);
-    if (engine) toStop.push({ step: 'end the engine', stop: () => engine.stop() });
+    if (engine) lifecycle.up('end the engine', () => engine.stop());
     // The statistics of retries are kept in the store whose retries they count.
     let storeRetried: Resilience['statistics']['storeRetried'] | undefined;
     const client = openStore(config, engine, metrics.storeCall, (...retry) => storeRetried?.(...retry));
-    toStop.push({ step: 'close the store', stop: async () => client.close() });
+    lifecycle.up('close the store', async () => client.close());
     const options = { buckets: config.buckets, create: config.createTable };
     await openTable(client, options, AbortSignal.timeout(OPEN_TABLE_WITHIN_MS));
-    const { alerts, listAlerts, watchPool, flushAlerts } = composeAlerts({
+    const alerting = composeAlerts({
       config,
       client,
       clock,
@@ -102,12 +99,12 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       metrics,
       events,
     });
-    const alert = alerts.raise;
+    const alert = alerting.alerts.raise;
     const live = composeLive({ clock, logger, events });
-    toStop.push({ step: 'store the alerts', stop: flushAlerts });
+    lifecycle.up('store the alerts', alerting.flushAlerts);
 
     const provider = createProvider(config, metrics.providerCall);
-    toStop.push({ step: 'close the provider', stop: () => provider.close() });
+    lifecycle.up('close the provider', () => provider.close());
     const resilience = composeResilience({
       config,
       client,
@@ -118,14 +115,13 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       metrics,
       alert,
       deleteTimeoutMs: DELETE_TIMEOUT_MS,
-      stopping: stopping.signal,
+      stopping: lifecycle.stopping,
     });
     const { statistics, breakers } = resilience;
     storeRetried = statistics.storeRetried;
-    toStop.push({
-      step: 'tell the other replicas of retries',
-      stop: () => statistics.share(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
-    });
+    lifecycle.up('tell the other replicas of retries', () =>
+      statistics.share(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
+    );
     const safety = composeSafety({
       client,
       clock,
@@ -136,10 +132,10 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       dryRun: config.dryRun,
       quotas: config.quotas,
     });
-    toStop.push({
-      step: 'send the alerts',
-      stop: composeAlertWebhook({ config, alerts, safety, resilience, clock, logger, metrics }),
-    });
+    lifecycle.up(
+      'send the alerts',
+      composeAlertWebhook({ config, alerts: alerting.alerts, safety, resilience, clock, logger, metrics }),
+    );
     const core = composeCore({
       client,
       safety,
@@ -175,7 +171,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       core,
       safety,
       chores: resilience.chores,
-      watchPool,
+      watchPool: alerting.watchPool,
       client,
       clock,
       newId,
@@ -207,80 +203,34 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       worker: jobs.worker.heartbeat,
       governor: safety.governor,
       openBreakers: () => BREAKERS.filter((name) => breakers[name].report().state !== 'closed'),
-      isShuttingDown: () => shuttingDown,
+      isShuttingDown: () => lifecycle.stopping.aborted,
     });
-    const status = {
-      readiness: watch.readiness.last,
-      heartbeats: watch.heartbeats,
-      governor: safety.governor,
-      queueLength: jobs.worker.queueLength,
-      completedJobs: jobs.worker.completedJobs,
-      newestAlerts: (limit: number) => alerts.recent({}, limit),
-      idempotentOperations: jobs.idempotentOperations,
-      breakers,
-      dryRun: safety.dryRun,
-      replicas: core.register.living,
-      poolStats: loops.poolStats,
-      loops: loops.loopReports,
-      activity: live.series.recent,
-      version: VERSION,
-      uptimeSeconds: () => Math.floor((performance.now() - startedMs) / 1000),
-    };
-    const news = live.connect({
-      status,
-      listJobs: jobs.useCases.listJobs,
-      progressOf: jobs.progressOf,
-      countSoon: loops.countSoon,
-    });
-    const allocation: typeof metrics.allocation = (outcome, seconds, conflicts) => {
-      metrics.allocation(outcome, seconds, conflicts);
-      live.series.allocation(outcome, seconds);
-    };
-    const app = buildApp({
-      useCases: {
-        ...core.useCases,
-        ...jobs.useCases,
-        poolStats: loops.poolStats,
-        listAlerts,
-      },
-      runs: loops.runs,
-      breakers,
-      retries: statistics,
-      governor: safety.governor,
-      dryRun: safety.dryRun,
-      idempotency: jobs.idempotency,
-      readiness: watch.probe,
-      watch: { ...watch, cardinality: metrics.cardinality },
-      status,
-      live: news.routes,
-      consoleFiles: loadConsoleFiles,
-      tokens: { track: config.trackTokens, admin: config.adminTokens, viewer: config.viewerTokens },
-      rateLimit: { rps: config.rateLimit.requestsPerSecond, burst: config.rateLimit.burst },
-      trustProxy: typeof config.trustProxy === 'object' ? [...config.trustProxy] : config.trustProxy,
-      corsAllowedOrigins: config.corsAllowedOrigins,
-      logger,
-      metrics: { ...metrics, allocation },
+    const { app, news } = composeHttp({
+      config,
       clock,
       newId,
+      logger,
+      metrics,
       version: VERSION,
+      startedMs,
+      parts: { alerting, live, resilience, safety, core, loops, jobs, watch },
     });
-    toStop.push({
-      step: 'leave the register of replicas',
-      stop: () => core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
-    });
+    lifecycle.up('leave the register of replicas', () =>
+      core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
+    );
     await Promise.all([loops.prepare(), watch.runtime.look()]);
-    toStop.push({ step: 'end the loops', stop: () => loops.stop() });
+    lifecycle.up('end the loops', loops.stop);
     // Before the loops: a job whose work was told to stop by them would seem to have failed.
-    toStop.push({ step: 'put the jobs back', stop: () => jobs.worker.stop() });
+    lifecycle.up('put the jobs back', jobs.worker.stop);
     const url = await app.listen({ host: config.host, port: config.port });
-    listening = true;
-    toStop.push({ step: 'finish the requests', stop: () => app.close() });
+    lifecycle.up('finish the requests', () => app.close());
     loops.start();
     jobs.worker.start();
     news.start();
-    toStop.push({ step: 'end the news', stop: () => news.stop() });
+    lifecycle.up('end the news', news.stop);
     await watch.start();
-    toStop.push({ step: 'end the watch', stop: () => watch.stop() });
+    lifecycle.up('end the watch', watch.stop);
+    lifecycle.up('drain', () => pause(config.shutdownDrainMs, new AbortController().signal));
     logger.info(
       { action: 'start', outcome: 'success', url, latency_ms: Math.round(performance.now() - startedMs) },
       `ready: ${url}`,
@@ -288,36 +238,23 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     return { url };
   }
 
-  async function stop(): Promise<void> {
-    shuttingDown = true;
-    stopping.abort();
+  async function takeDown(): Promise<void> {
     logger.info({ action: 'shutdown' }, 'shutting down');
-    step = 'drain';
-    if (listening) await pause(config.shutdownDrainMs, new AbortController().signal);
-    for (const one of toStop.reverse()) {
-      step = one.step;
-      try {
-        await one.stop();
-      } catch (error) {
-        // What cannot be given up lapses by itself; the rest of the shutdown goes on.
-        logger.warn({ action: 'shutdown', step, err: error }, 'a step of the shutdown failed');
-      }
-    }
-    step = 'flush the logs';
+    await lifecycle.stop();
     logger.info({ action: 'shutdown', outcome: 'success' }, 'stopped');
     await flushLogs(logger);
-    step = undefined;
   }
+  let stopped: Promise<void> | undefined;
 
   return {
     logger,
     events,
-    start,
+    start: () => lifecycle.start(bringUp),
     stop: () => {
-      stopped ??= stop();
+      stopped ??= takeDown();
       return stopped;
     },
-    stopStep: () => step,
+    stopStep: lifecycle.step,
   };
 }
 

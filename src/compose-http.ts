@@ -1,0 +1,102 @@
+import type { FastifyInstance } from 'fastify';
+import { buildApp } from './app.ts';
+import type { Clock, NewId } from './clock.ts';
+import type { Alerting } from './compose-alerts.ts';
+import type { Core } from './compose-core.ts';
+import type { Jobs } from './compose-jobs.ts';
+import type { Live } from './compose-live.ts';
+import type { Loops } from './compose-loops.ts';
+import type { Resilience } from './compose-resilience.ts';
+import type { Safety } from './compose-safety.ts';
+import type { Watch } from './compose-watch.ts';
+import type { Config } from './config.ts';
+import { loadConsoleFiles } from './console/files.ts';
+import type { Logger } from './telemetry/logger.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+
+interface HttpOptions {
+  config: Config;
+  clock: Clock;
+  newId: NewId;
+  logger: Logger;
+  metrics: Metrics;
+  version: string;
+  /** When the start began, on the monotonic clock. */
+  startedMs: number;
+  /** What answers the requests. */
+  parts: {
+    alerting: Alerting;
+    live: Live;
+    resilience: Resilience;
+    safety: Safety;
+    core: Core;
+    loops: Loops;
+    jobs: Jobs;
+    watch: Watch;
+  };
+}
+
+/** The HTTP side of a broker, with the news that its console lives on; it listens to nothing yet. */
+export function composeHttp({ config, clock, newId, logger, metrics, version, ...options }: HttpOptions): {
+  app: FastifyInstance;
+  news: { start(): void; stop(): Promise<void> };
+} {
+  const { alerting, live, resilience, safety, core, loops, jobs, watch } = options.parts;
+  const { breakers, statistics } = resilience;
+  const status = {
+    readiness: watch.readiness.last,
+    heartbeats: watch.heartbeats,
+    governor: safety.governor,
+    queueLength: jobs.worker.queueLength,
+    completedJobs: jobs.worker.completedJobs,
+    newestAlerts: (limit: number) => alerting.alerts.recent({}, limit),
+    idempotentOperations: jobs.idempotentOperations,
+    breakers,
+    dryRun: safety.dryRun,
+    replicas: core.register.living,
+    poolStats: loops.poolStats,
+    loops: loops.loopReports,
+    activity: live.series.recent,
+    version,
+    uptimeSeconds: () => Math.floor((performance.now() - options.startedMs) / 1000),
+  };
+  const news = live.connect({
+    status,
+    listJobs: jobs.useCases.listJobs,
+    progressOf: jobs.progressOf,
+    countSoon: loops.countSoon,
+  });
+  const allocation: Metrics['allocation'] = (outcome, seconds, conflicts) => {
+    metrics.allocation(outcome, seconds, conflicts);
+    live.series.allocation(outcome, seconds);
+  };
+  const app = buildApp({
+    useCases: {
+      ...core.useCases,
+      ...jobs.useCases,
+      poolStats: loops.poolStats,
+      listAlerts: alerting.listAlerts,
+    },
+    runs: loops.runs,
+    breakers,
+    retries: statistics,
+    governor: safety.governor,
+    dryRun: safety.dryRun,
+    idempotency: jobs.idempotency,
+    readiness: watch.probe,
+    watch: { ...watch, cardinality: metrics.cardinality },
+    status,
+    live: news.routes,
+    consoleFiles: loadConsoleFiles,
+    tokens: { track: config.trackTokens, admin: config.adminTokens, viewer: config.viewerTokens },
+    rateLimit: { rps: config.rateLimit.requestsPerSecond, burst: config.rateLimit.burst },
+    trustProxy: typeof config.trustProxy === 'object' ? [...config.trustProxy] : config.trustProxy,
+    corsAllowedOrigins: config.corsAllowedOrigins,
+    logger,
+    metrics: { ...metrics, allocation },
+    clock,
+    newId,
+    version,
+  });
+  return { app, news };
+}
