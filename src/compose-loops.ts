@@ -187,9 +187,10 @@ export function composeLoops(options: LoopsOptions) {
     countSoon,
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
-    async prepare() {
-      await beat(AbortSignal.timeout(BEAT_INTERVAL_MS));
-      await governor.refresh(AbortSignal.timeout(BEAT_INTERVAL_MS));
+    async prepare(signal: AbortSignal) {
+      const within = () => AbortSignal.any([AbortSignal.timeout(BEAT_INTERVAL_MS), signal]);
+      await beat(within());
+      await governor.refresh(within());
       await core.readyList.refresh();
     },
     start() {

@@ -5,10 +5,11 @@ import type { Logger } from './telemetry/logger.ts';
 
 const NO_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
 
-/** Starts the bundled engine, where the configuration chooses it. */
+/** Starts the bundled engine, where the configuration chooses it; `signal` ends the attempt. */
 export async function startEmbeddedEngine(
   { store }: Pick<Config, 'store'>,
   logger: Logger,
+  signal?: AbortSignal,
 ): Promise<Engine | undefined> {
   if (store.kind !== 'embedded') return undefined;
   const onEvent = (event: EngineEvent) => {
@@ -16,7 +17,7 @@ export async function startEmbeddedEngine(
     const level = type === 'restarted' ? 'info' : 'error';
     logger[level]({ action: 'engine', outcome: type, ...fields }, `the embedded engine: ${type}`);
   };
-  const engine = await startEngine({ file: store.file, onEvent });
+  const engine = await startEngine({ file: store.file, onEvent }, signal);
   logger.info(
     { action: 'engine', kind: engine.kind, endpoint: engine.endpoint, file: store.file },
     'engine started',

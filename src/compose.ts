@@ -30,7 +30,10 @@ import { pause } from './time-limit.ts';
 /** A whole broker in one process, not started. */
 export interface Broker {
   readonly logger: Logger;
-  /** Brings up engine, table, HTTP and loops, in this order. Throws what stops the start; call `stop()` then, too. */
+  /**
+   * Brings up engine, table, HTTP and loops, in this order. Throws what stops the start; call `stop()` then, too.
+   * `SHUTTING_DOWN`: a `stop()` meanwhile ended it, and takes down what was up.
+   */
   start(): Promise<{ url: string }>;
   /**
    * Not ready any more → drain → finish requests → put jobs back → end the loops' step → give up turns → end the engine
@@ -81,14 +84,15 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     );
     warnOfSettings(config, logger);
 
-    const engine = await startEmbeddedEngine(config, logger);
+    const engine = await startEmbeddedEngine(config, logger, lifecycle.stopping);
     if (engine) lifecycle.up('end the engine', () => engine.stop());
     // The statistics of retries are kept in the store whose retries they count.
     let storeRetried: Resilience['statistics']['storeRetried'] | undefined;
     const client = openStore(config, engine, metrics.storeCall, (...retry) => storeRetried?.(...retry));
     lifecycle.up('close the store', async () => client.close());
     const options = { buckets: config.buckets, create: config.createTable };
-    await openTable(client, options, AbortSignal.timeout(OPEN_TABLE_WITHIN_MS));
+    const opening = AbortSignal.any([AbortSignal.timeout(OPEN_TABLE_WITHIN_MS), lifecycle.stopping]);
+    await openTable(client, options, opening);
     const alerting = composeAlerts({
       config,
       client,
@@ -218,7 +222,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     lifecycle.up('leave the register of replicas', () =>
       core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
     );
-    await Promise.all([loops.prepare(), watch.runtime.look()]);
+    await Promise.all([loops.prepare(lifecycle.stopping), watch.runtime.look()]);
     lifecycle.up('end the loops', loops.stop);
     // Before the loops: a job whose work was told to stop by them would seem to have failed.
     lifecycle.up('put the jobs back', jobs.worker.stop);

@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace';
 import { type Broker, composeBroker } from './compose.ts';
 import { ConfigError, loadConfig } from './config.ts';
+import { BrokerError } from './domain/errors.ts';
 import { EngineError } from './store/engine-error.ts';
 import { TableError } from './store/table.ts';
 
@@ -38,6 +39,9 @@ function explain(error: unknown, { host, port }: { host: string; port: number })
   }
 }
 
+const isShutdown = (error: unknown): boolean =>
+  error instanceof BrokerError && error.code === 'SHUTTING_DOWN';
+
 const config = readConfig();
 const broker: Broker = composeBroker(config);
 
@@ -60,8 +64,11 @@ closeWithGrace(
 try {
   await broker.start();
 } catch (error) {
-  const sentence = explain(error, config);
-  if (sentence === undefined) broker.logger.fatal({ action: 'start', err: error }, 'the start failed');
-  await broker.stop();
-  fail(sentence ?? 'The start failed; the log says why.');
+  // Told to stop while it started: that stop goes on, and ends the process.
+  if (!isShutdown(error)) {
+    const sentence = explain(error, config);
+    if (sentence === undefined) broker.logger.fatal({ action: 'start', err: error }, 'the start failed');
+    await broker.stop();
+    fail(sentence ?? 'The start failed; the log says why.');
+  }
 }

@@ -186,6 +186,17 @@ export async function startInVain(
   return { ...exit, stderr: stderr(), logs };
 }
 
+/** A broker that is told to end as soon as it has logged a line that `matches`, wherever its start is by then. */
+export async function stopWhileStarting(
+  options: BrokerOptions,
+  matches: (line: LogLine) => boolean,
+): Promise<Exit & { stderr: string; logs: LogLine[] }> {
+  const { child, logs, exited, stderr, logged } = spawnBroker(options);
+  await logged('the start has got so far', matches, READY_WITHIN_MS);
+  child.kill('SIGTERM');
+  return { ...(await exited), stderr: stderr(), logs };
+}
+
 const isReady = ({ action, outcome }: LogLine): boolean => action === 'start' && outcome === 'success';
 
 const OWN_ENVIRONMENT = Object.fromEntries(
