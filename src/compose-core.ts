@@ -25,6 +25,7 @@ import { listSandboxes } from './usecases/list-sandboxes.ts';
 import { markForDeletion } from './usecases/mark-for-deletion.ts';
 import { releaseSandbox, retrySandboxDeletion } from './usecases/operate-sandbox.ts';
 import { bulkDelete, purgeStale } from './usecases/purge-records.ts';
+import { retryDeletions } from './usecases/retry-deletions.ts';
 import { syncInventory } from './usecases/sync-inventory.ts';
 
 export interface CoreOptions {
@@ -82,6 +83,7 @@ export function composeCore(options: CoreOptions) {
     generation: 0,
     signal,
   });
+  const retryDeletion = adapters.sandboxState(retrySandboxDeletion(deps), onSandbox);
   return {
     store,
     reads,
@@ -113,7 +115,8 @@ export function composeCore(options: CoreOptions) {
       listSandboxes: listSandboxes(deps),
       bulkDelete: bulkDelete(purgeDeps),
       releaseSandbox: adapters.leaseState(releaseSandbox(deps), onSandbox),
-      retryDeletion: adapters.sandboxState(retrySandboxDeletion(deps), onSandbox),
+      retryDeletion,
+      retryDeletions: retryDeletions({ reads, retryDeletion }),
     },
     work: {
       sync: syncInventory({ ...deps, provider, maxStaleRatio: options.syncMaxStaleRatio, alert }),

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { addCompletionCommand } from './completion.ts';
+import { addDeletionCommands } from './deletion-commands.ts';
 import { addDoctorCommand } from './doctor-command.ts';
 import { setVariable } from './environment.ts';
 import { EXIT_HELP } from './exit-codes.ts';
@@ -71,6 +72,7 @@ Examples:
   addTrackCommands(program);
   addPoolCommands(program);
   addRunCommands(program);
+  addDeletionCommands(program);
   addDoctorCommand(program);
   addTableCommands(program);
   addExportCommand(program);

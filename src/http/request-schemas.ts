@@ -131,6 +131,10 @@ export const purgeQuery = z.strictObject({
   ),
 });
 
+export const retryDeletionsQuery = z.strictObject({
+  prefix: text.optional().describe('Only sandboxes whose name begins so.'),
+});
+
 const REMOVABLE = ['stale', 'deletion_failed'] as const;
 export const bulkDeleteQuery = z.strictObject({
   status: z

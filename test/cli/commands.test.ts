@@ -51,11 +51,13 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
   test('runs are jobs that it waits for, and lists; alerts and counts are there to see', async () => {
     const here = await startBrokerHere(endpoint, ROTATING);
     const env = { ...TOKENS, BROKER_URL: here.url };
-    const [cleanup, submitted] = await Promise.all([
+    const [cleanup, retried, submitted] = await Promise.all([
       cliJson(['cleanup'], { env }),
+      cliJson(['retry-deletions', '--prefix', 'lab-'], { env }),
       cli(['sync', '--force', '--no-wait'], { env }),
     ]);
     expect(cleanup).toMatchObject({ code: 0, result: { status: 'completed', type: 'cleanup' } });
+    expect(retried).toMatchObject({ code: 0, result: { status: 'completed', found: 0, failed: 0 } });
     expect(submitted.stdout).toMatch(/^[\w-]+\n$/);
     const [jobs, alerts, stats] = await Promise.all([
       cliJson<{ jobs: { job_id: string; type: string }[] }>(['jobs', '--limit', '5'], { env }),

@@ -100,6 +100,10 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       bulkDelete: record('bulkDelete', async () => ({ deleted: 3, skipped: 1 })),
       releaseSandbox: record('releaseSandbox', async () => availableSandbox),
       retryDeletion: record('retryDeletion', async () => availableSandbox),
+      retryDeletions: record('retryDeletions', async () => ({
+        counts: { found: 3, retried: 1, skipped: 1, failed: 1 },
+        failedIds: ['sbx-3'],
+      })),
       listAlerts: record('listAlerts', async () => ({ alerts: [], complete: true, stored: true })),
       submitJob: record('submitJob', async (request) => ({ ...pendingJob, request })),
       getJob: record('getJob', async () => pendingJob),

@@ -6,13 +6,22 @@ import type { ListSandboxes } from '../../usecases/list-sandboxes.ts';
 import type { OperateSandbox } from '../../usecases/operate-sandbox.ts';
 import type { PoolStats } from '../../usecases/pool-stats.ts';
 import type { BulkDelete } from '../../usecases/purge-records.ts';
+import type { RetryDeletions } from '../../usecases/retry-deletions.ts';
 import { callContext } from '../plugins/request-context.ts';
-import { bulkDeleteQuery, emptyBody, listQuery, noQuery, sandboxParams } from '../request-schemas.ts';
+import {
+  bulkDeleteQuery,
+  emptyBody,
+  listQuery,
+  noQuery,
+  retryDeletionsQuery,
+  sandboxParams,
+} from '../request-schemas.ts';
 import {
   eventRecord,
   historySchema,
   listSchema,
   recordSchema,
+  retryDeletionsSchema,
   runRecord,
   runSchema,
   sandboxRecord,
@@ -27,6 +36,7 @@ export interface AdminRoutesDeps {
     bulkDelete: BulkDelete;
     releaseSandbox: OperateSandbox;
     retryDeletion: OperateSandbox;
+    retryDeletions: RetryDeletions;
   };
   requireAdmin: onRequestHookHandler;
 }
@@ -118,6 +128,33 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
         const startedAtMs = performance.now();
         const counts = await useCases.bulkDelete(request.query, callContext(request, 'admin'));
         return runRecord({ ...counts }, performance.now() - startedAtMs);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/v1/admin/retry-deletions',
+      config: { errors: ['STORE_UNAVAILABLE'] },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'retryDeletions',
+        summary: 'Try all failed deletions again',
+        description:
+          'Gives every failed deletion, parked or not, a fresh set of attempts, due at once. One that cannot be changed ' +
+          'does not stop the others.',
+        querystring: retryDeletionsQuery,
+        body: emptyBody,
+        response: { 200: retryDeletionsSchema },
+      },
+      handler: async (request) => {
+        const startedAtMs = performance.now();
+        const { counts, failedIds } = await useCases.retryDeletions(
+          request.query,
+          callContext(request, 'admin'),
+        );
+        const durationMs = Math.round(performance.now() - startedAtMs);
+        const status = 'completed' as const;
+        return { status, ...counts, failed_sandboxes: failedIds, duration_ms: durationMs };
       },
     });
 
