@@ -183,6 +183,11 @@ export function composeLoops(options: LoopsOptions) {
         nextRunAtMs: loop.nextRunAtMs(),
         ...lastRuns.get(loop.name),
       })),
+    /** Loops whose last run here failed, and whose interval no other replica has served since. */
+    failedLoops: () =>
+      [...lastRuns].flatMap(([name, { run, leftToOthersAtMs }]) =>
+        run?.outcome === 'error' && leftToOthersAtMs === undefined ? [name] : [],
+      ),
     /** The pool has changed: it is counted again as soon as that is possible. */
     countSoon,
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),

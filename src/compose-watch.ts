@@ -1,16 +1,27 @@
 import type { Clock, NewId } from './clock.ts';
 import type { Config } from './config.ts';
+import type { ReadinessFinding } from './domain/readiness.ts';
+import type { Readiness } from './http/routes/health.ts';
 import type { Heartbeat } from './loops/heartbeat.ts';
 import { createHeartbeatMonitor } from './loops/heartbeat-monitor.ts';
 import { createTicker } from './loops/ticker.ts';
 import type { Governor } from './safety/governor.ts';
 import type { StoreClient } from './store/client.ts';
+import { StoreUnavailableError } from './store/errors.ts';
 import { LAYOUT_KEY } from './store/keys.ts';
 import { checkRuntime } from './store/runtime-checks.ts';
 import type { Logger } from './telemetry/logger.ts';
+import { READINESS_CHECKS, type ReadinessCheckName } from './telemetry/metric-labels.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { RaiseAlert } from './usecases/alert.ts';
-import { createReadiness, type ReadinessCheck, type ReadinessFinding } from './usecases/readiness.ts';
+import { deletionReadiness, poolReadiness } from './usecases/pool-readiness.ts';
+import type { PoolStats } from './usecases/pool-stats.ts';
+import {
+  createReadiness,
+  type ReadinessCheck,
+  type ReadinessReport,
+  verdictText,
+} from './usecases/readiness.ts';
 import { runtimeReadiness, watchRuntime } from './usecases/watch-runtime.ts';
 
 const STORE_WITHIN_MS = 2_000;
@@ -24,7 +35,7 @@ interface WatchOptions {
   clock: Clock;
   newId: NewId;
   logger: Logger;
-  metrics: Pick<Metrics, 'heartbeatAge'>;
+  metrics: Pick<Metrics, 'heartbeatAge' | 'readiness'>;
   alert: RaiseAlert;
   /** Of the loops, by name. */
   heartbeats: Readonly<Record<string, Heartbeat>>;
@@ -32,12 +43,15 @@ interface WatchOptions {
   governor: Pick<Governor, 'report'>;
   /** Names of the circuit breakers that are not closed. */
   openBreakers: () => string[];
+  /** Names of the loops whose last run failed, as far as this replica knows. */
+  failedLoops: () => string[];
+  poolStats: PoolStats;
   isShuttingDown: () => boolean;
 }
 
 export type Watch = ReturnType<typeof composeWatch>;
 
-/** What looks after the broker itself: heartbeats, checks of the store, and GO or NO-GO; nothing runs before `start()`. */
+/** What looks after the broker itself: heartbeats, checks of the store, and whether all is well; nothing runs before `start()`. */
 export function composeWatch(options: WatchOptions) {
   const { config, client, clock, newId, logger, alert } = options;
   const monitor = createHeartbeatMonitor({
@@ -55,48 +69,61 @@ export function composeWatch(options: WatchOptions) {
   );
 
   const inMemory = (
-    name: string,
+    name: ReadinessCheckName,
     otherwise: ReadinessCheck['otherwise'],
     check: () => ReadinessFinding,
-  ): ReadinessCheck => ({ name, otherwise, timeoutMs: MEMORY_WITHIN_MS, check });
-  const degradedIf = (names: readonly string[]): ReadinessFinding =>
-    names.length === 0 ? { state: 'ok' } : { state: 'degraded', detail: names.join(', ') };
+  ) => ({ name, otherwise, timeoutMs: MEMORY_WITHIN_MS, check });
+  const degradedIf = (what: string, names: readonly string[]): ReadinessFinding =>
+    names.length === 0 ? { state: 'ok' } : { state: 'degraded', detail: `${what} ${names.join(', ')}` };
   const unhealthy = () =>
     Object.entries(monitor.report()).flatMap(([name, report]) => (report.isHealthy ? [] : [name]));
 
-  const readiness = createReadiness(
-    [
-      {
-        name: 'dynamodb',
-        otherwise: 'failing',
-        timeoutMs: STORE_WITHIN_MS,
-        check: async (signal) => ({ state: (await client.get(LAYOUT_KEY, signal)) ? 'ok' : 'failing' }),
-      },
-      inMemory('runtime', 'degraded', () => runtimeReadiness(runtime.last())),
-      inMemory('heartbeats', 'degraded', () => degradedIf(unhealthy().filter((name) => name !== WORKER))),
-      inMemory('worker', 'degraded', () => degradedIf(unhealthy().filter((name) => name === WORKER))),
-      inMemory('governor', 'degraded', () =>
-        options.governor.report().length > 0 ? { state: 'ok' } : { state: 'degraded', detail: 'no quotas' },
-      ),
-      inMemory('breakers', 'degraded', () => degradedIf(options.openBreakers())),
-      inMemory('shutdown', 'failing', () =>
-        options.isShuttingDown() ? { state: 'failing', detail: 'shutting_down' } : { state: 'ok' },
-      ),
-    ],
-    clock,
-    ({ isReady, isServing, checks }) => {
-      const failed = Object.entries(checks).filter(([, finding]) => finding.state !== 'ok');
-      logger[isReady || options.isShuttingDown() ? 'info' : 'warn'](
-        {
-          action: 'readiness',
-          outcome: isReady ? 'go' : 'no_go',
-          serving: isServing,
-          failed: Object.fromEntries(failed),
-        },
-        isReady ? 'GO' : 'NO-GO',
-      );
+  const checks: (ReadinessCheck & { name: ReadinessCheckName })[] = [
+    {
+      name: 'dynamodb',
+      otherwise: 'failing',
+      timeoutMs: STORE_WITHIN_MS,
+      check: (signal) => storeReadiness(client, signal),
     },
-  );
+    inMemory('runtime', 'degraded', () => runtimeReadiness(runtime.last())),
+    inMemory('heartbeats', 'degraded', () =>
+      degradedIf(
+        'no sign of life from',
+        unhealthy().filter((name) => name !== WORKER),
+      ),
+    ),
+    inMemory('worker', 'degraded', () =>
+      degradedIf(
+        'no sign of life from the',
+        unhealthy().filter((name) => name === WORKER),
+      ),
+    ),
+    inMemory('governor', 'degraded', () =>
+      options.governor.report().length > 0 ? { state: 'ok' } : { state: 'degraded', detail: 'no quotas' },
+    ),
+    inMemory('breakers', 'degraded', () => degradedIf('calls are suspended by', options.openBreakers())),
+    inMemory('loops', 'degraded', () => degradedIf('the last run failed of', options.failedLoops())),
+    inMemory('pool', 'degraded', () => poolReadiness(options.poolStats())),
+    inMemory('deletions', 'degraded', () => deletionReadiness(options.poolStats())),
+    {
+      ...inMemory('shutdown', 'failing', () =>
+        options.isShuttingDown() ? { state: 'failing', detail: SHUTTING_DOWN } : { state: 'ok' },
+      ),
+      refusal: 'SHUTTING_DOWN',
+    },
+  ];
+
+  /** In the log and the metrics. */
+  function tell(report: ReadinessReport): void {
+    for (const name of READINESS_CHECKS) options.metrics.readiness(name, report.checks[name]?.state ?? 'ok');
+    const failed = Object.entries(report.checks).filter(([, finding]) => finding.state !== 'ok');
+    logger[report.verdict === 'go' || options.isShuttingDown() ? 'info' : 'warn'](
+      { action: 'readiness', outcome: report.verdict, failed: Object.fromEntries(failed) },
+      verdictText(report),
+    );
+  }
+
+  const readiness = createReadiness(checks, clock, tell);
 
   const chores = [
     createTicker(
@@ -118,14 +145,15 @@ export function composeWatch(options: WatchOptions) {
     readiness,
     runtime,
     heartbeats: monitor.report,
-    /** For `/readyz`: served or not, and each check's state. */
-    async probe() {
-      const report = await readiness.evaluate();
-      const checks = Object.entries(report.checks).map(([name, { state, detail }]) => [
-        name,
-        name === 'shutdown' && state !== 'ok' ? (detail ?? state) : state,
-      ]);
-      return { ready: report.isServing, checks: Object.fromEntries(checks) as Record<string, string> };
+    /** For `/readyz`: served or not, and each check with its reason. */
+    async probe(): Promise<Readiness> {
+      const { verdict, reasons, refusal, checks: found } = await readiness.evaluate();
+      return {
+        verdict,
+        reasons,
+        refusal,
+        checks: Object.fromEntries(Object.entries(found).map(([name, each]) => [name, checkText(each)])),
+      };
     },
     /** The first look at everything; the loops have to be running. */
     async start() {
@@ -140,3 +168,26 @@ export function composeWatch(options: WatchOptions) {
 }
 
 const WORKER = 'worker';
+const SHUTTING_DOWN = 'shutting_down';
+
+/** Whether the table answers, and is the one that was opened. */
+async function storeReadiness(client: StoreClient, signal: AbortSignal): Promise<ReadinessFinding> {
+  try {
+    const layout = await client.get(LAYOUT_KEY, signal);
+    return layout ? { state: 'ok' } : { state: 'failing', detail: 'the table has no layout any more' };
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    return { state: 'failing', detail: 'the store does not answer' };
+  }
+}
+
+function checkText(finding: ReadinessFinding): string {
+  switch (finding.state) {
+    case 'ok':
+      return 'ok';
+    case 'degraded':
+      return `degraded: ${finding.detail}`;
+    case 'failing':
+      return finding.detail === SHUTTING_DOWN ? SHUTTING_DOWN : `error: ${finding.detail}`;
+  }
+}

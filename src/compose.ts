@@ -207,6 +207,8 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       worker: jobs.worker.heartbeat,
       governor: safety.governor,
       openBreakers: () => BREAKERS.filter((name) => breakers[name].report().state !== 'closed'),
+      failedLoops: loops.failedLoops,
+      poolStats: loops.poolStats,
       isShuttingDown: () => lifecycle.stopping.aborted,
     });
     const { app, news } = composeHttp({

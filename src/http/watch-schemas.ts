@@ -1,15 +1,20 @@
 import { z } from 'zod';
+import { READINESS_STATES, VERDICTS } from '../domain/readiness.ts';
 import { CHECK_STATUSES, type RuntimeCheck, worstStatus } from '../domain/runtime-check.ts';
 import type { HeartbeatReport } from '../loops/heartbeat-monitor.ts';
 import type { CardinalityReport } from '../telemetry/cardinality-guard.ts';
-import { READINESS_STATES, type ReadinessReport } from '../usecases/readiness.ts';
+import type { ReadinessReport } from '../usecases/readiness.ts';
 
 /** Epoch seconds, as everywhere in the API. */
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 export const readinessSchema = z
   .object({
-    is_ready: z.boolean().describe('GO: every check is ok. Tracks may be served all the same, see /readyz.'),
+    verdict: z
+      .enum(VERDICTS)
+      .describe('go: every check is ok; degraded: serving, but for the reasons; no_go: not serving.'),
+    reasons: z.array(z.string()).describe('Why it is not GO, what is failing first.'),
+    is_ready: z.boolean().describe('The verdict is go.'),
     last_check: z.int().describe('Epoch seconds.'),
     total_checks: z.int(),
     passed_checks: z.int(),
@@ -20,22 +25,24 @@ export const readinessSchema = z
         status: z
           .enum(READINESS_STATES)
           .describe(
-            'degraded: no-go, but tracks are served; failing: this replica takes itself out of service.',
+            'degraded: tracks are served all the same; failing: this replica takes itself out of service.',
           ),
         detail: z.string().optional(),
       }),
     ),
   })
-  .meta({ id: 'Readiness', description: 'GO or NO-GO, and why.' });
+  .meta({ id: 'Readiness', description: 'GO, serving with a but, or NO-GO, and why.' });
 
 export const readinessRecord = (report: ReadinessReport): z.output<typeof readinessSchema> => ({
-  is_ready: report.isReady,
+  verdict: report.verdict,
+  reasons: report.reasons,
+  is_ready: report.verdict === 'go',
   last_check: seconds(report.lastCheckMs),
   total_checks: report.totalChecks,
   passed_checks: report.passedChecks,
   failed_checks: report.failedChecks,
   checks: Object.fromEntries(
-    Object.entries(report.checks).map(([name, { state, detail }]) => [name, { status: state, detail }]),
+    Object.entries(report.checks).map(([name, { state, ...why }]) => [name, { status: state, ...why }]),
   ),
 });
 

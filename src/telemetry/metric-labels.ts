@@ -30,6 +30,21 @@ export type RetryBucket = (typeof RETRY_BUCKETS)[number];
 export const BREAKERS = ['csp_list', 'csp_delete', 'webhook'] as const;
 export type BreakerName = (typeof BREAKERS)[number];
 
+/** What a replica looks at to see whether it serves, and what limits it. */
+export const READINESS_CHECKS = [
+  'dynamodb',
+  'runtime',
+  'heartbeats',
+  'worker',
+  'governor',
+  'breakers',
+  'loops',
+  'pool',
+  'deletions',
+  'shutdown',
+] as const;
+export type ReadinessCheckName = (typeof READINESS_CHECKS)[number];
+
 /** What raises alerts. */
 export const ALERT_TASKS = [
   ...LOOPS,

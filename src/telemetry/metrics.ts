@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
 import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/effect.ts';
+import { READINESS_STATES, type ReadinessState } from '../domain/readiness.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
 import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
 import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
@@ -21,7 +22,9 @@ import {
   OTHER,
   PROVIDER_OPERATIONS,
   PROVIDER_OUTCOMES,
+  READINESS_CHECKS,
   RETRY_BUCKETS,
+  type ReadinessCheckName,
   type RetryBucket,
   RUN_OUTCOMES,
   type RunOutcome,
@@ -63,6 +66,8 @@ export interface Metrics extends AlertMetrics, JobMetrics {
   /** A task is over that was tried so often. */
   retryEnded(attempts: RetryBucket): void;
   circuitState(name: BreakerName, state: BreakerState): void;
+  /** How a check of this replica's readiness came out last. */
+  readiness(check: ReadinessCheckName, state: ReadinessState): void;
   /** What the guard over the number of series has seen. */
   cardinality(): CardinalityReport;
   /** What a scrape gets: last known values, nothing is waited for. */
@@ -77,11 +82,15 @@ const PROVIDER_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
 const LOOP_BUCKETS = [0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 900];
 
 /**
- * Their names end like a counter's without being one, or the other way round (the pool's size, the older names without
- * `_total`, and what prom-client itself brings). Prometheus' naming check takes them when no type is claimed.
+ * Types by what Prometheus' naming check takes: a name on `_total` is a counter's and any other is none, whatever older
+ * names stand for. What prom-client brings itself claims no type.
  */
-const UNTYPED =
-  /^# TYPE (broker_pool_total|broker_allocate_conflicts|broker_allocate_idempotent_hits|nodejs_active_\w+_total) .*$/gm;
+const TYPES: Readonly<Record<string, string>> = {
+  broker_pool_total: 'counter',
+  broker_allocate_conflicts: 'gauge',
+  broker_allocate_idempotent_hits: 'gauge',
+};
+const RETYPED = new RegExp(`^# TYPE (${Object.keys(TYPES).join('|')}|nodejs_active_\\w+_total) .*$`, 'gm');
 
 /** The broker's metrics on a registry of their own; `clock` dates the pool's counts and the loops' successes. */
 export function createMetrics(clock: Clock): Metrics {
@@ -199,8 +208,16 @@ export function createMetrics(clock: Clock): Metrics {
   const circuits = gauge('broker_circuit_state', 'Circuit breakers: 0 closed, 1 open, 2 half-open', {
     name: BREAKERS,
   });
+  const readiness = gauge(
+    'broker_readiness',
+    'Checks of this replica: 0 ok, 1 serving all the same, 2 not serving',
+    { check: READINESS_CHECKS },
+  );
 
-  const poolTotal = gauge('broker_pool_total', 'Sandboxes in the pool, whatever their status');
+  const poolTotal = gauge(
+    'broker_pool_total',
+    'Sandboxes in the pool, whatever their status: a level, though its name makes it a counter',
+  );
   const pool = POOL_STATUSES.map((status) => ({
     status,
     count: gauge(`broker_pool_${status}`, `Sandboxes in the pool that are ${status}`),
@@ -254,11 +271,13 @@ export function createMetrics(clock: Clock): Metrics {
     governorDenied: (resource) => governorDenied.inc({ resource }),
     retryEnded: (bucket) => retries.inc({ bucket }),
     circuitState: (name, state) => circuits.set({ name }, BREAKER_STATES.indexOf(state)),
+    readiness: (check, state) => readiness.set({ check }, READINESS_STATES.indexOf(state)),
     cardinality: guard.report,
     async text() {
       countsAge.set({}, Math.max(0, clock.nowMs() - countedAtMs) / 1000);
       const body = await registry.metrics();
-      return { contentType: registry.contentType, body: body.replace(UNTYPED, '# TYPE $1 untyped') };
+      const typed = body.replace(RETYPED, (_, name) => `# TYPE ${name} ${TYPES[name] ?? 'untyped'}`);
+      return { contentType: registry.contentType, body: typed };
     },
   };
 }

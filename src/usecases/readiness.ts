@@ -1,33 +1,25 @@
 import type { Clock } from '../clock.ts';
+import type { ErrorCode } from '../domain/errors.ts';
+import type { ReadinessFinding, ReadinessState, Verdict } from '../domain/readiness.ts';
 import { limitTime, untilAborted } from '../time-limit.ts';
-
-/**
- * How a check came out. `degraded`: no-go for an operator, but tracks can be served; `failing`: they cannot, and the
- * replica takes itself out of service.
- */
-export const READINESS_STATES = ['ok', 'degraded', 'failing'] as const;
-export type ReadinessState = (typeof READINESS_STATES)[number];
-
-export interface ReadinessFinding {
-  state: ReadinessState;
-  /** Why it is not ok, in words for an operator; never an inner error's text. */
-  detail?: string | undefined;
-}
 
 export interface ReadinessCheck {
   name: string;
   /** What a check that throws or takes too long comes to. */
   otherwise: Exclude<ReadinessState, 'ok'>;
   timeoutMs: number;
+  /** What callers are refused with while it is failing; `STORE_UNAVAILABLE` by default. */
+  refusal?: ErrorCode;
   check: (signal: AbortSignal) => ReadinessFinding | Promise<ReadinessFinding>;
 }
 
-/** Go or no-go, and why. */
+/** Go, serving with a but, or no-go, and why. */
 export interface ReadinessReport {
-  /** GO: every check is ok. */
-  isReady: boolean;
-  /** Tracks can be served: no check is failing. */
-  isServing: boolean;
+  verdict: Verdict;
+  /** Why it is not GO, what is failing first. */
+  reasons: string[];
+  /** What callers are refused with; there when the verdict is `no_go`. */
+  refusal?: ErrorCode | undefined;
   /** Epoch milliseconds. */
   lastCheckMs: number;
   totalChecks: number;
@@ -43,7 +35,7 @@ export interface Readiness {
   last(): ReadinessReport | undefined;
 }
 
-/** `onChange` is told when GO becomes NO-GO or the other way round, the first time included. */
+/** `onChange` is told when the verdict changes or other checks come out badly than before, the first time included. */
 export function createReadiness(
   checks: readonly ReadinessCheck[],
   clock: Clock,
@@ -53,22 +45,28 @@ export function createReadiness(
   let underWay: Promise<ReadinessReport> | undefined;
 
   async function round(): Promise<ReadinessReport> {
-    const findings = await Promise.all(
-      checks.map(async (each) => [each.name, await carryOut(each)] as const),
+    const outcomes = await Promise.all(
+      checks.map(async (each) => ({ ...each, finding: await carryOut(each) })),
     );
-    const passedChecks = findings.filter(([, finding]) => finding.state === 'ok').length;
+    const said = (state: ReadinessState) =>
+      outcomes.flatMap(({ name, finding }) =>
+        finding.state !== 'ok' && finding.state === state ? `${name}: ${finding.detail}` : [],
+      );
+    const failing = outcomes.filter(({ finding }) => finding.state === 'failing');
+    const passedChecks = outcomes.filter(({ finding }) => finding.state === 'ok').length;
     const report: ReadinessReport = {
-      isReady: passedChecks === findings.length,
-      isServing: findings.every(([, finding]) => finding.state !== 'failing'),
+      verdict: failing[0] ? 'no_go' : passedChecks < outcomes.length ? 'degraded' : 'go',
+      reasons: [...said('failing'), ...said('degraded')],
+      refusal: failing[0] && (failing[0].refusal ?? 'STORE_UNAVAILABLE'),
       lastCheckMs: clock.nowMs(),
-      totalChecks: findings.length,
+      totalChecks: outcomes.length,
       passedChecks,
-      failedChecks: findings.length - passedChecks,
-      checks: Object.fromEntries(findings),
+      failedChecks: outcomes.length - passedChecks,
+      checks: Object.fromEntries(outcomes.map(({ name, finding }) => [name, finding])),
     };
     const before = last;
     last = report;
-    if (before?.isReady !== report.isReady) onChange(report);
+    if (before === undefined || statesOf(before) !== statesOf(report)) onChange(report);
     return report;
   }
 
@@ -81,6 +79,18 @@ export function createReadiness(
     },
     last: () => last,
   };
+}
+
+/** One line: the verdict, and why. */
+export function verdictText({ verdict, reasons }: Pick<ReadinessReport, 'verdict' | 'reasons'>): string {
+  switch (verdict) {
+    case 'go':
+      return 'GO';
+    case 'degraded':
+      return `Serving, but: ${reasons.join('; ')}`;
+    case 'no_go':
+      return `NO-GO: ${reasons.join('; ')}`;
+  }
 }
 
 async function carryOut({ check, timeoutMs, otherwise }: ReadinessCheck): Promise<ReadinessFinding> {
@@ -96,3 +106,9 @@ async function carryOut({ check, timeoutMs, otherwise }: ReadinessCheck): Promis
     time.clear();
   }
 }
+
+/** The same for two reports whose checks came out alike, whatever the words. */
+const statesOf = ({ checks }: ReadinessReport): string =>
+  Object.entries(checks)
+    .map(([name, { state }]) => `${name} ${state}`)
+    .join();

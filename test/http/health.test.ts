@@ -23,28 +23,45 @@ describe('GET /readyz', () => {
     const { call } = await startApp();
     const answer = await call('GET', '/readyz');
     expect(answer.status).toBe(200);
-    expect(answer.json).toEqual({ status: 'ready', timestamp: TIMESTAMP, checks: { dynamodb: 'ok' } });
+    expect(answer.json).toEqual({
+      status: 'ready',
+      verdict: 'go',
+      reasons: [],
+      timestamp: TIMESTAMP,
+      checks: { dynamodb: 'ok' },
+    });
   });
 
-  test('stays 200 when something is degraded', async () => {
-    const checks = { dynamodb: 'ok', provider: 'degraded' };
-    const { call } = await startApp({ readiness: async () => ({ ready: true, checks }) });
+  test('stays 200 when something limits it, and says what', async () => {
+    const limited = {
+      verdict: 'degraded' as const,
+      reasons: ['pool: exhausted'],
+      checks: { dynamodb: 'ok', pool: 'degraded: exhausted' },
+    };
+    const { call } = await startApp({ readiness: async () => limited });
     const answer = await call('GET', '/readyz');
-    expect([answer.status, answer.json['checks']]).toEqual([200, checks]);
+    expect(answer.status).toBe(200);
+    expect(answer.json).toEqual({ status: 'ready', timestamp: TIMESTAMP, ...limited });
   });
 
   test.each([
-    [{ dynamodb: 'failing' }, 'STORE_UNAVAILABLE', 'Not ready: dynamodb failing.'],
-    [{ dynamodb: 'ok', broker: 'shutting_down' }, 'SHUTTING_DOWN', 'Not ready: broker shutting_down.'],
-  ])('is 503 naming the failing check: %j', async (checks, code, message) => {
-    const { call } = await startApp({ readiness: async () => ({ ready: false, checks }) });
+    [undefined, 'STORE_UNAVAILABLE'],
+    ['SHUTTING_DOWN', 'SHUTTING_DOWN'],
+  ] as const)('is 503 naming the failing check: %s', async (refusal, code) => {
+    const failing = {
+      verdict: 'no_go' as const,
+      reasons: ['dynamodb: the store does not answer', 'pool: exhausted'],
+      checks: { dynamodb: 'error: the store does not answer', pool: 'degraded: exhausted' },
+    };
+    const { call } = await startApp({ readiness: async () => ({ ...failing, refusal }) });
     const answer = await call('GET', '/readyz');
     expect(answer.status).toBe(503);
     expect(answer.headers['retry-after']).toBe('1');
+    const message = 'Not ready: dynamodb: the store does not answer; pool: exhausted.';
     expect(answer.json).toEqual({
       status: 'not_ready',
       timestamp: TIMESTAMP,
-      checks,
+      ...failing,
       error: { code, message, request_id: 'id-1', retry_after: 1 },
     });
   });

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect, it } from 'vitest';
+import { READINESS_CHECKS } from '../../src/telemetry/metric-labels.ts';
 import { startBrokerHere } from '../support/broker-here.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { account, startFakeCsp } from '../support/fake-csp.ts';
@@ -13,10 +14,15 @@ describeOnFastEngine('the watch over the broker', ({ endpoint }) => {
 
     const { status, json } = await asAdmin('GET', '/v1/admin/readiness');
     expect(status).toBe(200);
-    expect(json).toMatchObject({ is_ready: true, total_checks: 7, passed_checks: 7, failed_checks: 0 });
-    expect(Object.keys(json.checks as object).sort()).toEqual(
-      ['breakers', 'dynamodb', 'governor', 'heartbeats', 'runtime', 'shutdown', 'worker'].sort(),
-    );
+    expect(json).toMatchObject({
+      verdict: 'go',
+      reasons: [],
+      is_ready: true,
+      total_checks: 10,
+      passed_checks: 10,
+      failed_checks: 0,
+    });
+    expect(Object.keys(json.checks as object).sort()).toEqual([...READINESS_CHECKS].sort());
     const runtime = await asAdmin('GET', '/v1/admin/runtime');
     expect(runtime.json).toMatchObject({ status: 'warning' });
     for (const page of ['readiness', 'runtime', 'heartbeats', 'metrics-guard', 'status']) {
@@ -37,7 +43,7 @@ describeOnFastEngine('the watch over the broker', ({ endpoint }) => {
     }
   });
 
-  it('calls a loop that hangs a NO-GO and serves tracks all the same, and alerts once', async () => {
+  it('says that a loop hangs and serves tracks all the same, and alerts once', async () => {
     const csp = await startFakeCsp({ token: 'csp-token' });
     for (let i = 0; i < 5; i++) csp.add(account());
     const held = Promise.withResolvers<void>();
@@ -52,18 +58,22 @@ describeOnFastEngine('the watch over the broker', ({ endpoint }) => {
     const hung = async () =>
       (await asAdmin('GET', '/v1/admin/readiness')).json.checks as Record<string, unknown>;
     // On a busy machine another loop may seem to hang for a moment, too.
-    const onlySync = { status: 'degraded', detail: 'sync' };
+    const onlySync = { status: 'degraded', detail: 'no sign of life from sync' };
     await until(async () => isDeepStrictEqual((await hung()).heartbeats, onlySync), {
       what: 'the hang to be noticed',
     });
 
     expect((await asAdmin('GET', '/v1/admin/readiness')).json).toMatchObject({
+      verdict: 'degraded',
       is_ready: false,
       checks: { heartbeats: onlySync },
     });
     const probe = await asAdmin('GET', '/readyz');
     expect(probe.status).toBe(200);
-    expect(probe.json.checks).toMatchObject({ heartbeats: 'degraded', dynamodb: 'ok' });
+    expect(probe.json.checks).toMatchObject({
+      heartbeats: 'degraded: no sign of life from sync',
+      dynamodb: 'ok',
+    });
     expect((await asTrack('POST', '/v1/allocate', 'student')).status).toBe(201);
     const alertsOf = async (reason: string) => {
       const { json } = await asAdmin('GET', '/v1/admin/alerts?task=sync');
@@ -76,6 +86,59 @@ describeOnFastEngine('the watch over the broker', ({ endpoint }) => {
       what: 'the loop to be back',
     });
     expect(await alertsOf('heartbeat_hung')).toBe(1);
+    await csp.close();
+  });
+
+  it('says everywhere that it serves, but has none to give, and GO again when there is one', async () => {
+    const { asAdmin, asTrack, metric } = await startBrokerHere(endpoint);
+    for (let n = 0; n < 5; n++)
+      expect((await asTrack('POST', '/v1/allocate', `student-${n}`)).status).toBe(201);
+    expect((await asAdmin('POST', '/v1/admin/expire')).status).toBe(200);
+    const verdicts = async () => {
+      const [probe, report, status] = await Promise.all([
+        asAdmin('GET', '/readyz'),
+        asAdmin('GET', '/v1/admin/readiness'),
+        asAdmin('GET', '/v1/admin/status'),
+      ]);
+      const { readiness } = status.json as { readiness: { verdict: string } };
+      return [probe.status, probe.json['verdict'], report.json['verdict'], readiness.verdict];
+    };
+    await expect.poll(verdicts, { timeout: 20_000 }).toEqual([200, 'degraded', 'degraded', 'degraded']);
+
+    const why = 'exhausted, no sandbox is free (5 allocated)';
+    const probe = await asAdmin('GET', '/readyz');
+    expect(probe.json).toMatchObject({
+      status: 'ready',
+      reasons: [`pool: ${why}`],
+      checks: { pool: `degraded: ${why}`, dynamodb: 'ok' },
+    });
+    expect(await metric('broker_readiness{check="pool"}')).toBe(1);
+    expect((await asTrack('POST', '/v1/allocate', 'too-late')).status).toBe(409);
+
+    const { json } = await asTrack('POST', '/v1/allocate', 'student-0');
+    await asTrack('POST', `/v1/sandboxes/${json['sandbox_id']}/mark-for-deletion`, 'student-0');
+    expect((await asAdmin('POST', '/v1/admin/cleanup')).status).toBe(200);
+    await expect.poll(verdicts, { timeout: 20_000 }).toEqual([200, 'go', 'go', 'go']);
+    expect(await metric('broker_readiness{check="pool"}')).toBe(0);
+  });
+
+  it('says which loop failed in its last run', async () => {
+    const csp = await startFakeCsp({ token: 'csp-token' });
+    csp.add(account());
+    const { asAdmin } = await startBrokerHere(endpoint, {
+      CSP_BASE_URL: csp.baseUrl,
+      CSP_API_TOKEN: 'csp-token',
+      RETRY_MAX_RETRIES: '0',
+    });
+    csp.faults.add('list', { kind: 'respond', status: 403 });
+    expect((await asAdmin('POST', '/v1/admin/sync')).status).toBe(502);
+    const readiness = async () => (await asAdmin('GET', '/v1/admin/readiness')).json;
+    expect(await readiness()).toMatchObject({
+      verdict: 'degraded',
+      reasons: ['loops: the last run failed of sync'],
+    });
+    expect((await asAdmin('POST', '/v1/admin/sync')).status).toBe(200);
+    expect(await readiness()).toMatchObject({ verdict: 'go' });
     await csp.close();
   });
 

@@ -198,7 +198,11 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       },
       observe: record('idempotency.observe', () => undefined),
     },
-    readiness: record('readiness', async () => ({ ready: true, checks: { dynamodb: 'ok' } })),
+    readiness: record('readiness', async () => ({
+      verdict: 'go' as const,
+      reasons: [],
+      checks: { dynamodb: 'ok' },
+    })),
     tokens: { track: [TRACK_TOKEN], admin: [ADMIN_TOKEN] },
     rateLimit: { rps: 200, burst: 3000 },
     trustProxy: false,

@@ -214,4 +214,12 @@ describe("Prometheus' own check", () => {
       expect(checked.status).toBe(0);
     },
   );
+
+  test('has a type for every metric of the broker', async () => {
+    const { body } = await setUp().metrics.text();
+    const untyped = [...body.matchAll(/^# TYPE (\S+) untyped$/gm)].map(([, name]) => name);
+    expect(untyped.filter((name) => !name?.startsWith('nodejs_'))).toEqual([]);
+    expect(body).toMatch(/^# TYPE broker_allocate_conflicts gauge$/m);
+    expect(body).toMatch(/^# TYPE broker_pool_total counter$/m);
+  });
 });

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import type { ReadinessFinding } from '../../src/domain/readiness.ts';
 import type { RuntimeCheck } from '../../src/domain/runtime-check.ts';
 import type { Alert } from '../../src/usecases/alert.ts';
-import { createReadiness, type ReadinessCheck, type ReadinessReport } from '../../src/usecases/readiness.ts';
+import {
+  createReadiness,
+  type ReadinessCheck,
+  type ReadinessReport,
+  verdictText,
+} from '../../src/usecases/readiness.ts';
 import { runtimeReadiness, watchRuntime } from '../../src/usecases/watch-runtime.ts';
 import { createFakeClock } from '../support/core.ts';
 
@@ -25,8 +31,9 @@ describe('readiness', () => {
     const report = await readiness.evaluate();
 
     expect(report).toEqual({
-      isReady: true,
-      isServing: true,
+      verdict: 'go',
+      reasons: [],
+      refusal: undefined,
       lastCheckMs: clock.nowMs(),
       totalChecks: 2,
       passedChecks: 2,
@@ -37,17 +44,39 @@ describe('readiness', () => {
     expect(changes).toEqual([report]);
   });
 
-  it('is NO-GO and serving when something is degraded, and not serving when something fails', async () => {
-    const findings = { store: 'ok', worker: 'degraded' } as Record<string, 'ok' | 'degraded' | 'failing'>;
+  it('is serving with a but when something is degraded, and NO-GO when something fails, each with its reason', async () => {
+    const findings: Record<string, ReadinessFinding> = {
+      pool: { state: 'degraded', detail: 'exhausted' },
+    };
     const readiness = createReadiness(
-      ['store', 'worker'].map((name) => check(name, { check: () => ({ state: findings[name] ?? 'ok' }) })),
+      ['pool', 'store'].map((name) => check(name, { check: () => findings[name] ?? { state: 'ok' } })),
       createFakeClock(),
       () => undefined,
     );
 
-    expect(await readiness.evaluate()).toMatchObject({ isReady: false, isServing: true, failedChecks: 1 });
-    findings.store = 'failing';
-    expect(await readiness.evaluate()).toMatchObject({ isReady: false, isServing: false, failedChecks: 2 });
+    const limited = await readiness.evaluate();
+    expect(limited).toMatchObject({ verdict: 'degraded', reasons: ['pool: exhausted'], failedChecks: 1 });
+    expect(limited.refusal).toBeUndefined();
+    expect(verdictText(limited)).toBe('Serving, but: pool: exhausted');
+
+    findings['store'] = { state: 'failing', detail: 'away' };
+    const down = await readiness.evaluate();
+    expect(down).toMatchObject({
+      verdict: 'no_go',
+      reasons: ['store: away', 'pool: exhausted'],
+      refusal: 'STORE_UNAVAILABLE',
+      failedChecks: 2,
+    });
+    expect(verdictText(down)).toBe('NO-GO: store: away; pool: exhausted');
+  });
+
+  it('refuses with the word of the check that fails', async () => {
+    const readiness = createReadiness(
+      [check('pool', { refusal: 'BUSY', check: () => ({ state: 'failing', detail: 'not yet' }) })],
+      createFakeClock(),
+      () => undefined,
+    );
+    expect(await readiness.evaluate()).toMatchObject({ verdict: 'no_go', refusal: 'BUSY' });
   });
 
   it('takes a check that throws or hangs for what it was said to come to, and tells nothing of its inside', async () => {
@@ -78,30 +107,35 @@ describe('readiness', () => {
 
   it('asks once for all who ask at the same moment, and tells of each turn once', async () => {
     let asked = 0;
-    let state: 'ok' | 'failing' = 'ok';
-    const turns: boolean[] = [];
+    let finding: ReadinessFinding = { state: 'ok' };
+    const turns: string[] = [];
     const readiness = createReadiness(
       [
         check('store', {
           check: async () => {
             asked++;
-            return { state };
+            return finding;
           },
         }),
       ],
       createFakeClock(),
-      (report) => turns.push(report.isReady),
+      (report) => turns.push(report.verdict),
     );
 
     await Promise.all(Array.from({ length: 10 }, () => readiness.evaluate()));
     expect(asked).toBe(1);
-    state = 'failing';
-    await readiness.evaluate();
-    await readiness.evaluate();
-    state = 'ok';
-    await readiness.evaluate();
+    for (const next of [
+      { state: 'degraded', detail: '3 taken' },
+      { state: 'degraded', detail: '4 taken' },
+      { state: 'failing', detail: 'away' },
+      { state: 'failing', detail: 'away' },
+      { state: 'ok' },
+    ] as const) {
+      finding = next;
+      await readiness.evaluate();
+    }
 
-    expect(turns).toEqual([true, false, true]);
+    expect(turns).toEqual(['go', 'degraded', 'no_go', 'go']);
   });
 });
 

@@ -1,19 +1,19 @@
 import { When } from './clock.ts';
 import { html } from './html.ts';
 import type { BreakerRecord, StatusRecord } from './records.ts';
-import { sentence } from './wording.ts';
+import { sentence, VERDICT_NAMES } from './wording.ts';
 
 const STATE_WORDS = { ok: 'ok', degraded: 'degraded', failing: 'failing' } as const;
 const STATE_TONES = { ok: 'good', degraded: 'warning', failing: 'bad' } as const;
 const BREAKER_TONES = { closed: 'good', half_open: 'warning', open: 'bad' } as const;
 
-/** GO or NO-GO with every check, the circuit breakers, and who is there. */
+/** The verdict with every check, the circuit breakers, and who is there. */
 export function HealthPanel({ status }: { status: StatusRecord | undefined }) {
   const readiness = status?.readiness;
   return html`
     <section class="card" aria-labelledby="health-title">
       <div class="title-line">
-        <h2 id="health-title">${readiness ? (readiness.is_ready ? 'GO' : 'NO-GO') : 'Readiness'}</h2>
+        <h2 id="health-title">${readiness ? VERDICT_NAMES[readiness.verdict] : 'Readiness'}</h2>
         <span class="muted">${readiness ? html`checked <${When} at=${readiness.last_check} />` : 'not known yet'}</span>
       </div>
       <ul class="checks">

@@ -95,6 +95,8 @@ export interface AlertList {
 
 export interface StatusRecord {
   readiness: {
+    verdict: 'go' | 'degraded' | 'no_go';
+    reasons: string[];
     is_ready: boolean;
     last_check: number;
     checks: Record<string, { status: 'ok' | 'degraded' | 'failing'; detail?: string | undefined }>;

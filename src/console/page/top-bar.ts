@@ -3,7 +3,7 @@ import type { Connection } from './follow.ts';
 import { html } from './html.ts';
 import { Logo } from './logo.ts';
 import type { SessionRecord, StatusRecord } from './records.ts';
-import { span } from './wording.ts';
+import { span, VERDICT_NAMES } from './wording.ts';
 
 interface TopBarProps {
   connection: Connection;
@@ -14,7 +14,7 @@ interface TopBarProps {
   onLeave: () => void;
 }
 
-/** What is always in sight: GO or NO-GO, whether the page is up to date, and who is here. */
+/** What is always in sight: whether and how it serves, whether the page is up to date, and who is here. */
 export function TopBar({ connection, status, session, isReadOnly, onReadOnly, onLeave }: TopBarProps) {
   return html`
     <header class="top-bar">
@@ -43,9 +43,10 @@ export function TopBar({ connection, status, session, isReadOnly, onReadOnly, on
 
 function Verdict({ status, isKnown }: { status: StatusRecord | undefined; isKnown: boolean }) {
   if (!isKnown || !status?.readiness) return html`<span class="verdict unknown">Not known</span>`;
-  return status.readiness.is_ready
-    ? html`<span class="verdict go">GO</span>`
-    : html`<span class="verdict no-go">NO-GO</span>`;
+  const { verdict, reasons } = status.readiness;
+  return html`<span class=${`verdict ${verdict}`}>${VERDICT_NAMES[verdict]}</span>${
+    reasons.length === 0 ? null : html`<span class="verdict-why">${reasons.join('; ')}</span>`
+  }`;
 }
 
 function ConnectionState({ connection }: { connection: Connection }) {

@@ -17,6 +17,9 @@ export const RUN_NAMES: Readonly<Record<JobRecord['type'], string>> = {
   purge: 'Purge',
 };
 
+/** How the console calls what the checks come to. */
+export const VERDICT_NAMES = { go: 'GO', degraded: 'Serving, but', no_go: 'NO-GO' } as const;
+
 /** `stale_since` → `Stale since`. */
 export function sentence(word: string): string {
   const text = word.replaceAll('_', ' ');

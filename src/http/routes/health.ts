@@ -2,13 +2,18 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import { BrokerError, type ErrorCode } from '../../domain/errors.ts';
+import { VERDICTS, type Verdict } from '../../domain/readiness.ts';
 import { errorAnswer } from '../error-handler.ts';
 import { errorSchema } from '../schemas.ts';
 
 export interface Readiness {
-  ready: boolean;
-  /** Each check's name and its state, such as `ok`, `failing`, `degraded`, `shutting_down`. */
+  verdict: Verdict;
+  /** Why the verdict is not `go`. */
+  reasons: string[];
+  /** Each check's name and how it came out: `ok`, `degraded: <reason>`, `error: <reason>`, `shutting_down`. */
   checks: Record<string, string>;
+  /** What callers are refused with; there when the verdict is `no_go`. */
+  refusal?: ErrorCode | undefined;
 }
 
 export interface HealthRoutesDeps {
@@ -20,11 +25,17 @@ export interface HealthRoutesDeps {
 
 const timestamp = z.int().describe('Epoch seconds.');
 const healthSchema = z.object({ status: z.literal('healthy'), timestamp });
-const readySchema = z.object({
-  status: z.literal('ready'),
-  timestamp,
-  checks: z.record(z.string(), z.string()),
-});
+const readySchema = z
+  .object({
+    status: z.literal('ready'),
+    verdict: z.enum(VERDICTS).describe('degraded: serving, but limited by the reasons.'),
+    reasons: z.array(z.string()),
+    timestamp,
+    checks: z
+      .record(z.string(), z.string())
+      .describe('`ok`, `degraded: <reason>`, `error: <reason>` or `shutting_down`, by name.'),
+  })
+  .describe('Ready; the reasons say what limits it, such as an exhausted pool.');
 const notReadySchema = readySchema
   .extend({ status: z.literal('not_ready') })
   .extend(errorSchema.shape)
@@ -40,16 +51,8 @@ const aboutSchema = z.object({
 const PROBE = { rateLimitExempt: true, probe: true } as const;
 
 /** What went wrong, in the form of every other error: a client that knows only that one understands it, too. */
-function notReady(checks: Record<string, string>): BrokerError {
-  const failing = Object.entries(checks).filter(([, state]) => state !== 'ok');
-  const code: ErrorCode = failing.some(([, state]) => state === 'shutting_down')
-    ? 'SHUTTING_DOWN'
-    : 'STORE_UNAVAILABLE';
-  return new BrokerError(
-    code,
-    `Not ready: ${failing.map(([name, state]) => `${name} ${state}`).join(', ')}.`,
-  );
-}
+const notReady = ({ reasons, refusal = 'STORE_UNAVAILABLE' }: Readiness): BrokerError =>
+  new BrokerError(refusal, `Not ready: ${reasons.join('; ')}.`);
 
 /** What machines ask: alive, ready, how much of everything, and who is there. No token needed. */
 export function healthRoutes({
@@ -84,11 +87,13 @@ export function healthRoutes({
         response: { 200: readySchema, 503: notReadySchema },
       },
       handler: async (request, reply) => {
-        const { ready, checks } = await readiness();
-        if (ready) return { status: 'ready' as const, timestamp: now(), checks };
-        const { body } = errorAnswer(notReady(checks), request.id);
+        const found = await readiness();
+        const { verdict, reasons, checks } = found;
+        const answer = { verdict, reasons, timestamp: now(), checks };
+        if (verdict !== 'no_go') return { status: 'ready' as const, ...answer };
+        const { body } = errorAnswer(notReady(found), request.id);
         reply.code(503).header('retry-after', body.error.retry_after);
-        return { status: 'not_ready' as const, timestamp: now(), checks, ...body };
+        return { status: 'not_ready' as const, ...answer, ...body };
       },
     });
 

@@ -38,7 +38,7 @@ export function watchRoutes(deps: WatchRoutesDeps): FastifyPluginAsyncZod {
       schema: {
         ...page,
         operationId: 'getReadiness',
-        summary: 'GO or NO-GO',
+        summary: 'GO, serving with a but, or NO-GO',
         response: { 200: readinessSchema },
       },
       handler: async () => readinessRecord(await deps.readiness.evaluate()),
