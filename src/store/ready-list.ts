@@ -1,17 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { AvailableSandbox } from '../domain/sandbox.ts';
 import { bucketGroups, type Candidate, readGroup, readInTurn } from './bucket-search.ts';
 import { bucketOf } from './keys.ts';
 import type { SandboxReads } from './reads.ts';
+import { createSweeps, type Look, type Sweep } from './ready-list-sweeps.ts';
 import type { Rank } from './replicas.ts';
-
-/** What a sweep proved. */
-export interface Sweep {
-  /** On the monotonic clock (`performance.now()`). */
-  startedAtMs: number;
-  /** True when every bucket was read and none had a free sandbox (with the prefix): proof for whoever came before. */
-  exhausted: boolean;
-}
 
 /**
  * Free sandboxes to try, per replica. They are hints, never reservations: a stale one costs a wasted transaction, never
@@ -30,16 +22,16 @@ export interface ReadyList {
   settle(hint: AvailableSandbox, outcome: 'won' | 'lost' | 'open'): void;
   /**
    * Reads the table, strongly consistent, for a caller that found no hint; callers share one sweep. The one that is
-   * returned may have started before the call: compare `startedAtMs`.
+   * returned may have started before the call: compare `startedAtMs`. Throws the signal's reason as soon as that fires.
    */
-  sweep(namePrefix?: string): Promise<Sweep>;
+  sweep(namePrefix?: string, signal?: AbortSignal): Promise<Sweep>;
   /** Re-reads the hints, for what other replicas took meanwhile. Call it now and then. */
   refresh(): Promise<void>;
   /** Hints at hand. */
   readonly size: number;
   /** The last look at the whole pool found nothing free: likely still so, but no proof. */
   readonly believedEmpty: boolean;
-  /** What is kept besides the hints: those in use, spent generations, names swept for. Nothing of it stays for ever. */
+  /** What is kept besides the hints: those in use, spent generations, prefixes swept for. Nothing of it stays for ever. */
   readonly remembered: number;
 }
 
@@ -49,15 +41,6 @@ const MAX_HINTS = 2 * MAX_TARGET;
 const STOLEN_RESERVE = 8;
 /** How long a spent generation is remembered; longer than any read takes. */
 const SPENT_MEMORY_MS = 15_000;
-const GATE_MEMORY_MS = 1_000;
-const MIN_SWEEP_GAP_MS = 20;
-const SWEEP_GAP_PER_REPLICA_MS = 5;
-
-interface SweepGate {
-  running: Promise<Sweep> | undefined;
-  waiting: number;
-  startedAtMs: number;
-}
 
 /** `onError` is told when a refill in the background fails; the next one tries again. */
 export function createReadyList(
@@ -69,7 +52,6 @@ export function createReadyList(
   /** Ids of what is out, and their buckets. */
   const inFlight = new Map<string, number>();
   const spent = new Map<string, { generation: number; atMs: number }>();
-  const gates = new Map<string, SweepGate>();
   let refilling = false;
   /** The most hints that were out at once since the last refresh: what the next burst may want. */
   let peak = 0;
@@ -90,18 +72,14 @@ export function createReadyList(
     if (hints.length > 0) believedEmpty = false;
   }
 
-  async function runSweep(gate: SweepGate, namePrefix?: string): Promise<Sweep> {
-    const gapMs = Math.max(MIN_SWEEP_GAP_MS, rank().replicas * SWEEP_GAP_PER_REPLICA_MS);
-    // Even without a gap to keep, callers of the same moment get the chance to share it.
-    await delay(Math.max(0, gate.startedAtMs + gapMs - performance.now()));
-    const startedAtMs = performance.now();
-    gate.startedAtMs = startedAtMs;
+  /** One sweep; whether it found nothing at all. */
+  async function look({ namePrefix, wanted: waiting }: Look): Promise<boolean> {
     const groups = bucketGroups(rank(), reads.buckets);
     let seen = 0;
     let offered = 0;
     for (const group of groups) {
-      const wanted = gate.waiting - offered;
-      if (wanted <= 0) return { startedAtMs, exhausted: false };
+      const wanted = waiting() - offered;
+      if (wanted <= 0) return false;
       // What is out is still free in the table, and is read past.
       const perBucket = Math.ceil((2 * wanted + inFlight.size) / Math.max(1, group.length)) + 8;
       const result = await readGroup(reads, group, { wanted, perBucket, isWanted: usable, namePrefix });
@@ -112,11 +90,13 @@ export function createReadyList(
       offer(kept.reverse(), namePrefix === undefined ? 'last' : 'first');
       offered += kept.length;
       // More callers came while this was read. What is left here is theirs, before anything is stolen for them.
-      if (!result.toTheEnd) return { startedAtMs, exhausted: false };
+      if (!result.toTheEnd) return false;
     }
     if (seen === 0 && namePrefix === undefined) believedEmpty = true;
-    return { startedAtMs, exhausted: seen === 0 };
+    return seen === 0;
   }
+
+  const sweeps = createSweeps(look, () => rank().replicas);
 
   /**
    * About `wanted` usable ones that are not among `except`, the first to be taken at the end. The others' buckets are
@@ -152,15 +132,6 @@ export function createReadyList(
     }
   }
 
-  /** Keeps the gap between a prefix's sweeps, and no gate for ever. */
-  function forgetGateLater(name: string, gate: SweepGate): void {
-    const timer = setTimeout(() => {
-      // By now the name may have a gate of its own again, and callers behind it.
-      if (gate.waiting === 0 && gates.get(name) === gate) gates.delete(name);
-    }, GATE_MEMORY_MS);
-    timer.unref();
-  }
-
   return {
     get size() {
       return hints.length;
@@ -171,7 +142,7 @@ export function createReadyList(
     },
 
     get remembered() {
-      return inFlight.size + spent.size + gates.size;
+      return inFlight.size + spent.size + sweeps.prefixes;
     },
 
     take(namePrefix) {
@@ -209,25 +180,7 @@ export function createReadyList(
       if (outcome === 'lost') hints = hints.filter((other) => other.bucket !== bucket);
     },
 
-    async sweep(namePrefix) {
-      const name = namePrefix ?? '';
-      let gate = gates.get(name);
-      if (!gate) {
-        gate = { running: undefined, waiting: 0, startedAtMs: Number.NEGATIVE_INFINITY };
-        gates.set(name, gate);
-      }
-      gate.waiting++;
-      const current = gate;
-      current.running ??= runSweep(current, namePrefix).finally(() => {
-        current.running = undefined;
-      });
-      try {
-        return await current.running;
-      } finally {
-        current.waiting--;
-        if (current.waiting === 0 && namePrefix !== undefined) forgetGateLater(name, current);
-      }
-    },
+    sweep: sweeps.sweep,
 
     async refresh() {
       try {

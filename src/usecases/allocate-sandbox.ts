@@ -9,9 +9,10 @@ import { allocate } from '../domain/transitions.ts';
 import { StoreUnavailableError } from '../store/errors.ts';
 import type { GrantOutcome } from '../store/grants.ts';
 import type { KeyRecord } from '../store/idempotency.ts';
-import type { ReadyList, Sweep } from '../store/ready-list.ts';
+import type { ReadyList } from '../store/ready-list.ts';
+import type { Sweep } from '../store/ready-list-sweeps.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
-import { limitTime, untilAborted } from '../time-limit.ts';
+import { limitTime } from '../time-limit.ts';
 import type { CallContext } from './context.ts';
 
 export interface AllocateInput {
@@ -146,7 +147,7 @@ async function lease(
         conflicts++;
         continue;
       }
-      const sweep = await sweepUntil(deadline.signal, deps.readyList.sweep(request.input.namePrefix));
+      const sweep = await sweepUntil(deadline.signal, deps.readyList, request.input.namePrefix);
       // Time ran out: without a candidate that was lost to others, it is the store that takes so long.
       if (!sweep) throw conflicts > 0 ? busy() : new StoreUnavailableError(deadline.signal.reason);
       if (sweep.exhausted && sweep.startedAtMs >= startedAtMs) {
@@ -160,10 +161,14 @@ async function lease(
   }
 }
 
-/** A sweep is shared and goes on for the others; this caller waits no longer than until its deadline. */
-async function sweepUntil(deadline: AbortSignal, sweep: Promise<Sweep>): Promise<Sweep | undefined> {
+/** The next sweep; nothing when time ran out before its end. */
+async function sweepUntil(
+  deadline: AbortSignal,
+  readyList: ReadyList,
+  namePrefix: string | undefined,
+): Promise<Sweep | undefined> {
   try {
-    return await untilAborted(sweep, deadline);
+    return await readyList.sweep(namePrefix, deadline);
   } catch (error) {
     if (deadline.aborted) return undefined;
     throw error;

@@ -177,6 +177,16 @@ describeOnFastEngine('the proof that no sandbox is free', ({ endpoint }) => {
     expect((await allocate(core, 'i', 'lab-000')).replayed).toBe(false);
   });
 
+  test('is given to everybody, however many ask for how many names', async () => {
+    const { core, faults } = await start(40, 16);
+    const asking = Array.from({ length: 100 }, (_, i) =>
+      expectNoneFree(allocate(core, `h-${i}`, `none-${i}`)),
+    );
+    await Promise.all(asking);
+    expect(queries(faults)).toHaveLength(100 * 16);
+    expect(core.readyList.remembered).toBe(0);
+  });
+
   test('ends when a sandbox comes back from its cleanup', async () => {
     const { core } = await start(2);
     const { lease } = await allocate(core, 'h');

@@ -1,4 +1,4 @@
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { holdAnswers } from '../support/injected-faults.ts';
 import { until } from '../support/until.ts';
@@ -55,24 +55,52 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     expect(await alpha).toMatchObject({ exhausted: true });
   });
 
-  test('shares a sweep for a name, too, long after the name was asked for first', async () => {
+  test('shares a sweep for a name, too, with whoever asks until it ends', async () => {
     const { list, faults } = await start(endpoint, 0);
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    onTestFinished(() => void vi.useRealTimers());
-    // Each sweep leaves a timer behind that forgets the name a second later.
     await list.sweep('name');
-    vi.advanceTimersByTime(900);
-    await list.sweep('name');
-    vi.advanceTimersByTime(100);
     const slow = holdAnswers();
     faults.next('Query', slow.fault);
     const first = list.sweep('name');
-    while (slow.waiting === 0) await new Promise(setImmediate);
-    vi.advanceTimersByTime(900);
+    await until(() => slow.waiting === 1, { what: 'the sweep is under way' });
     const second = list.sweep('name');
     slow.release();
     expect(await second).toBe(await first);
+    expect(queries(faults)).toHaveLength(2);
+  });
+
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `name-${i}`);
+  const sweptFor = (json: string) => /#(name-\d+)"/.exec(json)?.[1];
+
+  test('sweeps for a few prefixes at a time, and for the others in the order in which they were asked for', async () => {
+    const { list, faults } = await start(endpoint, 0);
+    const held = holdAnswers();
+    faults.next('Query', held.fault, { times: Number.POSITIVE_INFINITY });
+    const sweeps = names(20).map((name) => list.sweep(name));
+    await until(() => held.waiting === 3, { what: 'the first sweeps are under way' });
+    expect(await list.sweep('name-0', AbortSignal.abort('no time')).catch((reason) => reason)).toBe(
+      'no time',
+    );
     expect(queries(faults)).toHaveLength(3);
+    held.release();
+    expect((await Promise.all(sweeps)).every(({ exhausted }) => exhausted)).toBe(true);
+    expect(queries(faults).map(({ json }) => sweptFor(json))).toEqual(names(20));
+    expect(list.remembered).toBe(0);
+  });
+
+  test('keeps nothing of a prefix that nobody waits for any more, and reads nothing for it', async () => {
+    const { list, faults } = await start(endpoint, 0);
+    const held = holdAnswers();
+    faults.next('Query', held.fault, { times: 3 });
+    const caller = new AbortController();
+    const sweeps = names(200).map((name) => list.sweep(name, caller.signal));
+    const patient = list.sweep('name-199');
+    await until(() => held.waiting === 3, { what: 'the first sweeps are under way' });
+    caller.abort(new Error('no time left'));
+    for (const { status } of await Promise.allSettled(sweeps)) expect(status).toBe('rejected');
+    held.release();
+    expect(await patient).toMatchObject({ exhausted: true });
+    expect(queries(faults).map(({ json }) => sweptFor(json))).toEqual([...names(3), 'name-199']);
+    expect(list.remembered).toBe(0);
   });
 
   test('believes the pool empty after a look that found nothing, until it finds something', async () => {
