@@ -8,7 +8,7 @@ Exit codes:
   0  done
   1  failed: an error inside the broker, a job that failed, a doctor's finding, a bad row of an import
   2  wrong usage, or configuration that cannot be used
-  3  refused by the broker, such as no free sandbox (409), a bad token (401) or an unknown id (404)
+  3  refused by the broker, such as no free sandbox (409), a bad token (401), an unknown id (404) or a key whose lease is over
   4  the broker or the store does not answer, or was too busy for too long
   5  doctor: nothing wrong, but something to look at`;
 
@@ -30,6 +30,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
   if (isStoreSilent(error)) return EXIT.unreachable;
   if (!(error instanceof BrokerError)) return EXIT.failure;
+  if (error.code === 'LEASE_OVER') return EXIT.refused;
   const { status } = error;
   if (status === undefined || status === 429 || [502, 503, 504].includes(status)) return EXIT.unreachable;
   return status >= 400 && status < 500 ? EXIT.refused : EXIT.failure;

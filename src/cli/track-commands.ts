@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { SandboxRecord } from '../client/index.ts';
-import { createBroker } from '../client/index.ts';
+import { BrokerError, createBroker } from '../client/index.ts';
 import { as } from './answers.ts';
 import { brokerUrl, callerFor, type GlobalOptions, tokenFor } from './environment.ts';
 import { usageError } from './exit-codes.ts';
@@ -27,7 +27,10 @@ export function addTrackCommands(program: Command): void {
     .requiredOption('--holder <id>', 'who gets it, and may give it back')
     .option('--lab <name>', 'the lab the holder runs; for operators')
     .option('--prefix <name>', 'only a sandbox whose name begins so')
-    .option('--key <key>', 'an idempotency key instead of the holder: another key, another sandbox')
+    .option(
+      '--key <key>',
+      'an idempotency key instead of the holder: another key, another sandbox; one for good',
+    )
     .option('--wait', 'wait for a free sandbox, at most for the --timeout')
     .addHelpText(
       'after',
@@ -46,8 +49,16 @@ Examples:
         lab: options.lab,
         namePrefix: options.prefix,
       });
+      if (lease.leaseOver) {
+        // Nothing on standard output: a script would take the sandbox for its own.
+        throw new BrokerError(
+          'LEASE_OVER',
+          `The lease of this key is over; it was of ${lease.sandbox_id}. Take a new key for new work.`,
+          { attempts: 1 },
+        );
+      }
       // What a lease can do is no part of what it is.
-      const { release: _release, [Symbol.asyncDispose]: _dispose, ...record } = lease;
+      const { release: _release, leaseOver: _over, [Symbol.asyncDispose]: _dispose, ...record } = lease;
       createOutput(options).result(record, () => fields(record));
     });
 

@@ -13,6 +13,8 @@ export interface Lease {
   allocated_at: number;
   expires_at: number;
   sfdc_account_id?: string | undefined;
+  /** Only of an idempotency key whose lease is over: the sandbox is not the holder's any more. */
+  lease_over?: true | undefined;
 }
 
 /** A sandbox that was given back. */

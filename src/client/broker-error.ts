@@ -1,10 +1,10 @@
 import type { ErrorCode } from '../domain/errors.ts';
 
 /**
- * The API's codes, and two of the client's own: `UNREACHABLE`, there was no answer; `UNEXPECTED_ANSWER`, there was one
- * that no broker gives, such as a proxy's page.
+ * The API's codes, and three of the client's own: `UNREACHABLE`, there was no answer; `UNEXPECTED_ANSWER`, there was one
+ * that no broker gives, such as a proxy's page; `LEASE_OVER`, there is nothing left to give back.
  */
-export type BrokerErrorCode = ErrorCode | 'UNREACHABLE' | 'UNEXPECTED_ANSWER';
+export type BrokerErrorCode = ErrorCode | 'UNREACHABLE' | 'UNEXPECTED_ANSWER' | 'LEASE_OVER';
 
 export interface BrokerErrorFields {
   /** Absent where there was no answer. */

@@ -1,9 +1,12 @@
 import type { Lease, Marked, SandboxRecord } from './api.ts';
-import { BrokerError } from './broker-error.ts';
+import { BrokerError, type BrokerErrorCode } from './broker-error.ts';
 import { type Answer, type CallerOptions, createCaller } from './call.ts';
 
 export interface BrokerOptions extends CallerOptions {
-  /** Who holds what is leased: 1 to 128 of `A-Z a-z 0-9 . _ : @ / -`. By default a random one for this object. */
+  /**
+   * Who holds what is leased: 1 to 128 of `A-Z a-z 0-9 . _ : @ / -`. By default a random one for this object; a program
+   * that shall find its leases again after a restart needs one that stays the same.
+   */
   holder?: string | undefined;
 }
 
@@ -22,8 +25,13 @@ export interface AllocateOptions extends CallOptions {
   /** Only a sandbox whose name begins so. */
   namePrefix?: string | undefined;
   /**
-   * The same key and holder give the same lease again, also to another process. By default each call has a key of its
-   * own, kept over its retries: one call, one sandbox.
+   * The same key and holder give the same lease again, also to another process, and never a second sandbox: once the
+   * lease is over they are told so ({@link HeldLease.leaseOver}), for a day from its begin. By default each call has a
+   * random key of its own, kept over its retries: one call, one sandbox.
+   *
+   * Pass one wherever the call may be made again by somebody who does not know how it ended: a program that is restarted
+   * after a time-out or a crash, a job that is delivered twice. Make it of what the sandbox is for, such as
+   * `build-4711/step-2`, not of the time, and name a `holder`, without which it would be nobody's key after a restart.
    */
   idempotencyKey?: string | undefined;
   /** The holder is the key, unless there is an `idempotencyKey`: as long as its lease lasts, it gets the same one again. */
@@ -37,7 +45,15 @@ export interface HeldLease extends Lease, AsyncDisposable {
   readonly holder: string;
   /** The key had this lease already. */
   readonly replayed: boolean;
-  /** Gives the sandbox back. Once it has worked, further calls give the same answer and send nothing. */
+  /**
+   * The key had this lease, and it is over: given back, or run out. The sandbox is somebody else's by now, or gone; new
+   * work needs a new key. Only with an `idempotencyKey`.
+   */
+  readonly leaseOver: boolean;
+  /**
+   * Gives the sandbox back. Once it has worked, further calls give the same answer and send nothing. Of a lease that was
+   * over from the beginning there is nothing to give back: `LEASE_OVER`, and nothing is sent.
+   */
   release(options?: Omit<CallOptions, 'holder'>): Promise<Marked>;
 }
 
@@ -45,8 +61,10 @@ export interface HeldLease extends Lease, AsyncDisposable {
 export interface Broker {
   readonly holder: string;
   /**
-   * Leases a sandbox. Where it is ended early, a sandbox may have been leased that nobody learnt of: ask again with the
-   * same `idempotencyKey` to get it, or leave it to expire.
+   * Leases a sandbox. Where it is ended early, or fails with 5xx or without an answer, a sandbox may have been leased that
+   * nobody learnt of: ask again with the same `idempotencyKey` to get it, or leave it to expire.
+   *
+   * @throws RangeError for an `idempotencyKey` without a holder that the caller has named
    */
   allocate(options?: AllocateOptions): Promise<HeldLease>;
   /** Gives a sandbox back; again and again changes nothing. */
@@ -90,6 +108,9 @@ export function createBroker(settings: BrokerOptions): Broker {
       ),
     async allocate(options = {}) {
       const { holder = ownHolder, lab, namePrefix, idempotencyKey, signal, deadlineMs } = options;
+      if (idempotencyKey !== undefined && (options.holder ?? settings.holder) === undefined) {
+        throw new RangeError('an idempotencyKey needs a holder: nobody finds it again under a random one');
+      }
       const answer = await call({
         signal,
         deadlineMs,
@@ -108,21 +129,32 @@ export function createBroker(settings: BrokerOptions): Broker {
       return hold(lease, {
         holder,
         replayed: answer.headers.get('idempotency-replayed') === 'true',
+        leaseOver: lease.lease_over === true,
         giveBack: (more) => markForDeletion(lease.sandbox_id, { ...more, holder }),
       });
     },
   };
 }
 
+/** What giving back comes to where nothing is left to give back. */
+const OVER: readonly BrokerErrorCode[] = ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'LEASE_OVER'];
+
 interface Holding {
   holder: string;
   replayed: boolean;
+  leaseOver: boolean;
   giveBack(options?: CallOptions): Promise<Marked>;
 }
 
-function hold(lease: Lease, { holder, replayed, giveBack }: Holding): HeldLease {
+function hold(lease: Lease, { holder, replayed, leaseOver, giveBack }: Holding): HeldLease {
   let released: Promise<Marked> | undefined;
-  const release: HeldLease['release'] = (options) => {
+  const release: HeldLease['release'] = async (options) => {
+    // The holder may have leased the same sandbox anew, under another key: that lease is not this one's to end.
+    if (leaseOver) {
+      throw new BrokerError('LEASE_OVER', 'The lease was over before it was asked for again.', {
+        attempts: 0,
+      });
+    }
     released ??= giveBack(options).catch((error: unknown) => {
       // Another attempt may work.
       released = undefined;
@@ -134,14 +166,15 @@ function hold(lease: Lease, { holder, replayed, giveBack }: Holding): HeldLease 
     ...lease,
     holder,
     replayed,
+    leaseOver,
     release,
     async [Symbol.asyncDispose]() {
       try {
         await release();
       } catch (error) {
         // Its time was over, and it is somebody else's by now or gone: nothing is left to give back.
-        const isOver = ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND'].includes((error as BrokerError).code);
-        if (!(error instanceof BrokerError && isOver)) throw error;
+        const isOver = error instanceof BrokerError && OVER.includes(error.code);
+        if (!isOver) throw error;
       }
     },
   };

@@ -12,6 +12,8 @@ export interface Lease {
   reclaimAt: number;
   /** Partition key of the idempotency record that goes with this lease. */
   idempotencyPk: string;
+  /** Only of a key that the caller chose: until when it is remembered, also after the lease. */
+  keyRememberedUntil?: number | undefined;
 }
 
 export interface LeaseTerms {
@@ -35,3 +37,15 @@ export function leaseTimes(
   const expiresAt = allocatedAt + terms.leaseSeconds;
   return { allocatedAt, expiresAt, reclaimAt: expiresAt + terms.bufferSeconds };
 }
+
+/** A key is remembered at least so long, seconds: longer than anybody who lost an answer goes on asking. */
+const KEY_WINDOW_SECONDS = 86_400;
+
+/**
+ * Until when a key that the caller chose answers with this lease, whatever has become of it: a day, or the lease with
+ * its buffer, whichever is longer.
+ */
+export const keyRememberedUntil = ({
+  allocatedAt,
+  reclaimAt,
+}: Pick<Lease, 'allocatedAt' | 'reclaimAt'>): number => Math.max(reclaimAt, allocatedAt + KEY_WINDOW_SECONDS);

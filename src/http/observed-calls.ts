@@ -49,6 +49,7 @@ export async function observeAllocation(
   }
   record(result.replayed ? 'idempotent' : 'success', result.conflicts, {
     sandbox_id: result.lease.sandboxId,
+    lease_over: result.leaseOver,
   });
   return result;
 }

@@ -66,7 +66,7 @@ export const allocateHeaders = holderHeaders.extend({
   'idempotency-key': matching(
     /^[\x21-\x7e]{1,255}$/,
     '1 to 255 visible ASCII characters',
-    'The same key gives the same lease again. Without it the holder is the key.',
+    'The same key gives the same lease again, and never another one for a day. Without it the holder is the key, and free again after its lease.',
   ).optional(),
 });
 

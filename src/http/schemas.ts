@@ -26,6 +26,10 @@ export const leaseSchema = z
     allocated_at: epochSeconds('Start of the lease'),
     expires_at: epochSeconds('End of the lease'),
     sfdc_account_id: z.string().optional(),
+    lease_over: z
+      .literal(true)
+      .optional()
+      .describe('Only for an Idempotency-Key whose lease is over: the sandbox is not yours any more.'),
   })
   .meta({
     id: 'Lease',

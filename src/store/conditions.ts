@@ -16,13 +16,19 @@ export const IS_STILL_AVAILABLE = '#status = :available AND generation = :seen';
 /**
  * The idempotency key has no lease in force:
  *
- *     allocated_at ───── lease ─────▶ lease_expires_at ── buffer ──▶ expires_at ──▶ free again
- *     └────────────── replays answer with this lease ──────────────┘
+ *     allocated_at ───── lease ─────▶ lease_expires_at ── buffer ──▶ expires_at ──▶ over            ──▶ remembered_until
+ *     └────────────── replays answer with this lease ──────────────┘└── "it is over", if the key is the caller's own ──┘
+ *
+ * A lease that ends early takes its default key with it, and sets `expires_at` of a key that the caller chose to 0.
  */
 export const KEY_IS_FREE = 'attribute_not_exists(pk) OR expires_at <= :now';
+/** It does not even remember one. */
+export const KEY_IS_FORGOTTEN =
+  'attribute_not_exists(pk) OR (expires_at <= :now AND (attribute_not_exists(remembered_until) OR remembered_until <= :now))';
 
-/** The idempotency key still belongs to the lease that ends, or is gone already. */
-export const KEY_IS_OF_LEASE = 'attribute_not_exists(pk) OR lease_id = :lease';
+/** The idempotency key still belongs to the lease that ends. */
+export const KEY_IS_OF_LEASE = 'lease_id = :lease';
+export const KEY_IS_OF_LEASE_OR_GONE = `attribute_not_exists(pk) OR ${KEY_IS_OF_LEASE}`;
 
 /**
  * A loop's turn can be had. Times are epoch milliseconds.

@@ -1,7 +1,7 @@
 import type { SandboxEvent } from '../domain/event.ts';
 import type { AllocatedSandbox, AvailableSandbox } from '../domain/sandbox.ts';
 import type { StoreClient } from './client.ts';
-import { IS_STILL_AVAILABLE, KEY_IS_FREE } from './conditions.ts';
+import { IS_STILL_AVAILABLE, KEY_IS_FORGOTTEN, KEY_IS_FREE } from './conditions.ts';
 import type { TransactItems } from './documents.ts';
 import {
   type CancellationReason,
@@ -26,7 +26,8 @@ export interface Grant {
 }
 
 /**
- * How a grant ended. `key_taken`: the key has a lease in force (which may be ours: compare `attempt`).
+ * How a grant ended. `key_taken`: the key has a lease in force (which may be ours: compare `attempt`),
+ * or, where the caller chose it, remembers one.
  * `sandbox_lost`: somebody else was faster. `sandbox_conflict`, `key_conflict`: another transaction is at work on the
  * sandbox or on the key at this moment; how it ends is open.
  */
@@ -52,7 +53,7 @@ export const toGrantItems = (
     Put: {
       TableName: table,
       Item: toKeyItem(key),
-      ConditionExpression: KEY_IS_FREE,
+      ConditionExpression: key.rememberedUntil === undefined ? KEY_IS_FREE : KEY_IS_FORGOTTEN,
       ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
       ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
     },

@@ -14,13 +14,18 @@ export interface KeyRecord {
   allocatedAt: number;
   /** The lease's end, for the answer. */
   leaseExpiresAt: number;
-  /** From here on the key is free again: the lease's end plus the buffer. */
+  /** From here on the lease is over: its end plus the buffer, or `GIVEN_BACK`. A default key is free again then. */
   expiresAt: number;
+  /** Only of a key that the caller chose: until when it answers with this lease, also when that is over. */
+  rememberedUntil?: number | undefined;
   /** Hash of the request that made it; another request under the same explicit key is refused. */
   requestHash: string;
   /** Unique to the call that made it: a caller whose answer was lost knows its own win by it. */
   attempt: string;
 }
+
+/** `expiresAt` of a lease that has ended early: over by any clock. */
+export const GIVEN_BACK = 0;
 
 /** TTL removes a lapsed record; it may never do so early, whichever clock is ahead. */
 const TTL_GRACE_SECONDS = 3_600;
@@ -35,6 +40,7 @@ const keyItem = z.object({
   allocated_at: z.int(),
   lease_expires_at: z.int(),
   expires_at: z.int(),
+  remembered_until: z.int().optional(),
   request_hash: z.string(),
   attempt: z.string(),
 });
@@ -49,9 +55,10 @@ export const toKeyItem = (record: KeyRecord): Item => ({
   allocated_at: record.allocatedAt,
   lease_expires_at: record.leaseExpiresAt,
   expires_at: record.expiresAt,
+  remembered_until: record.rememberedUntil,
   request_hash: record.requestHash,
   attempt: record.attempt,
-  ttl: record.expiresAt + TTL_GRACE_SECONDS,
+  ttl: (record.rememberedUntil ?? record.expiresAt) + TTL_GRACE_SECONDS,
 });
 
 export function toKeyRecord(item: Item): KeyRecord {
@@ -66,12 +73,19 @@ export function toKeyRecord(item: Item): KeyRecord {
     allocatedAt: row.allocated_at,
     leaseExpiresAt: row.lease_expires_at,
     expiresAt: row.expires_at,
+    rememberedUntil: row.remembered_until,
     requestHash: row.request_hash,
     attempt: row.attempt,
   };
 }
 
-/** The record of a key that is still in force at `nowMs`; TTL deletion is late by design, so the time is compared here. */
+/** Whether the lease that a key tells of is over. */
+export const isLeaseOver = ({ expiresAt }: KeyRecord, nowMs: number): boolean => expiresAt * 1000 <= nowMs;
+
+/**
+ * The record of a key that has a lease at `nowMs`, or remembers one; TTL deletion is late by design, so the time is
+ * compared here.
+ */
 export async function readKey(
   client: StoreClient,
   pk: string,
@@ -80,5 +94,7 @@ export async function readKey(
 ): Promise<KeyRecord | undefined> {
   const item = await client.get(idempotencyKey(pk), signal);
   const record = item && toKeyRecord(item);
-  return record && record.expiresAt * 1000 > nowMs ? record : undefined;
+  if (!record) return undefined;
+  const isRemembered = (record.rememberedUntil ?? 0) * 1000 > nowMs;
+  return isRemembered || !isLeaseOver(record, nowMs) ? record : undefined;
 }

@@ -33,6 +33,7 @@ const leaseFields = {
   expires_at: z.int(),
   reclaim_at: z.int(),
   idempotency_pk: z.string(),
+  key_remembered_until: z.int().optional(),
 };
 
 const cleanupFields = {
@@ -198,6 +199,7 @@ const leaseOf = (row: z.infer<typeof leaseRow>): Lease => ({
   expiresAt: row.expires_at,
   reclaimAt: row.reclaim_at,
   idempotencyPk: row.idempotency_pk,
+  ...(row.key_remembered_until !== undefined && { keyRememberedUntil: row.key_remembered_until }),
 });
 
 const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
@@ -208,6 +210,7 @@ const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
   expires_at: lease.expiresAt,
   reclaim_at: lease.reclaimAt,
   idempotency_pk: lease.idempotencyPk,
+  ...(lease.keyRememberedUntil !== undefined && { key_remembered_until: lease.keyRememberedUntil }),
 });
 
 const cleanupOf = (row: z.infer<typeof cleanupRow>): Cleanup => ({

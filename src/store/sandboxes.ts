@@ -4,11 +4,12 @@ import { assertNever } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { StoreClient } from './client.ts';
-import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE } from './conditions.ts';
+import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE, KEY_IS_OF_LEASE_OR_GONE } from './conditions.ts';
 import type { TransactItems } from './documents.ts';
 import { CONDITION_FAILED, ConditionFailedError, isConflict, TransactionCancelledError } from './errors.ts';
 import { putEvent } from './events.ts';
 import { createGrants, type Grant, type GrantOutcome } from './grants.ts';
+import { GIVEN_BACK } from './idempotency.ts';
 import { toSandbox, toSandboxItem } from './items.ts';
 import { idempotencyKey, sandboxKey } from './keys.ts';
 
@@ -24,7 +25,7 @@ export interface SandboxStore {
   get(sandboxId: string, signal?: AbortSignal): Promise<Sandbox | undefined>;
   /** Leases a sandbox to a key: key, sandbox and event, all or nothing. */
   grant(grant: Grant, signal?: AbortSignal): Promise<GrantOutcome>;
-  /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends gives its key free. */
+  /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends frees its key, or tells it. */
   write(change: Change, signal?: AbortSignal): Promise<boolean>;
   /** Writes many changes, several to a transaction; returns those that were written. */
   writeAll(changes: Change[], signal?: AbortSignal): Promise<Change[]>;
@@ -56,19 +57,33 @@ export function createSandboxStore(
       : { ConditionExpression: IS_NEW }),
   });
 
-  const releaseKey = ({ seen, next }: Change): TransactItems =>
-    seen?.status === 'allocated' && next.status !== 'allocated'
-      ? [
-          {
-            Delete: {
-              TableName: client.table,
-              Key: idempotencyKey(seen.lease.idempotencyPk),
-              ConditionExpression: KEY_IS_OF_LEASE,
-              ExpressionAttributeValues: { ':lease': seen.lease.leaseId },
-            },
+  /** A default key goes with its lease; one that the caller chose goes on telling that the lease is over. */
+  function releaseKey({ seen, next }: Change): TransactItems {
+    if (seen?.status !== 'allocated' || next.status === 'allocated') return [];
+    const { idempotencyPk, leaseId, keyRememberedUntil } = seen.lease;
+    const key = { TableName: client.table, Key: idempotencyKey(idempotencyPk) };
+    if (keyRememberedUntil === undefined) {
+      return [
+        {
+          Delete: {
+            ...key,
+            ConditionExpression: KEY_IS_OF_LEASE_OR_GONE,
+            ExpressionAttributeValues: { ':lease': leaseId },
           },
-        ]
-      : [];
+        },
+      ];
+    }
+    return [
+      {
+        Update: {
+          ...key,
+          UpdateExpression: 'SET expires_at = :over',
+          ConditionExpression: KEY_IS_OF_LEASE,
+          ExpressionAttributeValues: { ':lease': leaseId, ':over': GIVEN_BACK },
+        },
+      },
+    ];
+  }
 
   /** One attempt: `conflict` when another transaction is at work on one of the items at this moment. */
   async function tryWrite(
@@ -109,7 +124,7 @@ export function createSandboxStore(
         case 'lost':
           return false;
         case 'key_moved_on':
-          // The key belongs to a later lease by now: this one ends without it.
+          // The key belongs to a later lease by now, or its time was over: this one ends without it.
           keyItems = [];
           break;
         case 'conflict':

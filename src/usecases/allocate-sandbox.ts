@@ -1,11 +1,8 @@
-import { hash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock, NewId } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
-import { eventOf } from '../domain/event.ts';
-import { type LeaseTerms, leaseTimes } from '../domain/lease.ts';
+import type { LeaseTerms } from '../domain/lease.ts';
 import type { AvailableSandbox } from '../domain/sandbox.ts';
-import { allocate } from '../domain/transitions.ts';
 import { StoreUnavailableError } from '../store/errors.ts';
 import type { GrantOutcome } from '../store/grants.ts';
 import type { KeyRecord } from '../store/idempotency.ts';
@@ -14,31 +11,21 @@ import type { Sweep } from '../store/ready-list-sweeps.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
 import { limitTime } from '../time-limit.ts';
 import type { CallContext } from './context.ts';
+import {
+  type AllocateInput,
+  answersWith,
+  type FoundLease,
+  type GrantedLease,
+  type LeaseRequest,
+  replay,
+  toGrant,
+  toGranted,
+  toRequest,
+} from './lease-request.ts';
 
-export interface AllocateInput {
-  /** All track tokens are one principal, so rotating them changes nothing. */
-  principal: string;
-  holder: string;
-  lab?: string | undefined;
-  namePrefix?: string | undefined;
-  /** The caller's `Idempotency-Key`; absent: the holder is the key. */
-  idempotencyKey?: string | undefined;
-}
+export type { AllocateInput, GrantedLease };
 
-/** What a holder gets. Times are epoch seconds. */
-export interface GrantedLease {
-  sandboxId: string;
-  name: string;
-  externalId: string;
-  allocatedAt: number;
-  expiresAt: number;
-  sfdcAccountId?: string | undefined;
-}
-
-export interface AllocateResult {
-  lease: GrantedLease;
-  /** True when the key already had this lease. */
-  replayed: boolean;
+export interface AllocateResult extends FoundLease {
   /** Candidates lost to others before one was won. */
   conflicts: number;
 }
@@ -47,7 +34,7 @@ export type AllocateSandbox = (input: AllocateInput, context: CallContext) => Pr
 
 export interface AllocateDeps {
   store: Pick<SandboxStore, 'grant'>;
-  /** The idempotency key's record, strongly consistent, if it is in force. */
+  /** The idempotency key's record, strongly consistent, if it has a lease or remembers one. */
   readKey: (pk: string, signal: AbortSignal) => Promise<KeyRecord | undefined>;
   keyPk: (principal: string, holder: string, key: string) => string;
   readyList: ReadyList;
@@ -71,8 +58,8 @@ export function allocateSandbox(deps: AllocateDeps): AllocateSandbox {
 
   return async (input, context) => {
     const arrivedAtMs = performance.now();
-    const request = toRequest(deps, input);
-    const sharedBy = `${request.keyPk} ${request.hash}`;
+    const request = toRequest(deps.keyPk, input);
+    const sharedBy = `${request.keyPk} ${request.hash} ${request.explicitKey}`;
     let expectsLease = false;
     for (;;) {
       const shared = underWay.get(sharedBy);
@@ -98,28 +85,10 @@ interface Answer {
   askedAtMs: number;
 }
 
-interface Request {
-  keyPk: string;
-  hash: string;
-  /** The caller chose the key, so another request under it is a mistake to be told. */
-  explicitKey: boolean;
-  input: AllocateInput;
-}
-
-function toRequest(deps: AllocateDeps, input: AllocateInput): Request {
-  const { principal, holder, lab, namePrefix, idempotencyKey } = input;
-  return {
-    keyPk: deps.keyPk(principal, holder, idempotencyKey ?? holder),
-    hash: hash('sha256', JSON.stringify([lab ?? null, namePrefix ?? null])),
-    explicitKey: idempotencyKey !== undefined,
-    input,
-  };
-}
-
 /** `expectsLease`: the key is likely to have one already. */
 async function lease(
   deps: AllocateDeps,
-  request: Request,
+  request: LeaseRequest,
   expectsLease: boolean,
   context: CallContext,
 ): Promise<Answer> {
@@ -130,7 +99,9 @@ async function lease(
   const findLease = async (): Promise<Answer | undefined> => {
     const askedAtMs = performance.now();
     const record = await deps.readKey(request.keyPk, deadline.signal);
-    return record && { result: { ...replay(request, record, attempt), conflicts }, askedAtMs };
+    const nowMs = deps.clock.nowMs();
+    if (!record || !answersWith(request, record, nowMs)) return undefined;
+    return { result: { ...replay(request, record, attempt, nowMs), conflicts }, askedAtMs };
   };
   try {
     if (expectsLease || deps.readyList.believedEmpty) {
@@ -178,12 +149,12 @@ async function sweepUntil(
 /** Tries one candidate until it is decided: leased to this key, found to be the key's already, or lost. */
 async function tryCandidate(
   deps: AllocateDeps,
-  request: Request,
+  request: LeaseRequest,
   candidate: AvailableSandbox,
   attempt: string,
   context: CallContext,
   deadline: AbortSignal,
-): Promise<Omit<AllocateResult, 'conflicts'> | 'lost'> {
+): Promise<FoundLease | 'lost'> {
   const grant = toGrant(deps, request, candidate, attempt, context);
   let outcome: GrantOutcome | undefined;
   try {
@@ -204,7 +175,7 @@ async function tryCandidate(
     case 'granted':
       return { lease: toGranted(grant.key), replayed: false };
     case 'key_taken':
-      return replay(request, outcome.record, attempt);
+      return replay(request, outcome.record, attempt, grant.nowMs);
     case 'sandbox_lost':
     case 'sandbox_conflict':
       return 'lost';
@@ -212,57 +183,6 @@ async function tryCandidate(
       throw busy();
   }
 }
-
-function toGrant(
-  deps: AllocateDeps,
-  { keyPk, hash, input }: Request,
-  seen: AvailableSandbox,
-  attempt: string,
-  context: CallContext,
-) {
-  const nowMs = deps.clock.nowMs();
-  const leaseId = deps.newId();
-  const times = leaseTimes(nowMs, deps.terms);
-  const next = allocate(
-    seen,
-    { leaseId, holder: input.holder, lab: input.lab, idempotencyPk: keyPk, ...times },
-    nowMs,
-  );
-  const key: KeyRecord = {
-    pk: keyPk,
-    sandboxId: seen.id,
-    name: seen.name,
-    externalId: seen.externalId,
-    sfdcAccountId: seen.metadata.sfdc_account_id,
-    leaseId,
-    allocatedAt: times.allocatedAt,
-    leaseExpiresAt: times.expiresAt,
-    expiresAt: times.reclaimAt,
-    requestHash: hash,
-    attempt,
-  };
-  return { seen, next, event: eventOf(seen, next, 'allocate', context), key, nowMs };
-}
-
-/** The key's lease; not a replay but our own win, if `attempt` made it and the answer was lost on the way. */
-function replay(request: Request, record: KeyRecord, attempt: string): Omit<AllocateResult, 'conflicts'> {
-  if (request.explicitKey && record.requestHash !== request.hash) {
-    throw new BrokerError(
-      'IDEMPOTENCY_KEY_REUSED',
-      'This Idempotency-Key was used with another lab or name prefix; use a new key for a new request.',
-    );
-  }
-  return { lease: toGranted(record), replayed: record.attempt !== attempt };
-}
-
-const toGranted = (record: KeyRecord): GrantedLease => ({
-  sandboxId: record.sandboxId,
-  name: record.name,
-  externalId: record.externalId,
-  allocatedAt: record.allocatedAt,
-  expiresAt: record.leaseExpiresAt,
-  ...(record.sfdcAccountId !== undefined && { sfdcAccountId: record.sfdcAccountId }),
-});
 
 const NONE_FREE_RETRY_AFTER_SECONDS = 5;
 

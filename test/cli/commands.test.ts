@@ -48,6 +48,17 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     ]);
   });
 
+  test('a key whose lease is over is a refusal, and nothing for a script to take for a sandbox', async () => {
+    const here = await startBrokerHere(endpoint);
+    const env = { BROKER_URL: here.url };
+    const command = ['allocate', '--holder', 'ci', '--key', 'build-7'];
+    const { result } = await cliJson(command, { env });
+    await cli(['release', String(result['sandbox_id']), '--holder', 'ci'], { env });
+    const late = await cli([...command, '--json'], { env });
+    expect(late).toMatchObject({ code: 3, stdout: '' });
+    expect(JSON.parse(late.stderr)).toMatchObject({ error: { code: 'LEASE_OVER' } });
+  });
+
   test('runs are jobs that it waits for, and lists; alerts and counts are there to see', async () => {
     const here = await startBrokerHere(endpoint, ROTATING);
     const env = { ...TOKENS, BROKER_URL: here.url };

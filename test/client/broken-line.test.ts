@@ -58,7 +58,7 @@ describeOnFastEngine('the client over a line that breaks', ({ endpoint }) => {
 
   test('an abort in the middle of a call leaves nothing open, and its key finds the lease', async () => {
     const { proxy, leased, url } = await setUp();
-    const broker = createBroker({ url, token: TOKEN });
+    const broker = createBroker({ url, token: TOKEN, holder: 'student-1' });
     const controller = new AbortController();
     await proxy.behave({ kind: 'delay', delayMs: 60_000 });
     const call = broker.allocate({ signal: controller.signal, idempotencyKey: 'once' });

@@ -60,6 +60,29 @@ describeOnFastEngine('the client', ({ endpoint }) => {
     expect(await anonymous.get(lease.sandbox_id)).toMatchObject({ allocated_to_track: anonymous.holder });
   });
 
+  test('a program that starts again finds its lease by its own key, and is told when that is over', async () => {
+    const here = await startBrokerHere(endpoint);
+    const key: AllocateOptions = { idempotencyKey: 'build-4711/step-2' };
+    const first = await clientOf(here).allocate(key);
+    const restarted = await clientOf(here).allocate(key);
+    expect(restarted).toMatchObject({ sandbox_id: first.sandbox_id, replayed: true, leaseOver: false });
+    await restarted.release();
+    const late = await clientOf(here).allocate(key);
+    expect(late).toMatchObject({ sandbox_id: first.sandbox_id, replayed: true, leaseOver: true });
+    // The same holder has the same sandbox again, for other work: the late one ends no lease but its own.
+    await here.asAdmin('POST', '/v1/admin/cleanup');
+    await Promise.all(Array.from({ length: 5 }, () => clientOf(here).allocate()));
+    expect(await countOf(here, 'allocated')).toBe(5);
+    await late[Symbol.asyncDispose]();
+    expect(await failureOf(late.release())).toMatchObject({ code: 'LEASE_OVER', attempts: 0 });
+    expect(await countOf(here, 'allocated')).toBe(5);
+  });
+
+  test('a key without a holder of one’s own is a mistake: after a restart nobody would find it', async () => {
+    const anonymous = createBroker({ url: 'http://127.0.0.1:9', token: TOKEN });
+    await expect(anonymous.allocate({ idempotencyKey: 'build-7' })).rejects.toThrow(RangeError);
+  });
+
   test('a scope that ends gives back, also by an error; disposing twice sends once', async () => {
     const here = await startBrokerHere(endpoint);
     const front = await startFront(here.url);

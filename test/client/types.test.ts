@@ -21,7 +21,15 @@ const RECORD: Same<SandboxRecord, z.output<typeof recordSchema>> = true;
 
 /** The fields a client knows, by type: a type itself cannot be asked. */
 const FIELDS = {
-  lease: { sandbox_id: 1, name: 1, external_id: 1, allocated_at: 1, expires_at: 1, sfdc_account_id: 1 },
+  lease: {
+    sandbox_id: 1,
+    name: 1,
+    external_id: 1,
+    allocated_at: 1,
+    expires_at: 1,
+    sfdc_account_id: 1,
+    lease_over: 1,
+  },
   marked: { sandbox_id: 1, status: 1, deletion_requested_at: 1 },
 } satisfies { lease: Record<keyof Lease, 1>; marked: Record<keyof Marked, 1> };
 

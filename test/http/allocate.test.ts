@@ -43,6 +43,14 @@ describe('POST /v1/allocate', () => {
     expect(answer.json).toEqual(LEASE);
   });
 
+  test('a lease that is over is 200, and says so twice', async () => {
+    const { call } = await startWith({ replayed: true, leaseOver: true });
+    const answer = await call('POST', '/v1/allocate', { headers: asTrack({ 'idempotency-key': 'k' }) });
+    expect(answer.status).toBe(200);
+    expect(answer.headers['idempotency-replayed']).toBe('true');
+    expect(answer.json).toEqual({ ...LEASE, lease_over: true });
+  });
+
   test('sfdc_account_id is there when the sandbox has one', async () => {
     const { useCases } = fakeAppDeps().deps;
     const { lease } = await useCases.allocateSandbox(

@@ -50,9 +50,13 @@ export function createCallers(
       outcomeOf('allocate', async () => {
         try {
           const input = { principal: 'tracks', holder, idempotencyKey: key, namePrefix };
-          const { lease, replayed } = await core.useCases.allocateSandbox(input, context(id, 'track'));
+          const {
+            lease,
+            replayed,
+            leaseOver = false,
+          } = await core.useCases.allocateSandbox(input, context(id, 'track'));
           known.push({ sandboxId: lease.sandboxId, holder });
-          return { type: 'leased', sandboxId: lease.sandboxId, replayed } as const;
+          return { type: 'leased', sandboxId: lease.sandboxId, replayed, leaseOver } as const;
         } catch (error) {
           if (isRefusal(error, 'NO_SANDBOXES_AVAILABLE')) return { type: 'none_free' } as const;
           throw error;

@@ -94,6 +94,15 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'allocate', on: other, holder },
     { waits: false, do: 'expire', on },
   ]),
+  // A duplicate that is late: its caller's own key, and the lease is over.
+  fc
+    .tuple(holder, choice, choice, fc.constantFrom(1, TERM_SECONDS, DAY_SECONDS))
+    .map(([holder, on, other, seconds]): Step[] => [
+      { waits: true, do: 'allocate', on, holder, key: 2 },
+      { waits: false, do: 'mark', on: other, lease: 7 },
+      { waits: false, do: 'pass', seconds },
+      { waits: false, do: 'allocate', on: other, holder, key: 2 },
+    ]),
   // A crowd at one replica, and one of them at another, too.
   fc
     .tuple(choice, choice, holder)

@@ -49,12 +49,12 @@ export function startStormClients(options: StormClientsOptions): StormClients {
 
   /** One holder, from its first call to its last. */
   async function live(holder: string, track: Track, random: SeededRandom, goOn: () => boolean) {
-    const asked = {
-      holder,
-      ...(random.chance(0.2) && { key: `key-of-${holder}` }),
-      ...(random.chance(0.15) && { namePrefix: random.pick(options.namePrefixes) }),
-    };
+    const isKeyed = random.chance(0.2);
+    const prefix = random.chance(0.15) ? { namePrefix: random.pick(options.namePrefixes) } : {};
+    let work = 0;
     do {
+      // A key of one's own is for one lease; the default one is free again after it.
+      const asked = { holder, ...prefix, ...(isKeyed && { key: `key-${++work}-of-${holder}` }) };
       const sandboxId = await obtain(asked, track, random, goOn);
       if (sandboxId === undefined) return;
       if (random.chance(0.3)) await track.allocate(asked);
@@ -64,7 +64,8 @@ export function startStormClients(options: StormClientsOptions): StormClients {
       if (random.chance(0.25)) return;
       while ((await track.mark(holder, sandboxId)).type === 'unknown' && goOn()) await delay(AGAIN_MS);
       if (random.chance(0.2)) await track.mark(holder, sandboxId);
-      // The key is free again: the next lease under it is another one.
+      // A duplicate that is late.
+      if (isKeyed && random.chance(0.5)) await track.allocate(asked);
     } while (goOn() && random.chance(0.3));
   }
 }
@@ -79,7 +80,8 @@ async function obtain(
     const twice = random.chance(0.2) ? [track.allocate(asked)] : [];
     const outcomes = await Promise.all([track.allocate(asked), ...twice]);
     const won = outcomes.find((outcome) => outcome.type === 'leased');
-    if (won) return won.sandboxId;
+    // Its own key's lease may be over: it has run out while nothing was answered.
+    if (won) return won.leaseOver ? undefined : won.sandboxId;
     const refused = outcomes.every(({ type }) => type === 'none_free');
     if (refused) refusals++;
     await delay(refused ? REFUSED_MS : AGAIN_MS);
@@ -142,6 +144,7 @@ function connect(
           type: 'leased',
           sandboxId: String(answer.json.sandbox_id),
           replayed: answer.status === 200,
+          leaseOver: answer.json['lease_over'] === true,
         };
       }),
     mark: (holder, sandboxId) =>

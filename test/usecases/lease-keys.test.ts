@@ -11,10 +11,10 @@ describeOnEngines("a lease's life", ({ endpoint }) => {
 
   it('an expired lease frees its key: the same key gets a new sandbox and new times', async () => {
     const core = await start(2);
-    const first = await lease(core, 'a', { idempotencyKey: 'k' });
+    const first = await lease(core, 'a');
     core.clock.advanceSeconds(BUFFER_END_SECONDS);
     await expire(core);
-    const second = await lease(core, 'a', { idempotencyKey: 'k', lab: 'another' });
+    const second = await lease(core, 'a', { lab: 'another' });
     expect(second.sandboxId).not.toBe(first.sandboxId);
     expect(second.allocatedAt).toBe(first.expiresAt + TERMS.bufferSeconds);
   });
@@ -57,7 +57,11 @@ describeOnEngines("a lease's life", ({ endpoint }) => {
     expect(second.sandboxId).not.toBe(first.sandboxId);
     await mark(core, 'a', first.sandboxId);
     expect((await allocate(core, 'a', { idempotencyKey: 'two' })).lease).toEqual(second);
-    const third = await lease(core, 'a', { idempotencyKey: 'one' });
+    expect(await allocate(core, 'a', { idempotencyKey: 'one' })).toMatchObject({
+      lease: first,
+      leaseOver: true,
+    });
+    const third = await lease(core, 'a', { idempotencyKey: 'three' });
     expect([first.sandboxId, second.sandboxId]).not.toContain(third.sandboxId);
   });
 

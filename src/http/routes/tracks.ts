@@ -50,29 +50,35 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
         summary: 'Take a sandbox',
         description:
           'Leases one free sandbox to the holder. Asking again with the same key (the holder, unless there is an ' +
-          'Idempotency-Key) gives the same lease, for as long as it lasts.',
+          'Idempotency-Key) gives the same lease, for as long as it lasts. An Idempotency-Key is remembered for a ' +
+          'day from its lease (or as long as that lasts): after the lease it answers 200 with lease_over, and never ' +
+          'with another sandbox.',
         tags: ['tracks'],
         security: [{ trackToken: [] }],
         headers: allocateHeaders,
         body: emptyBody,
         response: {
-          200: leaseSchema.describe('The lease this key already has, with Idempotency-Replayed: true.'),
+          200: leaseSchema.describe(
+            'The lease this key already has or had, with Idempotency-Replayed: true.',
+          ),
           201: leaseSchema.describe('A new lease.'),
         },
       },
       handler: async (request, reply) => {
         const holder = holderOf(request.headers);
-        const { lease, replayed } = await observeAllocation({ metrics, logger: request.log, holder }, () =>
-          useCases.allocateSandbox(
-            {
-              principal: PRINCIPAL,
-              holder,
-              lab: request.headers['x-instruqt-track-id'],
-              namePrefix: request.headers['x-sandbox-name-prefix'],
-              idempotencyKey: request.headers['idempotency-key'],
-            },
-            callContext(request, 'track'),
-          ),
+        const { lease, replayed, leaseOver } = await observeAllocation(
+          { metrics, logger: request.log, holder },
+          () =>
+            useCases.allocateSandbox(
+              {
+                principal: PRINCIPAL,
+                holder,
+                lab: request.headers['x-instruqt-track-id'],
+                namePrefix: request.headers['x-sandbox-name-prefix'],
+                idempotencyKey: request.headers['idempotency-key'],
+              },
+              callContext(request, 'track'),
+            ),
         );
         if (replayed) reply.header('idempotency-replayed', 'true');
         reply.code(replayed ? 200 : 201);
@@ -83,6 +89,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           allocated_at: lease.allocatedAt,
           expires_at: lease.expiresAt,
           sfdc_account_id: lease.sfdcAccountId,
+          lease_over: leaseOver,
         };
       },
     });

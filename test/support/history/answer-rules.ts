@@ -1,8 +1,9 @@
-import { reclaimMs, told } from './chain-rules.ts';
+import { reclaimMs, rememberedMs, told } from './chain-rules.ts';
 import {
   type AllocateCall,
   type Call,
   type History,
+  isChosen,
   keyOf,
   type MarkCall,
   type Violation,
@@ -41,9 +42,12 @@ function checkAllocation(
 ): Violation[] {
   const violations: Violation[] = [];
   const granted = leases.map((lease) => lease.granted);
-  // Its answer lost, a call asks again: by then an operator may have ended what it had got, and it gets another.
+  // Its answer lost, a call asks again: by then an operator may have ended what it had got, and it gets another; but not
+  // under a key that is remembered.
   const isSplit = leases.some((one, index) =>
-    leases.slice(index + 1).some((other) => !mayFollow(one, other) && !mayFollow(other, one)),
+    leases
+      .slice(index + 1)
+      .some((other) => isChosen(call) || (!mayFollow(one, other) && !mayFollow(other, one))),
   );
   if (isSplit) {
     violations.push({
@@ -58,6 +62,10 @@ function checkAllocation(
     const isKnown = granted.some(({ event }) => event.sandboxId === outcome.sandboxId);
     const message = `${asked(call)} was told of a new lease of ${outcome.sandboxId} that no event knows`;
     if (!isKnown) violations.push({ rule: 'lost_lease', message });
+  } else if (outcome.type === 'leased' && outcome.leaseOver) {
+    const isKnown = toldOf(timeline.leases, call).some((lease) => mayBeOver(lease, call, history));
+    const message = `${asked(call)} was told that its lease of ${outcome.sandboxId} is over, and it was not`;
+    if (!isKnown || !isChosen(call)) violations.push({ rule: 'lost_lease', message });
   } else if (outcome.type === 'leased') {
     const isKnown = toldOf(timeline.leases, call).some((lease) => mayTouch(lease, call));
     const message = `${asked(call)} was told again of a lease of ${outcome.sandboxId} that was not live at any moment of it`;
@@ -69,6 +77,10 @@ function checkAllocation(
 /** May the one have ended before the other began? */
 const mayFollow = ({ ended }: FoundLease, { granted }: FoundLease): boolean =>
   ended !== undefined && ended.earliestMs <= granted.latestMs;
+
+/** Over at some moment of the call: ended, or past its time. */
+const mayBeOver = (lease: FoundLease, call: Call, history: History): boolean =>
+  (lease.ended !== undefined && lease.ended.earliestMs <= call.endMs) || mayBeOverdue(lease, call, history);
 
 /** "None is free": no sandbox was available all along, and the key had no lease. */
 function checkRefusal(call: AllocateCall, { chains, leases }: Timeline, history: History): Violation[] {
@@ -91,8 +103,9 @@ function checkRefusal(call: AllocateCall, { chains, leases }: Timeline, history:
     }
   }
   for (const lease of leases) {
-    if (lease.key !== keyOf(call) || !spansCall(lease.granted, lease.ended, call)) continue;
-    if (mayBeOverdue(lease, call, history)) continue;
+    const ended = lease.isRemembered ? undefined : lease.ended;
+    if (lease.key !== keyOf(call) || !spansCall(lease.granted, ended, call)) continue;
+    if (mayBeForgotten(lease, call, history)) continue;
     const message = `${asked(call)} was told that none is free; its key had ${told(lease.granted)}`;
     violations.push({ rule: 'lost_lease', message });
   }
@@ -106,6 +119,13 @@ const spansCall = (from: Step, to: Step | undefined, { startMs, endMs }: Call): 
 /** A key is free again once its lease is overdue, whether or not somebody has taken the sandbox back by then. */
 const mayBeOverdue = ({ granted }: FoundLease, { endMs }: Call, { termMs, clockSkewMs }: History): boolean =>
   clockSkewMs === undefined || endMs + clockSkewMs >= reclaimMs(granted, termMs);
+
+/** By then its key may be free for another lease. */
+const mayBeForgotten = (lease: FoundLease, call: Call, history: History): boolean => {
+  const { termMs, clockSkewMs } = history;
+  if (!lease.isRemembered || clockSkewMs === undefined) return mayBeOverdue(lease, call, history);
+  return call.endMs + clockSkewMs >= rememberedMs(lease.granted, termMs);
+};
 
 /** Acknowledged: the holder's lease was over by then. */
 function checkMark(call: MarkCall, { leases }: Timeline): Violation[] {
@@ -152,7 +172,7 @@ function checkShown(call: Extract<Call, { op: 'get' }>, { leases }: Timeline): V
   return isRight ? [] : [{ rule: 'lost_lease', message: `${asked(call)} was shown ${status}` }];
 }
 
-/** No key has two live leases at one moment, but that one of them is overdue. */
+/** No key has two live leases at one moment, but that one of them is overdue; none that is remembered has two at all. */
 function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
   const byKey = Map.groupBy(
     leases.filter(({ key }) => key !== undefined),
@@ -163,8 +183,12 @@ function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
     for (const [index, one] of ofKey.entries()) {
       for (const other of ofKey.slice(index + 1)) {
         if (one.granted.call === other.granted.call) continue;
-        if (mayFollow(one, other) || mayFollow(other, one) || isOverdueFor(one, other, termMs)) continue;
-        const message = `${key} had ${told(one.granted)} and ${told(other.granted)} at one time`;
+        const isRemembered = one.isRemembered && other.isRemembered;
+        const untilMs = isRemembered ? rememberedMs : reclaimMs;
+        const mayTakeTurns = !isRemembered && (mayFollow(one, other) || mayFollow(other, one));
+        if (mayTakeTurns || isPastFor(one, other, (granted) => untilMs(granted, termMs))) continue;
+        const when = isRemembered ? 'within its window' : 'at one time';
+        const message = `${key} had ${told(one.granted)} and ${told(other.granted)} ${when}`;
         violations.push({ rule: 'split_key', message });
       }
     }
@@ -173,12 +197,12 @@ function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
 }
 
 /** By the clock of whoever granted the later one, the earlier one's time was over. */
-function isOverdueFor(one: FoundLease, other: FoundLease, termMs: number): boolean {
+function isPastFor(one: FoundLease, other: FoundLease, untilMs: (granted: Step) => number): boolean {
   const [first, second] =
     one.granted.event.atMs <= other.granted.event.atMs
       ? [one.granted, other.granted]
       : [other.granted, one.granted];
-  return second.event.atMs >= reclaimMs(first, termMs);
+  return second.event.atMs >= untilMs(first);
 }
 
 const asked = (call: Call): string =>

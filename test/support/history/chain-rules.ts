@@ -96,6 +96,12 @@ function checkExpiries(steps: readonly Step[], termMs: number): Violation[] {
 export const reclaimMs = ({ event }: Step, termMs: number): number =>
   Math.floor(event.atMs / 1000) * 1000 + termMs;
 
+const KEY_WINDOW_MS = 86_400_000;
+
+/** Until when a key that the caller chose remembers a lease, by the broker's clock. */
+export const rememberedMs = (granted: Step, termMs: number): number =>
+  reclaimMs(granted, Math.max(termMs, KEY_WINDOW_MS));
+
 /** An event, for a message. */
 export function told({ event, call }: Step): string {
   const holder = event.holder === undefined ? '' : ` of ${event.holder}`;

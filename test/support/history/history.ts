@@ -52,7 +52,7 @@ interface CallOf<Op extends string, Outcome> extends Span {
 export interface AllocateCall
   extends CallOf<
     'allocate',
-    { type: 'leased'; sandboxId: string; replayed: boolean } | { type: 'none_free' }
+    { type: 'leased'; sandboxId: string; replayed: boolean; leaseOver?: boolean } | { type: 'none_free' }
   > {
   holder: string;
   /** The `Idempotency-Key`; absent: the holder is the key. */
@@ -123,7 +123,7 @@ export interface History {
 
 /**
  * - `two_holders`: at one moment two holders had one sandbox.
- * - `split_key`: one key had two live sandboxes.
+ * - `split_key`: one key had two live sandboxes; or one that the caller chose had two at all within its window.
  * - `false_refusal`: "none is free" while one was, from the call's start to its end.
  * - `lost_lease`, `lost_mark`, `lost_delete`: acknowledged, and gone.
  * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.
@@ -150,6 +150,10 @@ export interface Violation {
   /** What happened, with the ids and times it is seen by. */
   message: string;
 }
+
+/** The caller chose the key: it is remembered after its lease. (Named as the holder is, it may be the default one.) */
+export const isChosen = ({ holder, key }: Pick<AllocateCall, 'holder' | 'key'>): boolean =>
+  key !== undefined && key !== holder;
 
 /** What a lease is found by again: the holder and its key. */
 export const keyOf = ({ holder, key }: Pick<AllocateCall, 'holder' | 'key'>): string =>

@@ -3,6 +3,7 @@ import {
   ENDED,
   GRANTED,
   HELD,
+  keyed,
   LIFE,
   NONE_FREE,
   type Pair,
@@ -33,6 +34,13 @@ const TAKEN_AWAY: Story = {
   sandboxes: [waiting('s1', 3, 'c1', 'ada'), held('s2', 2, 'c1', 'ada')],
   keys: [keyFor('s2', 'c1', 'ada')],
   more: { clockSkewMs: 1_000 },
+};
+
+const ONE_AFTER_THE_OTHER: Story = {
+  calls: [
+    TAKEN_S2,
+    { op: 'release', id: 'r1', sandboxId: 's1', outcome: { type: 'done' }, ...spanOf([20, 30]) },
+  ],
 };
 
 /** Who has what, and who is told that there is none. */
@@ -80,6 +88,18 @@ export const LEASE_PAIRS: readonly Pair[] = [
       calls: [TAKEN, allocated('c2', 'ada', [60_000, 60_050], leased('s2'))],
       events: [GRANTED, granted('s2', 'ada', 'c2', 60_010), ended('s1', 'ada', 'a-loop', 60_100, 'expire')],
     },
+  },
+  {
+    what: 'a key that ada had chosen is given a second sandbox within its window',
+    rule: 'split_key',
+    broken: keyed(twice(86_399_000, 86_399_100)),
+    lawful: keyed(twice(86_400_000, 86_400_100)),
+  },
+  {
+    what: 'one call under a key that ada had chosen is given two sandboxes, one after the other',
+    rule: 'split_key',
+    broken: keyed({ ...ONE_AFTER_THE_OTHER, ...TAKEN_AWAY }),
+    lawful: { ...ONE_AFTER_THE_OTHER, ...TAKEN_AWAY },
   },
   {
     what: 'one call is given two sandboxes',
@@ -160,13 +180,7 @@ export const LEASE_PAIRS: readonly Pair[] = [
       ],
       ...TAKEN_AWAY,
     },
-    lawful: {
-      calls: [
-        TAKEN_S2,
-        { op: 'release', id: 'r1', sandboxId: 's1', outcome: { type: 'done' }, ...spanOf([20, 30]) },
-      ],
-      ...TAKEN_AWAY,
-    },
+    lawful: { ...ONE_AFTER_THE_OTHER, ...TAKEN_AWAY },
   },
   {
     what: 'none of that name is free, says a call, and no one has renamed it',

@@ -118,6 +118,20 @@ export const AGAIN: Story = {
   keys: [keyFor('s1', 'c2', 'ada')],
 };
 
+/** The story, whose allocations were all under a key that ada had chosen. */
+export const keyed = (story: Story): Story => ({
+  ...story,
+  calls: (story.calls ?? []).map((call) => (call.op === 'allocate' ? { ...call, key: 'build-7' } : call)),
+});
+/** ada is told that her lease of s1 is over. */
+export const toldOver = (startMs: number, endMs: number): Call =>
+  allocated('c4', 'ada', [startMs, endMs], {
+    type: 'leased',
+    sandboxId: 's1',
+    replayed: true,
+    leaseOver: true,
+  });
+
 /** The story, and these calls. */
 export const andCalls = (story: Story, ...calls: Call[]): Story => ({
   ...story,

@@ -40,11 +40,15 @@ export function recordCore({ useCases, work }: TestCore, recorder: Recorder): Re
       recorder.record({ op: 'allocate', ...asked }, async (id) => {
         const { key, ...input } = asked;
         try {
-          const { lease, replayed } = await useCases.allocateSandbox(
+          const {
+            lease,
+            replayed,
+            leaseOver = false,
+          } = await useCases.allocateSandbox(
             { principal: 'tracks', ...input, idempotencyKey: key },
             as('track', id),
           );
-          return { type: 'leased', sandboxId: lease.sandboxId, replayed };
+          return { type: 'leased', sandboxId: lease.sandboxId, replayed, leaseOver };
         } catch (error) {
           const refusal = refusalOf(error);
           const isNoneFree = refusal.type === 'refused' && refusal.code === 'NO_SANDBOXES_AVAILABLE';

@@ -1,5 +1,5 @@
 import type { SandboxEvent } from '../../../src/domain/event.ts';
-import { type AllocateCall, type Call, type History, keyOf } from './history.ts';
+import { type AllocateCall, type Call, type History, isChosen, keyOf } from './history.ts';
 
 /** One event, and what is known of its moment on the recorder's clock. */
 export interface Step {
@@ -15,6 +15,8 @@ export interface FoundLease {
   holder: string;
   /** Absent where no recorded call asked for it. */
   key: string | undefined;
+  /** The key is the caller's own, and remembers this lease. */
+  isRemembered: boolean;
   granted: Step;
   ended: Step | undefined;
 }
@@ -106,10 +108,12 @@ function leasesOf(steps: readonly Step[]): FoundLease[] {
   return steps.flatMap((granted, index) => {
     if (granted.event.action !== 'allocate') return [];
     const next = steps[index + 1];
+    const call = granted.call?.op === 'allocate' ? granted.call : undefined;
     return {
       sandboxId: granted.event.sandboxId,
       holder: granted.event.holder ?? '',
-      key: granted.call?.op === 'allocate' ? keyOf(granted.call) : undefined,
+      key: call && keyOf(call),
+      isRemembered: call !== undefined && isChosen(call),
       granted,
       ended: next?.event.from === 'allocated' ? next : undefined,
     };
@@ -145,7 +149,7 @@ export const mayTouch = ({ granted, ended }: FoundLease, { startMs, endMs }: Cal
 /** A replay saw the lease live; where there is only one that it can have seen, that bounds its moments. */
 function applyReplays(leases: readonly FoundLease[], { calls }: History): void {
   for (const call of calls) {
-    if (call.op !== 'allocate') continue;
+    if (call.op !== 'allocate' || (call.outcome.type === 'leased' && call.outcome.leaseOver)) continue;
     const [lease, ...others] = toldOf(leases, call);
     if (lease === undefined || others.length > 0 || !mayTouch(lease, call)) continue;
     lease.granted.latestMs = Math.min(lease.granted.latestMs, call.endMs);
