@@ -139,7 +139,7 @@ export function composeCore(options: CoreOptions) {
       }),
       expire: expireLeases(deps),
       purge: purgeStale(purgeDeps),
-      count: (signal: AbortSignal) => countPool(deps, signal),
+      count: (signal: AbortSignal, consistent = false) => countPool(deps, consistent, signal),
     },
   };
 }

@@ -3,6 +3,7 @@ import { buildApp } from './app.ts';
 import type { Clock, NewId } from './clock.ts';
 import type { Alerting } from './compose-alerts.ts';
 import type { Core } from './compose-core.ts';
+import type { Counts } from './compose-counts.ts';
 import type { Jobs } from './compose-jobs.ts';
 import type { Live } from './compose-live.ts';
 import type { Loops } from './compose-loops.ts';
@@ -30,6 +31,7 @@ interface HttpOptions {
     resilience: Resilience;
     safety: Safety;
     core: Core;
+    counts: Counts;
     loops: Loops;
     jobs: Jobs;
     watch: Watch;
@@ -41,7 +43,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
   app: FastifyInstance;
   news: { start(): void; stop(): Promise<void> };
 } {
-  const { alerting, live, resilience, safety, core, loops, jobs, watch } = options.parts;
+  const { alerting, live, resilience, safety, core, counts, loops, jobs, watch } = options.parts;
   const { breakers, statistics } = resilience;
   const status = {
     readiness: watch.readiness.last,
@@ -54,7 +56,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     breakers,
     dryRun: safety.dryRun,
     replicas: core.register.living,
-    poolStats: loops.poolStats,
+    poolStats: counts.last,
     loops: loops.loopReports,
     activity: live.series.recent,
     version,
@@ -64,7 +66,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     status,
     listJobs: jobs.useCases.listJobs,
     progressOf: jobs.progressOf,
-    countSoon: loops.countSoon,
+    countSoon: counts.countSoon,
   });
   const allocation: Metrics['allocation'] = (outcome, seconds, conflicts) => {
     metrics.allocation(outcome, seconds, conflicts);
@@ -74,7 +76,9 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     useCases: {
       ...core.useCases,
       ...jobs.useCases,
-      poolStats: loops.poolStats,
+      bulkDelete: counts.counted(core.useCases.bulkDelete),
+      retryDeletions: counts.counted(core.useCases.retryDeletions),
+      poolStats: counts.latest,
       listAlerts: alerting.listAlerts,
     },
     runs: loops.runs,

@@ -53,17 +53,20 @@ export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_I
 
   const changed = new Set<string>();
   let isMore = false;
-  let isCountOld = false;
+  let changes = 0;
+  let countedChanges = 0;
   let areJobsOpen = false;
 
   return {
     series,
     /** This replica has changed a sandbox. */
     onSandboxChange(sandboxId: string): void {
-      isCountOld = true;
+      changes++;
       if (changed.size < MAX_CHANGED) changed.add(sandboxId);
       else if (!changed.has(sandboxId)) isMore = true;
     },
+    /** How many changes this replica has made so far. */
+    sandboxChanges: () => changes,
     /** There is a new job: how it fares is looked at more often. */
     onJob(): void {
       areJobsOpen = true;
@@ -111,9 +114,13 @@ export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_I
 
       function countAgain(): void {
         const total = sources.status.poolStats()?.total ?? 0;
-        if (!isCountOld || total > RECOUNT_UP_TO || performance.now() - countedAtMs < RECOUNT_AFTER_MS)
+        if (
+          changes === countedChanges ||
+          total > RECOUNT_UP_TO ||
+          performance.now() - countedAtMs < RECOUNT_AFTER_MS
+        )
           return;
-        isCountOld = false;
+        countedChanges = changes;
         countedAtMs = performance.now();
         sources.countSoon();
       }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock, NewId } from './clock.ts';
 import type { Core } from './compose-core.ts';
+import type { Counts } from './compose-counts.ts';
 import type { Safety } from './compose-safety.ts';
 import type { Config } from './config.ts';
 import { createHeartbeat } from './loops/heartbeat.ts';
@@ -8,7 +9,7 @@ import { createLoop, type LoopOptions, type RunReport } from './loops/loop.ts';
 import type { LastRun, LoopReport } from './loops/loop-report.ts';
 import { createTicker } from './loops/ticker.ts';
 import type { StoreClient } from './store/client.ts';
-import { type PoolCounts, readCounts, writeCounts } from './store/counts.ts';
+import { readCounts } from './store/counts.ts';
 import { deleteExpired } from './store/expired.ts';
 import { runWithCorrelation } from './telemetry/correlation.ts';
 import type { Logger } from './telemetry/logger.ts';
@@ -34,30 +35,15 @@ interface LoopsOptions {
   logger: Logger;
   metrics: Metrics;
   alert: RaiseAlert;
-  /** Looks whether counts are worth an alert. */
-  watchPool: (counts: PoolCounts, signal: AbortSignal) => Promise<void>;
+  counts: Counts;
 }
 
 export type Loops = ReturnType<typeof composeLoops>;
 
 /** The loops of DESIGN §6 and the replica's own chores, wired to logs and metrics; nothing runs before `start()`. */
 export function composeLoops(options: LoopsOptions) {
-  const { config, core, client, clock, newId, logger, metrics, alert } = options;
+  const { config, core, client, clock, newId, logger, metrics, alert, counts: pool } = options;
   const { governor } = options.safety;
-  let known: PoolCounts | undefined;
-  const learn = (counts: PoolCounts | undefined) => {
-    if (!counts || (known && counts.asOfMs < known.asOfMs)) return;
-    known = counts;
-    metrics.setPoolCounts(counts);
-  };
-  const count = async (signal: AbortSignal) => {
-    const counts = await core.work.count(signal);
-    learn(counts);
-    await writeCounts(client, counts, signal);
-    await options.watchPool(counts, signal);
-    return counts;
-  };
-
   const lastRuns = new Map<string, LastRun>();
   const report = ({ loop, action, outcome, durationMs, counts, error }: RunReport) => {
     const before = lastRuns.get(loop);
@@ -75,8 +61,6 @@ export function composeLoops(options: LoopsOptions) {
       ...(error !== undefined && { err: error }),
     };
     logger[level](fields, `${loop}: ${outcome}`);
-    // A run that changed the pool shows at once, not only with the next count.
-    if (outcome === 'success' && loop !== 'counts') countSoon();
   };
 
   const make = <Options>(loop: LoopOptions<Options>) =>
@@ -99,35 +83,43 @@ export function composeLoops(options: LoopsOptions) {
     action: 'background_sync',
     intervalMs: config.syncIntervalMs,
     options: { force: false },
-    work: async (options, context, onProgress) => ({ ...(await work.sync(options, context, onProgress)) }),
+    work: pool.counted(async (options, context, onProgress) => ({
+      ...(await work.sync(options, context, onProgress)),
+    })),
   });
   const cleanup = make({
     name: 'cleanup',
     action: 'background_cleanup',
     intervalMs: config.cleanupIntervalMs,
     options: {},
-    work: async (_options, context, onProgress) => ({ ...(await work.cleanup(context, onProgress)) }),
+    work: pool.counted(async (_options, context, onProgress) => ({
+      ...(await work.cleanup(context, onProgress)),
+    })),
   });
   const expiry = make({
     name: 'expiry',
     action: 'auto_expiry',
     intervalMs: config.expiryIntervalMs,
     options: {},
-    work: async (_options, context, onProgress) => ({ ...(await work.expire(context, onProgress)) }),
+    work: pool.counted(async (_options, context, onProgress) => ({
+      ...(await work.expire(context, onProgress)),
+    })),
   });
   const purge = make({
     name: 'purge',
     action: 'stale_purge',
     intervalMs: PURGE_INTERVAL_MS,
     options: { gracePeriodHours: DEFAULT_GRACE_PERIOD_HOURS },
-    work: async (options, context, onProgress) => ({ ...(await work.purge(options, context, onProgress)) }),
+    work: pool.counted(async (options, context, onProgress) => ({
+      ...(await work.purge(options, context, onProgress)),
+    })),
   });
   const counts = make({
     name: 'counts',
     action: 'pool_counts',
     intervalMs: COUNT_INTERVAL_MS,
     options: {},
-    work: async (_options, context) => (await count(context.signal)).counts,
+    work: async (_options, context) => (await pool.count(context.signal)).counts,
   });
   const loops = [sync, cleanup, expiry, purge, counts];
 
@@ -138,7 +130,7 @@ export function composeLoops(options: LoopsOptions) {
     await core.register.beat(signal);
     // The hints are of the buckets that were this replica's own, and by now somebody else's callers get them.
     if (!isDeepStrictEqual(core.register.rank(), before)) await core.readyList.refresh();
-    learn(await readCounts(client, signal));
+    pool.learn(await readCounts(client, signal));
   };
   const sweepExpired = async (signal: AbortSignal) => {
     const deleted = await deleteExpired(client, clock.nowMs(), signal);
@@ -156,25 +148,8 @@ export function composeLoops(options: LoopsOptions) {
     chores.push(createTicker(TTL_SWEEP_INTERVAL_MS, sweepExpired, onChoreError('ttl_sweep')));
   }
 
-  let counting: Promise<unknown> | undefined;
-  let countAgain = false;
-  const stopCounting = new AbortController();
-  function countSoon(): void {
-    // A count under way has looked at a part of the pool already: what changed there since, it does not know.
-    countAgain = counting !== undefined;
-    counting ??= count(stopCounting.signal)
-      .catch((error) => {
-        if (!stopCounting.signal.aborted) onChoreError('pool_counts')(error);
-      })
-      .finally(() => {
-        counting = undefined;
-        if (countAgain && !stopCounting.signal.aborted) countSoon();
-      });
-  }
-
   return {
     runs: { sync: sync.runNow, cleanup: cleanup.runNow, expire: expiry.runNow, purge: purge.runNow },
-    poolStats: () => known,
     /** What has become of each loop here, and when it tries next. */
     loopReports: (): LoopReport[] =>
       loops.map((loop) => ({
@@ -188,8 +163,6 @@ export function composeLoops(options: LoopsOptions) {
       [...lastRuns].flatMap(([name, { run, leftToOthersAtMs }]) =>
         run?.outcome === 'error' && leftToOthersAtMs === undefined ? [name] : [],
       ),
-    /** The pool has changed: it is counted again as soon as that is possible. */
-    countSoon,
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
     async prepare(signal: AbortSignal) {
@@ -202,9 +175,7 @@ export function composeLoops(options: LoopsOptions) {
       for (const each of [...loops, ...chores]) each.start();
     },
     async stop() {
-      stopCounting.abort();
-      await Promise.all([...loops, ...chores].map((each) => each.stop()));
-      await counting;
+      await Promise.all([pool, ...loops, ...chores].map((each) => each.stop()));
     },
   };
 }

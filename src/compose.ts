@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { type Clock, type NewId, systemClock } from './clock.ts';
 import { composeAlerts, composeAlertWebhook } from './compose-alerts.ts';
 import { composeCore } from './compose-core.ts';
+import { composeCounts } from './compose-counts.ts';
 import { composeHttp } from './compose-http.ts';
 import { composeJobs } from './compose-jobs.ts';
 import { composeLive } from './compose-live.ts';
@@ -140,6 +141,8 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       'send the alerts',
       composeAlertWebhook({ config, alerts: alerting.alerts, safety, resilience, clock, logger, metrics }),
     );
+    const onBackgroundError = (chore: string, error: unknown) =>
+      logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
     const core = composeCore({
       client,
       safety,
@@ -164,18 +167,22 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
           { action: 'read', sort_key: sortKey, err: error },
           'a record in the table cannot be read',
         ),
-      onBackgroundError: (chore, error) =>
-        logger.warn(
-          { action: chore, outcome: 'error', err: error },
-          'a chore failed and will be tried again',
-        ),
+      onBackgroundError,
+    });
+    const counts = composeCounts({
+      work: core.work,
+      client,
+      metrics,
+      changes: live.sandboxChanges,
+      watchPool: alerting.watchPool,
+      onError: (error) => onBackgroundError('pool_counts', error),
     });
     const loops = composeLoops({
       config,
       core,
       safety,
       chores: resilience.chores,
-      watchPool: alerting.watchPool,
+      counts,
       client,
       clock,
       newId,
@@ -208,7 +215,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       governor: safety.governor,
       openBreakers: () => BREAKERS.filter((name) => breakers[name].report().state !== 'closed'),
       failedLoops: loops.failedLoops,
-      poolStats: loops.poolStats,
+      poolStats: counts.last,
       isShuttingDown: () => lifecycle.stopping.aborted,
     });
     const { app, news } = composeHttp({
@@ -219,7 +226,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       metrics,
       version: VERSION,
       startedMs,
-      parts: { alerting, live, resilience, safety, core, loops, jobs, watch },
+      parts: { alerting, live, resilience, safety, core, counts, loops, jobs, watch },
     });
     lifecycle.up('leave the register of replicas', () =>
       core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),

@@ -35,8 +35,8 @@ export interface SandboxReads {
   due(query: { nowMs: number } & Place, signal?: AbortSignal): Promise<Page>;
   /** The place right behind a sandbox: in the bucket's index of `status`, or in the bucket itself. */
   placeOf(sandbox: { id: string; name?: string | undefined }, status: SandboxStatus | undefined): Item;
-  /** How many sandboxes are in one status, over all buckets. */
-  count(status: SandboxStatus, signal?: AbortSignal): Promise<number>;
+  /** How many sandboxes are in one status, over all buckets. Not `consistent`, it costs half and may be a second old. */
+  count(status: SandboxStatus, consistent: boolean, signal?: AbortSignal): Promise<number>;
 }
 
 /**
@@ -102,16 +102,15 @@ export function createSandboxReads(
       ...sandboxKey(id, buckets),
       ...(status !== undefined && { status_key: statusSortKey(status, name) }),
     }),
-    async count(status, signal) {
+    async count(status, consistent, signal) {
       let total = 0;
       for (let bucket = 0; bucket < buckets; bucket++) {
         let after: Item | undefined;
         do {
-          // A number that is seconds old when it is shown need not cost twice the read capacity.
           const input = {
             ...inBucket(withStatus(status), { bucket, after }),
             Select: 'COUNT' as const,
-            ConsistentRead: false,
+            ConsistentRead: consistent,
           };
           const answer = await client.query(input, signal);
           total += answer.count;

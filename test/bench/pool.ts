@@ -69,7 +69,7 @@ export async function createPool(endpoint: string, size: number, leased = 0): Pr
       const onUnreadable = (sortKey: unknown, cause: unknown) => {
         throw new Error(`unreadable record ${String(sortKey)}`, { cause });
       };
-      return createSandboxReads(client, BUCKETS, onUnreadable).count('allocated');
+      return createSandboxReads(client, BUCKETS, onUnreadable).count('allocated', true);
     },
     close: () => client.close(),
   };

@@ -155,7 +155,7 @@ describe('GET /v1/admin/stats', () => {
 
   test('is 503 before the first count', async () => {
     const { useCases } = fakeAppDeps().deps;
-    const { call } = await startApp({ useCases: { ...useCases, poolStats: () => undefined } });
+    const { call } = await startApp({ useCases: { ...useCases, poolStats: async () => undefined } });
     const answer = await call('GET', '/v1/admin/stats', { headers: asAdmin() });
     expect(answer.status).toBe(503);
     expect(answer.json.error).toMatchObject({ code: 'STORE_UNAVAILABLE', retry_after: 1 });

@@ -179,7 +179,7 @@ describe('a failure of our own', () => {
   test('is 500 when an answer does not fit its schema', async () => {
     const { useCases } = fakeAppDeps().deps;
     const { call } = await startApp({
-      useCases: { ...useCases, poolStats: () => ({ counts: {} as never, total: 1, asOfMs: 1 }) },
+      useCases: { ...useCases, poolStats: async () => ({ counts: {} as never, total: 1, asOfMs: 1 }) },
     });
     const answer = await call('GET', '/v1/admin/stats', { headers: asAdmin() });
     expectErrorForm(answer, 500, 'INTERNAL');

@@ -108,7 +108,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       submitJob: record('submitJob', async (request) => ({ ...pendingJob, request })),
       getJob: record('getJob', async () => pendingJob),
       listJobs: record('listJobs', async () => ({ jobs: [pendingJob] })),
-      poolStats: record('poolStats', () => ({
+      poolStats: record('poolStats', async () => ({
         counts: { available: 5, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 },
         total: 15,
         asOfMs: START_MS + 999,

@@ -4,7 +4,7 @@ import { BrokerError } from '../../domain/errors.ts';
 import type { InspectSandbox } from '../../usecases/inspect-sandbox.ts';
 import type { ListSandboxes } from '../../usecases/list-sandboxes.ts';
 import type { OperateSandbox } from '../../usecases/operate-sandbox.ts';
-import type { PoolStats } from '../../usecases/pool-stats.ts';
+import type { LatestPoolStats } from '../../usecases/pool-stats.ts';
 import type { BulkDelete } from '../../usecases/purge-records.ts';
 import type { RetryDeletions } from '../../usecases/retry-deletions.ts';
 import { callContext } from '../plugins/request-context.ts';
@@ -32,7 +32,7 @@ export interface AdminRoutesDeps {
   useCases: {
     listSandboxes: ListSandboxes;
     inspectSandbox: InspectSandbox;
-    poolStats: PoolStats;
+    poolStats: LatestPoolStats;
     bulkDelete: BulkDelete;
     releaseSandbox: OperateSandbox;
     retryDeletion: OperateSandbox;
@@ -102,8 +102,8 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
         querystring: noQuery,
         response: { 200: statsSchema },
       },
-      handler: async () => {
-        const stats = useCases.poolStats();
+      handler: async (request) => {
+        const stats = await useCases.poolStats(callContext(request, 'admin').signal);
         if (stats === undefined) {
           throw new BrokerError('STORE_UNAVAILABLE', 'The pool has not been counted yet. Try again.');
         }

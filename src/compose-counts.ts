@@ -1,0 +1,114 @@
+import type { Core } from './compose-core.ts';
+import { BrokerError } from './domain/errors.ts';
+import type { StoreClient } from './store/client.ts';
+import { type PoolCounts, readCounts, writeCounts } from './store/counts.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+
+interface CountsOptions {
+  work: Pick<Core['work'], 'count'>;
+  client: StoreClient;
+  metrics: Pick<Metrics, 'setPoolCounts'>;
+  /** How many changes of sandboxes this replica has made so far. */
+  changes: () => number;
+  /** Looks whether counts are worth an alert. */
+  watchPool: (counts: PoolCounts, signal: AbortSignal) => Promise<void>;
+  onError: (error: unknown) => void;
+}
+
+/** Longer, and an operator is told what is in memory. */
+const READ_WITHIN_MS = 2_000;
+
+export type Counts = ReturnType<typeof composeCounts>;
+
+/** The pool's counts: taken here, or learnt from the replica that took them. */
+export function composeCounts({ work, client, metrics, changes, watchPool, onError }: CountsOptions) {
+  let known: PoolCounts | undefined;
+  const stopping = new AbortController();
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  /** The last count of a change failed: what is known may be older than what somebody was told. */
+  let isOwed = false;
+
+  function learn(counts: PoolCounts | undefined): void {
+    if (!counts || (known && counts.asOfMs < known.asOfMs)) return;
+    known = counts;
+    metrics.setPoolCounts(counts);
+  }
+
+  /** `consistent`: what was written before it began is in it, at twice the price. */
+  async function count(signal: AbortSignal, { consistent }: { consistent: boolean }): Promise<PoolCounts> {
+    const before = known;
+    const taken = await work.count(signal, consistent);
+    // Two in one millisecond, or a replica whose clock is ahead: begun later is newer.
+    const counts = { ...taken, asOfMs: Math.max(taken.asOfMs, (before?.asOfMs ?? 0) + 1) };
+    learn(counts);
+    await writeCounts(client, counts, signal);
+    await watchPool(counts, signal);
+    return counts;
+  }
+
+  const once = () =>
+    count(stopping.signal, { consistent: true }).then(
+      () => {
+        isOwed = false;
+      },
+      (error: unknown) => {
+        isOwed = true;
+        if (!stopping.signal.aborted) onError(error);
+      },
+    );
+
+  /** A count that begins now or later: one under way has looked at a part of the pool already. */
+  function recount(): Promise<void> {
+    if (running !== undefined) {
+      next ??= running.then(() => {
+        next = undefined;
+        return recount();
+      });
+      return next;
+    }
+    if (stopping.signal.aborted) return Promise.resolve();
+    running = once().finally(() => {
+      running = undefined;
+    });
+    return running;
+  }
+
+  return {
+    /** The last known, from memory. */
+    last: () => known,
+    /**
+     * The last known of all replicas; of this one while the store does not answer. Throws `STORE_UNAVAILABLE` where a
+     * run has changed the pool and it could not be counted since.
+     */
+    async latest(signal: AbortSignal): Promise<PoolCounts | undefined> {
+      if (isOwed) await recount();
+      if (isOwed) throw new BrokerError('STORE_UNAVAILABLE', 'The pool could not be counted. Try again.');
+      const within = AbortSignal.any([signal, AbortSignal.timeout(READ_WITHIN_MS)]);
+      learn(await readCounts(client, within).catch(() => undefined));
+      return known;
+    },
+    learn,
+    count: (signal: AbortSignal) => count(signal, { consistent: false }),
+    /** The pool has changed: it is counted again as soon as that is possible. */
+    countSoon: () => void recount(),
+    /**
+     * `work`, followed by a count where it has changed the pool, whether it failed or not: whoever is told what was
+     * done, and asks for the numbers then, finds it in them.
+     */
+    counted:
+      <Args extends unknown[], Result>(doIt: (...args: Args) => Promise<Result>) =>
+      async (...args: Args): Promise<Result> => {
+        const before = changes();
+        try {
+          return await doIt(...args);
+        } finally {
+          if (changes() !== before) await recount();
+        }
+      },
+    async stop() {
+      stopping.abort();
+      await Promise.all([running, next]);
+    },
+  };
+}
