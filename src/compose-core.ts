@@ -78,7 +78,7 @@ export function composeCore(options: CoreOptions) {
   );
   const deps = { store, reads, clock };
   const purgeDeps = { ...deps, guard, recordGuard };
-  const onSandbox = (sandboxId: string, { signal }: CallContext) => ({
+  const onSandbox = (sandboxId: string, { signal }: CallContext, _leaseId?: string) => ({
     entity: sandboxId,
     generation: 0,
     signal,

@@ -34,6 +34,7 @@ const COLUMNS = [
   'deletion_reason',
   'created_at',
   'updated_at',
+  'lease_id',
 ] as const satisfies (keyof SandboxRecord)[];
 
 const PAGE = 100;

@@ -17,6 +17,7 @@ interface TrackOptions extends GlobalOptions {
 interface ReleaseOptions extends GlobalOptions {
   holder?: string;
   asAdmin?: boolean;
+  lease?: string;
 }
 
 /** What a track does: take a sandbox and give it back. */
@@ -72,6 +73,10 @@ Examples:
         'holder',
       ),
     )
+    .option(
+      '--lease <id>',
+      'with --as-admin: only if it still has this lease (the lease_id of show or list --json)',
+    )
     .addHelpText(
       'after',
       `
@@ -79,7 +84,8 @@ Either way the lease ends at once and the next cleanup deletes the sandbox.
 
 Examples:
   $ sandbox-broker release sbx-0042 --holder student-1
-  $ sandbox-broker release sbx-0042 --as-admin`,
+  $ sandbox-broker release sbx-0042 --as-admin
+  $ sandbox-broker release sbx-0042 --as-admin --lease 8c0f1c4e-2b1a-4c5d-9e57-5a1f1d0b7c3e`,
     )
     .action(async (sandboxId: string, _options, command: Command) => {
       const options: ReleaseOptions = command.optsWithGlobals();
@@ -91,10 +97,13 @@ Examples:
 async function release(sandboxId: string, options: ReleaseOptions) {
   if (options.asAdmin) {
     const path = `/v1/admin/sandboxes/${encodeURIComponent(sandboxId)}/release`;
+    const query = { lease_id: options.lease };
     return as<SandboxRecord>(
-      await callerFor('admin', options)({ method: 'POST', path, headers: onceOnly() }),
+      await callerFor('admin', options)({ method: 'POST', path, query, headers: onceOnly() }),
     );
   }
+  if (options.lease !== undefined)
+    throw usageError('--lease is for --as-admin: a holder gives back its own.');
   if (options.holder === undefined) throw usageError('Say who gives it back: --holder <id>, or --as-admin.');
   return await brokerOf({ ...options, holder: options.holder }).markForDeletion(sandboxId);
 }

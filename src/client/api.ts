@@ -32,6 +32,8 @@ export interface SandboxRecord {
   external_id: string;
   status: SandboxStatus;
   sfdc_account_id?: string | undefined;
+  /** Differs for every lease, also of one sandbox to one holder. */
+  lease_id?: string | undefined;
   /** The holder. */
   allocated_to_track?: string | undefined;
   /** The lab the holder runs. */

@@ -16,6 +16,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   REQUEST_TIMEOUT: 'The request did not arrive in time.',
   NO_SANDBOXES_AVAILABLE: 'No sandbox is free.',
   INVALID_STATE: 'The sandbox is in a status in which this makes no sense.',
+  LEASE_OVER: 'The lease that is meant is over; the sandbox is available by now. Look at it again.',
   ALREADY_RUNNING: 'A run is under way.',
   EFFECT_IN_PROGRESS: 'The same is being done by another at this moment.',
   PAYLOAD_TOO_LARGE: 'The body is too large: 16 KiB at most.',

@@ -109,6 +109,12 @@ export const listQuery = z.strictObject({
   cursor: z.string().max(2048).optional().describe('From the page before of the same query.'),
 });
 
+export const operateQuery = z.strictObject({
+  lease_id: text
+    .optional()
+    .describe('Only if the sandbox still has this lease: the one that was looked at. Else 409 LEASE_OVER.'),
+});
+
 export const syncQuery = z.strictObject({
   force: withDefault(
     z.preprocess(

@@ -59,6 +59,7 @@ const recordShape = {
   external_id: z.string(),
   status: z.enum(SANDBOX_STATUSES),
   sfdc_account_id: z.string().optional(),
+  lease_id: z.string().optional().describe('Differs for every lease, also of one sandbox to one holder.'),
   allocated_to_track: z.string().optional().describe('The holder.'),
   track_name: z.string().optional().describe('The lab the holder runs.'),
   allocated_at: epochSeconds('Start of the lease').optional(),
@@ -195,6 +196,7 @@ type Cleaned = Extract<Sandbox, { cleanup?: unknown }>;
 function leaseFields({ lease }: Pick<Leased, 'lease'>) {
   if (lease === undefined) return {};
   return {
+    lease_id: lease.leaseId,
     allocated_to_track: lease.holder,
     track_name: lease.lab,
     allocated_at: lease.allocatedAt,

@@ -7,10 +7,14 @@ import { changeSandbox } from './change-sandbox.ts';
 import type { CallContext } from './context.ts';
 
 /**
- * An operator's hand on one sandbox. Throws `SANDBOX_NOT_FOUND` and `INVALID_STATE` (with the status in the details);
- * repeating is harmless.
+ * An operator's hand on one sandbox; with `leaseId` only while it has that lease, the one that was looked at. Throws
+ * `SANDBOX_NOT_FOUND`, `LEASE_OVER` and `INVALID_STATE` (both with the status in the details); repeating is harmless.
  */
-export type OperateSandbox = (sandboxId: string, context: CallContext) => Promise<Sandbox>;
+export type OperateSandbox = (
+  sandboxId: string,
+  context: CallContext,
+  leaseId?: string | undefined,
+) => Promise<Sandbox>;
 
 interface Deps {
   store: Pick<SandboxStore, 'get' | 'write'>;
@@ -19,8 +23,9 @@ interface Deps {
 
 /** Marks a leased sandbox for deletion, whoever holds it. */
 export function releaseSandbox({ store, clock }: Deps): OperateSandbox {
-  return (sandboxId, context) =>
+  return (sandboxId, context, leaseId) =>
     changeSandbox<Sandbox, Sandbox>(store, sandboxId, context, (seen) => {
+      refuseOtherLease(seen, leaseId);
       if (seen.status === 'pending_deletion') return { answer: seen };
       if (seen.status !== 'allocated') throw invalidState(seen, 'Only a leased sandbox can be released.');
       return { next: requestDeletion(seen, clock.nowMs()), action: 'release' };
@@ -29,8 +34,9 @@ export function releaseSandbox({ store, clock }: Deps): OperateSandbox {
 
 /** Gives a failed deletion a fresh set of attempts, due at once. */
 export function retrySandboxDeletion({ store, clock }: Deps): OperateSandbox {
-  return (sandboxId, context) =>
+  return (sandboxId, context, leaseId) =>
     changeSandbox<Sandbox, Sandbox>(store, sandboxId, context, (seen) => {
+      refuseOtherLease(seen, leaseId);
       if (seen.status === 'pending_deletion') return { answer: seen };
       if (seen.status !== 'deletion_failed') {
         throw invalidState(seen, 'Only a failed deletion can be retried.');
@@ -39,6 +45,16 @@ export function retrySandboxDeletion({ store, clock }: Deps): OperateSandbox {
       if (seen.cleanup.claimId !== undefined) return { answer: seen };
       return { next: retryDeletion(seen, clock.nowMs()), action: 'retry_deletion' };
     });
+}
+
+/** Between an operator's look and hand the sandbox may have gone to somebody else. Who that is, is never said. */
+function refuseOtherLease(seen: Sandbox, leaseId: string | undefined): void {
+  if (leaseId === undefined || ('lease' in seen && seen.lease?.leaseId === leaseId)) return;
+  throw new BrokerError(
+    'LEASE_OVER',
+    `The lease that is meant is over; the sandbox is ${seen.status} by now. Look at it again.`,
+    { details: { status: seen.status } },
+  );
 }
 
 const invalidState = (sandbox: Sandbox, message: string) =>

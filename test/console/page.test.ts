@@ -1,8 +1,9 @@
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { PROCESS_TIMES } from '../support/broker-process.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
-import { describeInChromium, logIn, openConsole } from './browser.ts';
+import { describeInChromium, logIn } from './browser.ts';
+import { type ConsoleOptions, consoleOfTest, rowOf, rows, said } from './console-steps.ts';
 import { contrastsBelow, controlsWithoutName, overflowing } from './page-scripts.ts';
 import { ADMIN_TOKEN, type Stage, setStage } from './stage.ts';
 
@@ -13,10 +14,6 @@ const POOL = 60;
 /** The figure on a tile of the pool. */
 const figure = (page: Page, name: string) =>
   page.locator('.number', { has: page.getByText(name, { exact: true }) }).locator('strong');
-/** What a screen reader is told last. */
-const said = (page: Page) => page.locator('p.visually-hidden[role=status]').innerText();
-const rows = (page: Page) => page.locator('.sandboxes tbody tr');
-const rowOf = (page: Page, text: string) => rows(page).filter({ hasText: text });
 /** Which sandboxes are leased, and on which page they stand, is left to chance. */
 async function openLeased(page: Page): Promise<void> {
   await page.getByLabel('Status').selectOption('allocated');
@@ -31,23 +28,7 @@ describeInChromium('the console', (browser: () => Browser) => {
   });
   afterAll(() => stage.stop());
 
-  /** A console of its own; when the test is over it has done nothing that it should not. */
-  async function open(
-    options: { token?: string; url?: string; isEmpty?: boolean } & BrowserContextOptions = {},
-  ): Promise<Page> {
-    const { token = ADMIN_TOKEN, url = stage.url, isEmpty = false, ...context } = options;
-    const { page, faults, close } = await openConsole(browser(), url, context);
-    onTestFinished(async () => {
-      await close();
-      expect(faults).toEqual([]);
-    });
-    if (token !== '') {
-      await logIn(page, token);
-      await page.getByText('Live', { exact: true }).waitFor();
-      if (!isEmpty) await rows(page).nth(1).waitFor();
-    }
-    return page;
-  }
+  const open = (options: ConsoleOptions = {}) => consoleOfTest(browser(), stage.url, options);
 
   it('lets in who has a token, keeps it in the tab alone, and tells the others why not', async () => {
     const page = await open({ token: '' });

@@ -15,6 +15,8 @@ export interface Stage {
   /** As a track: gives a sandbox back. */
   mark(sandboxId: string, holder: string): Promise<void>;
   /** As an operator. */
+  statusOf(sandboxId: string): Promise<string>;
+  /** As an operator. */
   post(path: string): Promise<Response>;
   /** Lets every delete of these sandboxes fail. */
   poison(count: number): void;
@@ -72,6 +74,10 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
     },
     async mark(sandboxId, holder) {
       await call(`/v1/sandboxes/${sandboxId}/mark-for-deletion`, asTrack(holder));
+    },
+    async statusOf(sandboxId) {
+      const answer = await call(`/v1/admin/sandboxes/${sandboxId}`, asAdmin, 'GET');
+      return ((await answer.json()) as { status: string }).status;
     },
     post: (path) => call(path, asAdmin),
     async askUntilRefused() {

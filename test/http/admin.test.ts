@@ -266,7 +266,10 @@ describe("an operator's hand on one sandbox", () => {
     const answer = await call('POST', `/v1/admin/sandboxes/sbx-1/${path}`, { headers: asAdmin() });
     expect(answer.status).toBe(200);
     expect(answer.json).toEqual(RECORD);
-    expect(recorded.of(name)[0]).toMatchObject(['sbx-1', { actor: 'admin' }]);
+    expect(recorded.of(name)[0]).toMatchObject(['sbx-1', { actor: 'admin' }, undefined]);
+    const bound = `/v1/admin/sandboxes/sbx-1/${path}?lease_id=lease-1`;
+    await call('POST', bound, { headers: asAdmin() });
+    expect(recorded.of(name)[1]).toMatchObject(['sbx-1', {}, 'lease-1']);
   });
 
   test('a status in which it makes no sense is 409 with the status', async () => {

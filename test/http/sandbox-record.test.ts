@@ -38,6 +38,7 @@ const common = {
   updated_at: 1_767_225_700,
 };
 const leased = {
+  lease_id: 'lease-1',
   allocated_to_track: 'holder-1',
   track_name: 'intro',
   allocated_at: 1_767_225_600,

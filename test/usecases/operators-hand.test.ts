@@ -6,7 +6,9 @@ import {
   historyOf,
   lease,
   mark,
+  recordOf,
   refusal,
+  refused,
   startCspCore,
   stockCsp,
 } from '../support/csp-core.ts';
@@ -29,6 +31,39 @@ describeOnEngines("an operator's hand", ({ endpoint }) => {
     expect((await lease(core, 'a')).sandboxId).not.toBe(sandboxId);
     const history = await historyOf(core, sandboxId);
     expect(history.map(({ actor, action }) => [actor, action]).slice(2)).toEqual([['admin', 'release']]);
+  });
+
+  it('ends the lease that is meant, never the next one of the same sandbox', async () => {
+    const core = await coreOfTest(endpoint, { poolSize: 1 });
+    const { releaseSandbox, retryDeletion } = core.useCases;
+    const { sandboxId } = await lease(core, 'a');
+    const leaseIdOf = async () => {
+      const record = await recordOf(core, sandboxId);
+      return 'lease' in record ? record.lease?.leaseId : undefined;
+    };
+    const first = await leaseIdOf();
+    for (const wrong of ['no-such-lease', sandboxId]) {
+      for (const hand of [releaseSandbox, retryDeletion]) {
+        expect(await refusal(hand(sandboxId, admin(), wrong))).toMatchObject({
+          code: 'LEASE_OVER',
+          details: { status: 'allocated' },
+        });
+      }
+    }
+    await releaseSandbox(sandboxId, admin(), first);
+    expect(await releaseSandbox(sandboxId, admin(), first)).toMatchObject({ status: 'pending_deletion' });
+    await cleanUp(core);
+    expect(await refusal(releaseSandbox(sandboxId, admin(), first))).toMatchObject({
+      details: { status: (await recordOf(core, sandboxId)).status },
+    });
+    await core.work.sync({ force: false }, context());
+    core.clock.advanceSeconds(60);
+    await core.work.sync({ force: false }, context());
+    expect((await lease(core, 'b')).sandboxId).toBe(sandboxId);
+    expect(await refused(releaseSandbox(sandboxId, admin(), first))).toBe('LEASE_OVER');
+    expect(await releaseSandbox(sandboxId, admin(), await leaseIdOf())).toMatchObject({
+      status: 'pending_deletion',
+    });
   });
 
   it('has nothing to do with a sandbox in the wrong status, and says which it is in', async () => {

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { explain } from './api.ts';
 import { html } from './html.ts';
 import type { StatusRecord } from './records.ts';
@@ -11,6 +11,8 @@ export interface Question {
   /** What a dry run makes of it; undefined where it makes no difference. */
   inDryRun?: string | undefined;
   confirm: string;
+  /** Why it is not to be done, as far as the page knows; what was asked for and what is there differ. */
+  refusal?: string | undefined;
   isDangerous?: boolean;
   /** Does it; gives what is to be said when it is done. */
   act: () => Promise<string>;
@@ -28,9 +30,13 @@ export function Confirmation({ question, dryRun, onClose, onNews }: Confirmation
   const dialog = useRef<HTMLDialogElement>(null);
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | undefined>();
+  /** Whoever cancels and asks something else must not get the end of the first for the end of the second. */
+  const asked = useRef(question);
+  asked.current = question;
 
-  useEffect(() => {
-    setProblem(undefined);
+  useLayoutEffect(() => {
+    setProblem(question?.refusal);
+    setBusy(false);
     if (question !== undefined && dialog.current?.open === false) dialog.current.showModal();
     if (question === undefined) dialog.current?.close();
   }, [question]);
@@ -39,13 +45,15 @@ export function Confirmation({ question, dryRun, onClose, onNews }: Confirmation
     if (question === undefined) return;
     setBusy(true);
     setProblem(undefined);
+    const isAsked = () => asked.current === question;
     try {
       onNews(await question.act());
-      onClose();
+      if (isAsked()) onClose();
     } catch (error) {
-      setProblem(explain(error));
+      if (isAsked()) setProblem(explain(error));
+      else onNews(`${question.title} ${explain(error)}`);
     } finally {
-      setBusy(false);
+      if (isAsked()) setBusy(false);
     }
   }
 
@@ -67,7 +75,7 @@ export function Confirmation({ question, dryRun, onClose, onNews }: Confirmation
           <button
             type="button"
             class=${question?.isDangerous ? 'dangerous' : ''}
-            disabled=${isBusy}
+            disabled=${isBusy || question?.refusal !== undefined}
             aria-busy=${isBusy}
             onClick=${() => void confirm()}
           >

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { createApi, explain } from './api.ts';
 import { html } from './html.ts';
 import { Logo } from './logo.ts';
@@ -33,7 +33,8 @@ export function Login({ remembered, message, onEnter, onForget }: LoginProps) {
     }
   }
 
-  useEffect(() => {
+  // With the page itself, not a frame later: whoever types at once would lose the first letters.
+  useLayoutEffect(() => {
     if (remembered === undefined) field.current?.focus();
     else void enter(remembered);
   }, []);

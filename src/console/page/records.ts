@@ -17,6 +17,7 @@ export interface SandboxRecord {
   external_id: string;
   status: SandboxStatus;
   sfdc_account_id?: string | undefined;
+  lease_id?: string | undefined;
   allocated_to_track?: string | undefined;
   track_name?: string | undefined;
   allocated_at?: number | undefined;

@@ -1,17 +1,21 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { type Api, explain } from './api.ts';
 import type { BrokerState } from './broker-state.ts';
 import { When } from './clock.ts';
 import type { Question } from './confirmation.ts';
 import { html } from './html.ts';
+import { latest } from './latest.ts';
 import type { SandboxEvent, SandboxWithHistory } from './records.ts';
 import { actionsFor } from './sandbox-actions.ts';
+import type { Filter } from './sandbox-pages.ts';
 import { StatusChip } from './status-chip.ts';
 import { moment, STATUS_NAMES, sentence } from './wording.ts';
 
 interface SandboxDrawerProps {
   api: Api;
   id: string | undefined;
+  /** What the table is narrowed down to. */
+  filter: Filter;
   changes: BrokerState['changes'];
   /** Absent in read-only mode. */
   ask: ((question: Question) => void) | undefined;
@@ -19,37 +23,38 @@ interface SandboxDrawerProps {
 }
 
 /** One sandbox with its history, and what can be done with it. */
-export function SandboxDrawer({ api, id, changes, ask, onClose }: SandboxDrawerProps) {
+export function SandboxDrawer({ api, id, filter, changes, ask, onClose }: SandboxDrawerProps) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [sandbox, setSandbox] = useState<SandboxWithHistory | undefined>();
+  const [loaded, setLoaded] = useState<SandboxWithHistory | undefined>();
   const [problem, setProblem] = useState<string | undefined>();
+  /** What was asked for before is no answer. */
+  const sandbox = loaded?.sandbox_id === id ? loaded : undefined;
   const isConcerned = changes.ids === undefined || (id !== undefined && changes.ids.has(id));
   const version = useRef(0);
   if (isConcerned) version.current = changes.count;
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (id !== undefined && dialog.current?.open === false) dialog.current.showModal();
     if (id === undefined) dialog.current?.close();
-    setSandbox(undefined);
+    setLoaded(undefined);
     setProblem(undefined);
   }, [id]);
 
   useEffect(() => {
     if (id === undefined) return undefined;
     const stop = new AbortController();
-    api.get<SandboxWithHistory>(`/v1/admin/sandboxes/${encodeURIComponent(id)}`, stop.signal).then(
-      (found) => {
-        setSandbox(found);
-        setProblem(undefined);
-      },
-      (error: unknown) => {
-        if (!stop.signal.aborted) setProblem(explain(error));
-      },
+    const path = `/v1/admin/sandboxes/${encodeURIComponent(id)}`;
+    const answered = (found: SandboxWithHistory) => {
+      setLoaded(found);
+      setProblem(undefined);
+    };
+    latest(stop.signal, api.get<SandboxWithHistory>(path, stop.signal), answered, (error) =>
+      setProblem(explain(error)),
     );
     return () => stop.abort();
   }, [api, id, version.current]);
 
-  const actions = sandbox && ask ? actionsFor(sandbox, api) : [];
+  const actions = sandbox && ask ? actionsFor(sandbox, filter, api) : [];
   return html`
     <dialog
       class="drawer"

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { type Api, explain } from './api.ts';
 import type { BrokerState } from './broker-state.ts';
+import { latest } from './latest.ts';
 import type { SandboxPage, SandboxRecord, SandboxStatus } from './records.ts';
 
 /** What the table is narrowed down to; empty: not at all. */
@@ -16,6 +17,8 @@ export interface Pages {
   /** The page's number, from 1. */
   number: number;
   hasNext: boolean;
+  /** The rows answer an earlier question: nothing may be done with them. */
+  isOutdated: boolean;
   isLoading: boolean;
   /** The search was ended early: there may be more behind the button. */
   isUnfinished: boolean;
@@ -35,68 +38,87 @@ const RELOAD_AFTER_MS = 1_000;
 const RELOAD_EVERY_MS = 15_000;
 
 interface Loaded {
+  /** What this answers: {@link askedFor}. */
+  question: string;
   rows: SandboxRecord[];
   /** Where the next page begins. */
   cursor: string | undefined;
   isUnfinished: boolean;
 }
 
-/** The table's content, page by page, kept up to date. */
+/** Where each page up to the one in sight begins, for one query. */
+interface Walk {
+  query: string;
+  starts: readonly (string | undefined)[];
+}
+
+/**
+ * The table's content, page by page, kept up to date. Rows answer the question that was asked last, or they are
+ * outdated: from the very moment on in which another is asked, whether its answer comes or not.
+ */
 export function usePages(api: Api, filter: Filter, size: number, changes: BrokerState['changes']): Pages {
-  /** Where each page up to this one begins. */
-  const [starts, setStarts] = useState<(string | undefined)[]>([undefined]);
-  const [loaded, setLoaded] = useState<(Loaded & { number: number }) | undefined>();
-  const [isLoading, setLoading] = useState(true);
-  const [error, setError] = useState<string | undefined>();
+  const query = JSON.stringify([filter, size]);
+  const [walk, setWalk] = useState<Walk>({ query, starts: [undefined] });
+  const starts = walk.query === query ? walk.starts : [undefined];
+  const question = askedFor(query, starts);
+  const [loaded, setLoaded] = useState<Loaded | undefined>();
+  const [failure, setFailure] = useState<{ question: string; message: string } | undefined>();
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set());
   const [version, setVersion] = useState(0);
-  const reload = useCallback(() => setVersion((before) => before + 1), []);
-  const query = JSON.stringify([filter, size]);
-  const shown = useRef<{ query: string; starts: unknown; rows: SandboxRecord[] } | undefined>(undefined);
-  const isShown = shown.current?.query === query && shown.current.starts === starts;
+  const loading = useRef({ isUnderWay: false, isDueAgain: false });
+  /** Waits for the answer that is under way: news that come faster than answers would else keep every one from coming. */
+  const reload = useCallback(() => {
+    if (loading.current.isUnderWay) loading.current.isDueAgain = true;
+    else setVersion((before) => before + 1);
+  }, []);
+  const isCurrent = loaded?.question === question;
+  const isRefused = failure?.question === question;
 
   useEffect(() => {
     const stop = new AbortController();
-    // A page that is loaded again stays in sight meanwhile, and so do the operator's eyes.
-    if (!isShown) setLoading(true);
-    const load = async () => {
-      try {
-        const next = await fill(api, filter, size, starts.at(-1), stop.signal);
-        const before = isShown ? shown.current?.rows : undefined;
-        setFresh(before ? changedRows(before, next.rows) : new Set());
-        setLoaded({ ...next, number: starts.length });
-        setError(undefined);
-        shown.current = { query, starts, rows: next.rows };
-      } catch (failure) {
-        if (stop.signal.aborted) return;
-        setError(explain(failure));
-      }
-      if (!stop.signal.aborted) setLoading(false);
+    const mine = { isUnderWay: true, isDueAgain: false };
+    loading.current = mine;
+    const ended = () => {
+      mine.isUnderWay = false;
+      if (mine.isDueAgain) reload();
     };
-    const timer = setTimeout(() => void load(), 0);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
+    const answered = (next: Omit<Loaded, 'question'>) => {
+      // A page that is loaded again stays in sight meanwhile, and so do the operator's eyes.
+      setFresh(isCurrent ? changedRows(loaded.rows, next.rows) : new Set());
+      setLoaded({ ...next, question });
+      setFailure(undefined);
+      ended();
     };
-  }, [api, query, starts, version]);
-
-  useEffect(() => setStarts([undefined]), [query]);
+    const failed = (error: unknown) => {
+      setFailure({ question, message: explain(error) });
+      ended();
+    };
+    latest(stop.signal, fill(api, filter, size, starts.at(-1), stop.signal), answered, failed);
+    return () => stop.abort();
+  }, [api, question, version]);
+  // Whoever comes back to a filter begins at its first page.
+  useEffect(() => setWalk({ query, starts: [undefined] }), [query]);
   useReloads(changes.count, reload);
 
   return {
-    rows: loaded?.rows,
-    number: loaded?.number ?? 1,
+    rows: isRefused && !isCurrent ? undefined : loaded?.rows,
+    number: starts.length,
     hasNext: loaded?.cursor !== undefined,
-    isLoading,
-    isUnfinished: loaded?.isUnfinished ?? false,
-    error,
+    isOutdated: !isCurrent,
+    isLoading: !isCurrent && !isRefused,
+    isUnfinished: isCurrent && loaded.isUnfinished,
+    error: isRefused ? failure.message : undefined,
     fresh,
     // Of a page that is not there yet, nobody knows where it ends.
-    next: () => isShown && loaded?.cursor !== undefined && setStarts([...starts, loaded.cursor]),
-    previous: () => setStarts((before) => (before.length > 1 ? before.slice(0, -1) : before)),
+    next: () =>
+      isCurrent && loaded.cursor !== undefined && setWalk({ query, starts: [...starts, loaded.cursor] }),
+    previous: () => starts.length > 1 && setWalk({ query, starts: starts.slice(0, -1) }),
     reload,
   };
 }
+
+/** A question to the broker: the page that begins here, of this query. */
+const askedFor = (query: string, starts: Walk['starts']): string => JSON.stringify([query, starts]);
 
 /** Soon after a change, however many there are, and now and then without one. */
 function useReloads(changeCount: number, reload: () => void): void {
@@ -127,7 +149,7 @@ async function fill(
   size: number,
   start: string | undefined,
   signal: AbortSignal,
-): Promise<Loaded> {
+): Promise<Omit<Loaded, 'question'>> {
   const rows: SandboxRecord[] = [];
   let cursor = start;
   for (let answers = 0; answers < ANSWERS_PER_PAGE; answers++) {

@@ -10,6 +10,8 @@ interface SandboxTableProps {
   /** Rows to draw the eye to. */
   fresh: ReadonlySet<string>;
   isLoading: boolean;
+  /** They answer an earlier question: they can be read, and nothing else. */
+  isOutdated: boolean;
   sorting: Sorting | undefined;
   onSort: (sorting: Sorting | undefined) => void;
   onOpen: (sandboxId: string) => void;
@@ -27,7 +29,7 @@ const HEADS: Readonly<Record<Column, string>> = {
 
 /** One page of sandboxes. */
 export function SandboxTable(props: SandboxTableProps) {
-  const { rows, sorting, isLoading } = props;
+  const { rows, sorting, isLoading, isOutdated } = props;
   return html`
     <div class="table-scroll" aria-busy=${isLoading}>
       <table>
@@ -37,7 +39,7 @@ export function SandboxTable(props: SandboxTableProps) {
             ${COLUMNS.map((column) => html`<${Head} key=${column} column=${column} sorting=${sorting} onSort=${props.onSort} />`)}
           </tr>
         </thead>
-        <tbody>
+        <tbody inert=${isOutdated}>
           ${sorted(rows ?? [], sorting).map((row) => html`<${Row} key=${row.sandbox_id} row=${row} isFresh=${props.fresh.has(row.sandbox_id)} onOpen=${props.onOpen} />`)}
           ${rows?.length === 0 && !isLoading ? html`<tr><td colspan=${COLUMNS.length} class="empty">${props.empty}</td></tr>` : null}
           ${rows === undefined && isLoading ? html`<tr><td colspan=${COLUMNS.length} class="empty">Loading</td></tr>` : null}

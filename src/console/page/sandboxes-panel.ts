@@ -6,7 +6,7 @@ import type { Question } from './confirmation.ts';
 import { html } from './html.ts';
 import { POOL_STATUSES, type PoolStatus } from './records.ts';
 import { SandboxDrawer } from './sandbox-drawer.ts';
-import { type Filter, usePages } from './sandbox-pages.ts';
+import { type Filter, type Pages, usePages } from './sandbox-pages.ts';
 import { SandboxTable } from './sandbox-table.ts';
 import type { Sorting } from './sorting.ts';
 import { grouped, STATUS_NAMES } from './wording.ts';
@@ -44,6 +44,7 @@ export function SandboxesPanel({ api, broker, ask, panel }: SandboxesPanelProps)
         rows=${pages.rows}
         fresh=${pages.fresh}
         isLoading=${pages.isLoading}
+        isOutdated=${pages.isOutdated}
         sorting=${sorting}
         onSort=${setSorting}
         onOpen=${setOpenId}
@@ -52,7 +53,7 @@ export function SandboxesPanel({ api, broker, ask, panel }: SandboxesPanelProps)
       <nav class="pages" aria-label="Pages of sandboxes">
         <button type="button" class="secondary outline" disabled=${pages.number === 1} onClick=${pages.previous}>Previous</button>
         <span role="status">
-          Page ${pages.number}, ${rows.length === 1 ? 'one sandbox' : `${rows.length} sandboxes`}${pages.isUnfinished ? ', still searching' : ''}${pages.hasNext ? '' : ', the last page'}
+          Page ${pages.number}, ${pages.isOutdated ? (pages.isLoading ? 'loading' : 'not loaded') : inWords(rows.length, pages)}
         </span>
         <button type="button" class="secondary outline" disabled=${!pages.hasNext} onClick=${pages.next}>
           ${pages.isUnfinished ? 'Search on' : 'Next'}
@@ -65,10 +66,13 @@ export function SandboxesPanel({ api, broker, ask, panel }: SandboxesPanelProps)
         </label>
         ${sorting ? html`<small class="muted">Sorted within this page.</small>` : null}
       </nav>
-      <${SandboxDrawer} api=${api} id=${openId} changes=${broker.changes} ask=${ask} onClose=${() => setOpenId(undefined)} />
+      <${SandboxDrawer} api=${api} id=${openId} filter=${filter} changes=${broker.changes} ask=${ask} onClose=${() => setOpenId(undefined)} />
     </section>
   `;
 }
+
+const inWords = (count: number, { isUnfinished, hasNext }: Pages): string =>
+  `${count === 1 ? 'one sandbox' : `${count} sandboxes`}${isUnfinished ? ', still searching' : ''}${hasNext ? '' : ', the last page'}`;
 
 /** How many there are, where the counts tell: they know statuses only. */
 function known(pool: NonNullable<BrokerState['status']>['pool'] | undefined, filter: Filter): string {

@@ -13,6 +13,7 @@ import {
   emptyBody,
   listQuery,
   noQuery,
+  operateQuery,
   retryDeletionsQuery,
   sandboxParams,
 } from '../request-schemas.ts';
@@ -167,19 +168,21 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
         method: 'POST',
         url: `/v1/admin/sandboxes/:id/${name}`,
         config: {
-          errors: ['SANDBOX_NOT_FOUND', 'INVALID_STATE', 'BUSY', 'STORE_UNAVAILABLE'],
+          errors: ['SANDBOX_NOT_FOUND', 'LEASE_OVER', 'INVALID_STATE', 'BUSY', 'STORE_UNAVAILABLE'],
         },
         schema: {
           ...ADMIN_OPERATION,
           operationId,
           summary,
           params: sandboxParams,
-          querystring: noQuery,
+          querystring: operateQuery,
           body: emptyBody,
           response: { 200: recordSchema },
         },
-        handler: async (request) =>
-          sandboxRecord(await operate(request.params.id, callContext(request, 'admin'))),
+        handler: async (request) => {
+          const { params, query } = request;
+          return sandboxRecord(await operate(params.id, callContext(request, 'admin'), query.lease_id));
+        },
       });
     }
   };
