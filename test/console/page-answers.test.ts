@@ -52,6 +52,7 @@ describeInChromium('the console over slow answers', (browser: () => Browser) => 
     await page.locator('.sandboxes tbody[inert]').waitFor();
     await page.getByText('Page 1, loading').waitFor();
     await rows(page).first().click({ force: true });
+    expect(await drawer(page).isVisible()).toBe(false);
     await rows(page)
       .first()
       .locator('button.name')
