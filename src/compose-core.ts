@@ -22,6 +22,7 @@ import { expireLeases } from './usecases/expire-leases.ts';
 import { getSandbox } from './usecases/get-sandbox.ts';
 import { inspectSandbox } from './usecases/inspect-sandbox.ts';
 import { listSandboxes } from './usecases/list-sandboxes.ts';
+import { lookForLeaving } from './usecases/look-for-leaving.ts';
 import { markForDeletion } from './usecases/mark-for-deletion.ts';
 import { releaseSandbox, retrySandboxDeletion } from './usecases/operate-sandbox.ts';
 import { bulkDelete, purgeStale } from './usecases/purge-records.ts';
@@ -127,6 +128,7 @@ export function composeCore(options: CoreOptions) {
           effects: options.safety.effects,
           deleteTimeoutMs: options.deleteTimeoutMs,
         }),
+        lookForLeaving: lookForLeaving({ ...deps, provider, alert }),
         providerDelete: adapters.providerDelete,
         newId,
         concurrency: options.cleanupConcurrency,

@@ -54,8 +54,18 @@ export interface Cleanup {
   dueMs?: number | undefined;
   /** A cleaner at work. `dueMs` is the end of its claim; after that another may take over. */
   claimId?: string | undefined;
+  /** No delete is due but a look: `dueMs` is when to see whether the provider still lists it. */
+  farewell?: Farewell | undefined;
   /** Why the last attempt failed: a provider error's kind, never its text. */
   lastError?: string | undefined;
+}
+
+/** A deletion that has been said to happen, and has not been seen to have happened. */
+export interface Farewell {
+  /** Epoch milliseconds. What a listing that began before says of its absence counts for nothing. */
+  sinceMs: number;
+  /** What is true once it is seen gone: the provider's word for it, or nobody's. */
+  reason: 'destroyed' | 'already_gone';
 }
 
 export interface AvailableSandbox extends Base {
@@ -72,6 +82,10 @@ export interface PendingSandbox extends Base {
   lease: Lease;
   cleanup: Cleanup;
 }
+/** One whose delete the provider has accepted: it is gone when a later listing lacks it. */
+export interface LeavingSandbox extends PendingSandbox {
+  cleanup: Cleanup & { farewell: Farewell };
+}
 export interface FailedSandbox extends Base {
   status: 'deletion_failed';
   lease: Lease;
@@ -82,13 +96,18 @@ export interface StaleSandbox extends Base {
   /** Epoch milliseconds. */
   staleSinceMs: number;
 }
-/** A tombstone: the record of something that is gone. Never leased, dropped by TTL. */
+/**
+ * A tombstone: the record of something that is gone by the provider's word or an operator's. Never leased. That of a used
+ * sandbox stays until a listing has lacked it, and is dropped by TTL then.
+ */
 export interface DeletedSandbox extends Base {
   status: 'deleted';
   /** Epoch milliseconds of the end of the deletion. */
   deletedAtMs: number;
   /** How it went: `purged` means that only the record was removed, by an operator or the stale purge. */
   reason: 'destroyed' | 'already_gone' | 'purged';
+  /** Epoch milliseconds at which a complete listing that began after its burial was known to lack it; absent: not yet. */
+  seenGoneMs?: number | undefined;
   /** The last lease, where there was one: its holder may ask again and is told that it is done. */
   lease?: Lease | undefined;
   cleanup?: Cleanup | undefined;

@@ -6,6 +6,8 @@ import type {
   DeletedSandbox,
   Description,
   FailedSandbox,
+  Farewell,
+  LeavingSandbox,
   PendingSandbox,
   Sandbox,
   StaleSandbox,
@@ -34,6 +36,9 @@ const next = <T extends Sandbox>(seen: Sandbox, nowMs: number, fields: Omit<T, k
   }) as T;
 
 type Common = Omit<AvailableSandbox, 'status' | 'released'>;
+
+/** The tombstone of what was used. */
+export type UsedTombstone = DeletedSandbox & { lease: Lease; cleanup: Cleanup };
 
 /** A record for something the provider lists and the table does not know. */
 export function create(id: string, description: Description, nowMs: number): AvailableSandbox {
@@ -88,6 +93,58 @@ export const recycle = (seen: PendingSandbox | FailedSandbox, nowMs: number): Av
     released: { holder: seen.lease.holder, requestedAt: seen.cleanup.requestedAt },
   });
 
+/** The first look for one that is leaving, and the longest time between two, milliseconds. */
+const FIRST_LOOK_MS = 30_000;
+const LAST_LOOK_MS = 600_000;
+
+/** The provider has accepted the delete, or did not list it once: gone when a later listing lacks it. */
+export const seeOff = (
+  seen: PendingSandbox | FailedSandbox,
+  reason: Farewell['reason'],
+  nowMs: number,
+): LeavingSandbox =>
+  next<LeavingSandbox>(seen, nowMs, {
+    status: 'pending_deletion',
+    lease: seen.lease,
+    cleanup: {
+      ...settled(seen.cleanup),
+      dueMs: nowMs + FIRST_LOOK_MS,
+      farewell: { sinceMs: nowMs, reason },
+    },
+  });
+
+/** It is listed still: the next look comes after as long again as it has been leaving, within limits. */
+export const lookLater = (seen: LeavingSandbox, nowMs: number): LeavingSandbox => {
+  const waitMs = Math.min(Math.max(nowMs - seen.cleanup.farewell.sinceMs, FIRST_LOOK_MS), LAST_LOOK_MS);
+  return next<LeavingSandbox>(seen, nowMs, {
+    status: 'pending_deletion',
+    lease: seen.lease,
+    cleanup: { ...seen.cleanup, dueMs: nowMs + waitMs },
+  });
+};
+
+/** It was seen gone: one that was leaving is buried, and what is buried may be born again. */
+export const seeGone = (seen: LeavingSandbox | UsedTombstone, nowMs: number): DeletedSandbox =>
+  seen.status === 'deleted'
+    ? { ...seen, generation: seen.generation + 1, updatedAtMs: nowMs, seenGoneMs: nowMs }
+    : { ...bury(seen, seen.cleanup.farewell.reason, nowMs), seenGoneMs: nowMs };
+
+/** What was said to be deleted is listed for so long that nobody believes it any more: to be deleted again. */
+export const deleteAgain = (
+  seen: LeavingSandbox | UsedTombstone,
+  listed: Description,
+  nowMs: number,
+): PendingSandbox =>
+  withDescription(
+    next<PendingSandbox>(seen, nowMs, {
+      status: 'pending_deletion',
+      lease: seen.lease,
+      // Asked for anew: what is known of the last delete says nothing of the next one.
+      cleanup: { ...dueAtOnce(Math.floor(nowMs / 1000), nowMs), attempts: seen.cleanup.attempts },
+    }),
+    listed,
+  );
+
 /** It is gone at the provider. */
 export const bury = (
   seen: PendingSandbox | FailedSandbox,
@@ -140,8 +197,8 @@ export const purge = (seen: StaleSandbox | FailedSandbox, nowMs: number): Delete
   });
 
 /**
- * The provider lists something that has a tombstone. What was destroyed, or was clean when its record was purged, is a
- * fresh sandbox. What was used and is not known to have been deleted is not: a record that was purged comes back as a
+ * The provider lists something whose tombstone does not speak against it (`judge` says when). What was destroyed, or was
+ * clean when its record was purged, is a fresh sandbox. What was used and is not known to have been deleted is not: a record that was purged comes back as a
  * failed deletion, for an operator; what the provider did not know for a while is to be deleted again.
  */
 export function revive(
@@ -183,4 +240,5 @@ const dueAtOnce = (requestedAt: number, nowMs: number): Cleanup => ({
   dueMs: nowMs,
 });
 
-const settled = ({ claimId: _claimId, dueMs: _dueMs, ...rest }: Cleanup): Cleanup => rest;
+const settled = ({ claimId: _claimId, dueMs: _dueMs, farewell: _farewell, ...rest }: Cleanup): Cleanup =>
+  rest;

@@ -57,7 +57,7 @@ export function createCspProvider(options: CspProviderOptions): Provider {
   async function deleteAccount(
     externalId: string,
     signal: AbortSignal,
-  ): Promise<'destroyed' | 'already_gone'> {
+  ): Promise<'destroyed' | 'accepted' | 'already_gone'> {
     const uuid = accountUuid(externalId);
     if (uuid === undefined) throw new ProviderError('rejected', 'the external id names no CSP account');
     const answer = await http.send(
@@ -77,7 +77,7 @@ export function createCspProvider(options: CspProviderOptions): Provider {
     // A proxy's login page with status 200 is not a deletion.
     const isPage = bytes.byteLength > 0 && (isHtml(answer) || bytes.toString().trimStart().startsWith('<'));
     if (isPage) throw notAsExpected(answer, 'delete', 'HTML');
-    return 'destroyed';
+    return answer.status === 202 ? 'accepted' : 'destroyed';
   }
 
   return {

@@ -9,10 +9,10 @@ export interface ProviderSandbox {
 }
 
 /**
- * How a delete ended: `destroyed` it is gone, `recycled` the provider cleaned it and it can be leased again,
- * `already_gone` the provider did not know it any more.
+ * How a delete ended: `destroyed` it is gone, `accepted` it will be, `recycled` the provider cleaned it and it can be
+ * leased again, `already_gone` the provider did not know it any more. Any of them may be listed for a while yet.
  */
-export type DeleteOutcome = 'destroyed' | 'recycled' | 'already_gone';
+export type DeleteOutcome = 'destroyed' | 'accepted' | 'recycled' | 'already_gone';
 
 /** A complete inventory. Entries that cannot be a sandbox (no id) are counted, not hidden. */
 export interface Inventory {

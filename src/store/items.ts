@@ -11,7 +11,7 @@ import { dueSortKey, sandboxKey, statusSortKey } from './keys.ts';
  * that names the field, never a wrong lease.
  */
 
-const TOMBSTONE_TTL_SECONDS = 7 * 86_400;
+const TOMBSTONE_TTL_MS = 7 * 86_400_000;
 
 const baseFields = {
   id: z.string(),
@@ -45,6 +45,9 @@ const cleanupFields = {
     .regex(/^\d{13}#/)
     .optional(),
   claim_id: z.string().optional(),
+  /** Together: since when the provider is said to have let it go, and as what. */
+  farewell_ms: z.int().optional(),
+  farewell_reason: z.enum(['destroyed', 'already_gone']).optional(),
   last_error: z.string().optional(),
 };
 
@@ -64,6 +67,7 @@ const deleted = z.object({
   status: z.literal('deleted'),
   deleted_at_ms: z.int(),
   deletion_reason: z.enum(['destroyed', 'already_gone', 'purged']),
+  seen_gone_ms: z.int().optional(),
 });
 
 const sandboxItem = z.discriminatedUnion('status', [available, allocated, pending, failed, stale, deleted]);
@@ -103,6 +107,7 @@ export function toSandbox(item: Item): Sandbox {
         status: row.status,
         deletedAtMs: row.deleted_at_ms,
         reason: row.deletion_reason,
+        ...(row.seen_gone_ms !== undefined && { seenGoneMs: row.seen_gone_ms }),
         ...(row.lease_id !== undefined && { lease: leaseOf(leaseRow.parse(row)) }),
         ...(row.deletion_requested_at !== undefined && { cleanup: cleanupOf(cleanupRow.parse(row)) }),
       };
@@ -115,14 +120,13 @@ export function toSandbox(item: Item): Sandbox {
 export function toSandboxItem(sandbox: Sandbox, buckets: number, writeId: string): Item {
   const row = toRow(sandbox, writeId);
   const dueMs = dueOf(sandbox);
+  const forgetAtMs = forgetOf(sandbox);
   return {
     ...row,
     ...sandboxKey(sandbox.id, buckets),
     status_key: statusSortKey(sandbox.status, sandbox.name),
     ...(dueMs !== undefined && { due_key: dueSortKey(dueMs, sandbox.id) }),
-    ...(sandbox.status === 'deleted' && {
-      ttl: Math.ceil(sandbox.deletedAtMs / 1000) + TOMBSTONE_TTL_SECONDS,
-    }),
+    ...(forgetAtMs !== undefined && { ttl: Math.ceil(forgetAtMs / 1000) }),
   };
 }
 
@@ -163,6 +167,7 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
         status: sandbox.status,
         deleted_at_ms: sandbox.deletedAtMs,
         deletion_reason: sandbox.reason,
+        ...(sandbox.seenGoneMs !== undefined && { seen_gone_ms: sandbox.seenGoneMs }),
         ...(sandbox.lease && leaseColumns(sandbox.lease)),
         ...(sandbox.cleanup && cleanupColumns(sandbox.cleanup)),
       };
@@ -186,6 +191,16 @@ function dueOf(sandbox: Sandbox): number | undefined {
     default:
       return assertNever(sandbox);
   }
+}
+
+/**
+ * When a tombstone may be forgotten, epoch milliseconds. Never before its sandbox was seen gone, if it was used: what is
+ * listed without a record is taken for a new one.
+ */
+function forgetOf(sandbox: Sandbox): number | undefined {
+  if (sandbox.status !== 'deleted') return undefined;
+  const goneMs = sandbox.lease ? sandbox.seenGoneMs : sandbox.deletedAtMs;
+  return goneMs === undefined ? undefined : goneMs + TOMBSTONE_TTL_MS;
 }
 
 const leaseRow = z.object(leaseFields);
@@ -219,6 +234,10 @@ const cleanupOf = (row: z.infer<typeof cleanupRow>): Cleanup => ({
   retries: row.deletion_retry_count,
   ...(row.due_key !== undefined && { dueMs: Number(row.due_key.slice(0, row.due_key.indexOf('#'))) }),
   ...(row.claim_id !== undefined && { claimId: row.claim_id }),
+  ...(row.farewell_ms !== undefined &&
+    row.farewell_reason !== undefined && {
+      farewell: { sinceMs: row.farewell_ms, reason: row.farewell_reason },
+    }),
   ...(row.last_error !== undefined && { lastError: row.last_error }),
 });
 
@@ -227,5 +246,9 @@ const cleanupColumns = (cleanup: Cleanup): z.infer<typeof cleanupRow> => ({
   deletion_attempts: cleanup.attempts,
   deletion_retry_count: cleanup.retries,
   ...(cleanup.claimId !== undefined && { claim_id: cleanup.claimId }),
+  ...(cleanup.farewell && {
+    farewell_ms: cleanup.farewell.sinceMs,
+    farewell_reason: cleanup.farewell.reason,
+  }),
   ...(cleanup.lastError !== undefined && { last_error: cleanup.lastError }),
 });

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { assertNever } from '../domain/errors.ts';
+import { isLeaving } from '../domain/inventory.ts';
 import type { IrreversibleAdapter } from '../safety/adapters.ts';
 import type { Breaker } from '../safety/breaker.ts';
 import type { GuardOutcome } from '../safety/guard.ts';
@@ -13,8 +14,10 @@ import {
   isUsed,
   type Used,
 } from './delete-under-claim.ts';
+import type { LookForLeaving } from './look-for-leaving.ts';
 
 export interface CleanUpDeps extends DeleteUnderClaimDeps {
+  lookForLeaving: LookForLeaving;
   /** Puts a delete behind the governor and the dry-run lock, before its claim. */
   providerDelete: IrreversibleAdapter;
   reads: SandboxReads;
@@ -29,10 +32,14 @@ export interface CleanUpDeps extends DeleteUnderClaimDeps {
 export interface CleanUpCounts {
   due: number;
   deleted: number;
+  /** Accepted by the provider, and pending until a later listing lacks them: to be looked for again. */
+  accepted: number;
   recycled: number;
   failed: number;
   /** Failed for the last time: they wait for an operator. */
   parked: number;
+  /** Accepted once, and listed for so long that they are to be deleted again. */
+  still_listed: number;
   /** Left untouched: another replica was at work on them, or the run ended early. */
   skipped: number;
   /** Left untouched because of a dry run; only there in one. */
@@ -62,9 +69,10 @@ export function cleanUp(deps: CleanUpDeps) {
     context: CallContext,
     onProgress?: (progress?: { done: number; total: number }) => void,
   ): Promise<CleanUpCounts> => {
-    const counts: CleanUpCounts = { due: 0, deleted: 0, recycled: 0, failed: 0, parked: 0, skipped: 0 };
-    const due = await findDue(deps, context);
-    counts.due = due.length;
+    const found = await findDue(deps, context);
+    const looked = await deps.lookForLeaving(found.filter(isLeaving), context, onProgress);
+    const counts: CleanUpCounts = { due: found.length, ...looked, recycled: 0, failed: 0, parked: 0 };
+    const due = found.filter((sandbox) => !isLeaving(sandbox));
     let done = 0;
     onProgress?.({ done, total: due.length });
     let pausedUntilMs = 0;
@@ -147,6 +155,7 @@ function endingOf(guarded: GuardOutcome<Ending>): Ending {
 function logAs(ending: Ending): 'executed' | 'error' | undefined {
   switch (ending) {
     case 'deleted':
+    case 'accepted':
     case 'recycled':
       return 'executed';
     case 'failed':

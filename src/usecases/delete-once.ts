@@ -2,11 +2,12 @@ import type { FailedSandbox, PendingSandbox } from '../domain/sandbox.ts';
 import type { DeleteOutcome, Provider } from '../provider/provider.ts';
 import type { Effects } from '../safety/effects.ts';
 
+/** `seems_gone`: it was done, or asked after, by a cleaner that did not live to write down what it learnt. */
 export type DeleteOnce = (
   sandbox: PendingSandbox | FailedSandbox,
   signal: AbortSignal,
   onProgress?: () => void,
-) => Promise<DeleteOutcome>;
+) => Promise<DeleteOutcome | 'seems_gone'>;
 
 /**
  * Deletes a used sandbox at the provider, once for each time it was given back: what was deleted before a crash is not deleted
@@ -25,11 +26,20 @@ export function deleteOnce(deps: {
       const { items } = await deps.provider.listSandboxes(asking);
       return items.some((item) => item.sandboxId === sandboxId) ? undefined : ('already_gone' as const);
     };
-    const { result } = await deps.effects.once<DeleteOutcome>(
-      effect,
-      (running) => deps.provider.deleteSandbox({ sandboxId, externalId, name }, running, onProgress),
-      { signal, ask: isGone, runLimitMs: deps.deleteTimeoutMs },
-    );
-    return result;
+    let isAccepted = false;
+    const remove = async (running: AbortSignal) => {
+      const outcome = await deps.provider.deleteSandbox({ sandboxId, externalId, name }, running, onProgress);
+      isAccepted = outcome === 'accepted';
+      // What may be read by a replica of an older version is the weakest word that one knows.
+      return outcome === 'accepted' ? 'already_gone' : outcome;
+    };
+    const { result, replayed } = await deps.effects.once(effect, remove, {
+      signal,
+      ask: isGone,
+      runLimitMs: deps.deleteTimeoutMs,
+    });
+    if (isAccepted) return 'accepted';
+    // Neither one listing nor another's memory is proof: both may be of the time before it went.
+    return replayed && result === 'already_gone' ? 'seems_gone' : result;
   };
 }

@@ -1,10 +1,10 @@
 import type { Clock, NewId } from '../clock.ts';
 import { backoffDelayMs } from '../domain/backoff.ts';
-import { BrokerError } from '../domain/errors.ts';
+import { assertNever, BrokerError } from '../domain/errors.ts';
 import { eventOf } from '../domain/event.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../domain/sandbox.ts';
-import { bury, claim, failDeletion, recycle, unclaim } from '../domain/transitions.ts';
-import { type DeleteOutcome, ProviderError } from '../provider/provider.ts';
+import { bury, claim, failDeletion, recycle, seeOff, unclaim } from '../domain/transitions.ts';
+import { ProviderError } from '../provider/provider.ts';
 import { BreakerOpenError } from '../safety/breaker.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
 import { limitTime } from '../time-limit.ts';
@@ -30,6 +30,7 @@ export type Used = PendingSandbox | FailedSandbox;
 /** How one sandbox's turn in a cleanup ended. */
 export type Ending =
   | 'deleted'
+  | 'accepted'
   | 'recycled'
   | 'failed'
   | 'parked'
@@ -67,7 +68,7 @@ export async function deleteUnderClaim(
   const claimed = claim(seen, claimId, nowMs + deps.deleteTimeoutMs + CLAIM_MARGIN_MS, nowMs);
   if (!(await deps.store.write({ seen, next: claimed }, context.signal))) return 'skipped';
 
-  let outcome: DeleteOutcome;
+  let outcome: Awaited<ReturnType<DeleteOnce>>;
   // A delete that was sent is seen through even when the run is told to stop: its outcome belongs in the record.
   const time = limitTime(deps.deleteTimeoutMs);
   try {
@@ -99,13 +100,32 @@ export async function deleteUnderClaim(
   } finally {
     time.clear();
   }
-  const ending = outcome === 'recycled' ? 'recycled' : 'deleted';
+  const { ending, end } = endOf(outcome);
   const done = await settle(deps, claimed, claimId, context, {
     action: `cleanup_${ending}`,
     detail: outcome,
-    end: (sandbox, at) => (outcome === 'recycled' ? recycle(sandbox, at) : bury(sandbox, outcome, at)),
+    end,
   });
   return done ? ending : 'skipped';
+}
+
+function endOf(outcome: Awaited<ReturnType<DeleteOnce>>): {
+  ending: 'deleted' | 'accepted' | 'recycled';
+  end: (sandbox: Used, nowMs: number) => Sandbox;
+} {
+  switch (outcome) {
+    case 'recycled':
+      return { ending: 'recycled', end: recycle };
+    case 'accepted':
+      return { ending: 'accepted', end: (sandbox, nowMs) => seeOff(sandbox, 'destroyed', nowMs) };
+    case 'seems_gone':
+      return { ending: 'accepted', end: (sandbox, nowMs) => seeOff(sandbox, 'already_gone', nowMs) };
+    case 'destroyed':
+    case 'already_gone':
+      return { ending: 'deleted', end: (sandbox, nowMs) => bury(sandbox, outcome, nowMs) };
+    default:
+      return assertNever(outcome);
+  }
 }
 
 async function settleFailure(

@@ -1,18 +1,22 @@
-import type { Clock } from '../clock.ts';
 import { eventOf } from '../domain/event.ts';
-import { dedupe, type InventoryItem, isExpected, judge } from '../domain/inventory.ts';
+import { isExpected, judge, type Verdict } from '../domain/inventory.ts';
+import type { Sandbox } from '../domain/sandbox.ts';
 import { create } from '../domain/transitions.ts';
-import type { Provider } from '../provider/provider.ts';
 import { everywhere, type SandboxReads } from '../store/reads.ts';
 import type { Change, SandboxStore } from '../store/sandboxes.ts';
 import type { RaiseAlert } from './alert.ts';
 import type { CallContext } from './context.ts';
+import {
+  alertStillListed,
+  type Listing,
+  type ListingDeps,
+  listInventory,
+  stillMissing,
+} from './list-inventory.ts';
 
-export interface SyncDeps {
-  provider: Pick<Provider, 'listSandboxes'>;
+export interface SyncDeps extends ListingDeps {
   store: Pick<SandboxStore, 'writeAll'>;
   reads: SandboxReads;
-  clock: Clock;
   /** The largest share of the expected sandboxes, 0 to 1, that may be missing before the listing is not believed. */
   maxStaleRatio: number;
   alert: RaiseAlert;
@@ -28,7 +32,15 @@ export interface SyncCounts {
   /** Ones with a tombstone that are listed again. */
   revived: number;
   stale: number;
+  /** Deleted ones that this listing was the first to lack. */
+  gone: number;
   unchanged: number;
+  /** Left alone because they changed so shortly before the listing that it may be older; the next run decides. */
+  recent: number;
+  /** Deleted ones that are listed all the same: on their way out, as it seems. */
+  still_listed: number;
+  /** Of these, the ones that seem not to go and are to be deleted again. */
+  delete_again: number;
   /** Changes that were dropped because somebody else changed the record meanwhile; the next run decides. */
   skipped: number;
   /** Missing ones that were not marked stale because too many were missing at once. */
@@ -47,20 +59,13 @@ export function syncInventory(deps: SyncDeps) {
     context: CallContext,
     onProgress?: (progress?: { done: number; total: number }) => void,
   ): Promise<SyncCounts> => {
-    const listingStartedAtMs = deps.clock.nowMs();
-    const inventory = await deps.provider.listSandboxes(context.signal, onProgress);
-    onProgress?.();
-    const { byId, duplicates } = dedupe(inventory.items);
-    const plan = await compare(deps, byId, listingStartedAtMs, context, onProgress);
-    const staleRefused = options.force ? 0 : refuseShrinking(deps, plan, byId.size);
+    const listing = await listInventory(deps, context.signal, onProgress);
+    const plan = await compare(deps, listing, context, onProgress);
+    await lookAgain(deps, plan, context, onProgress);
+    const staleRefused = options.force ? 0 : refuseShrinking(deps, plan, listing.byId.size);
     if (staleRefused > 0) plan.mark_stale = [];
 
-    const planned =
-      plan.create.length +
-      plan.describe.length +
-      plan.restore.length +
-      plan.revive.length +
-      plan.mark_stale.length;
+    const planned = WRITTEN.reduce((sum, type) => sum + plan[type].length, 0);
     let done = 0;
     const apply = async (changes: Change[]) => {
       let written = 0;
@@ -73,43 +78,68 @@ export function syncInventory(deps: SyncDeps) {
       }
       return written;
     };
-    const counts = {
-      listed: byId.size,
+    const written = {
       created: await apply(plan.create),
       updated: await apply(plan.describe),
       restored: await apply(plan.restore),
       revived: await apply(plan.revive),
       stale: await apply(plan.mark_stale),
-      unchanged: plan.unchanged,
-      stale_refused: staleRefused,
-      duplicates,
-      invalid: inventory.invalid,
+      gone: await apply(plan.see_gone),
+      delete_again: await apply(plan.delete_again),
     };
-    const written = counts.created + counts.updated + counts.restored + counts.revived + counts.stale;
-    return { ...counts, skipped: planned - written };
+    alertStillListed(
+      deps.alert,
+      'sync',
+      plan.delete_again.map(({ next }) => next.id),
+    );
+    return {
+      listed: listing.byId.size,
+      ...written,
+      unchanged: plan.unchanged,
+      recent: plan.recent,
+      still_listed: plan.still_listed,
+      skipped: planned - Object.values(written).reduce((sum, each) => sum + each, 0),
+      stale_refused: staleRefused,
+      duplicates: listing.duplicates,
+      invalid: listing.invalid,
+    };
   };
 }
 
 /** Changes between two looks at the signal. */
 const STEP = 330;
 
-interface Plan {
-  create: Change[];
-  describe: Change[];
-  restore: Change[];
-  revive: Change[];
-  mark_stale: Change[];
+/** What is written, in this order. */
+const WRITTEN = [
+  'create',
+  'describe',
+  'restore',
+  'revive',
+  'mark_stale',
+  'see_gone',
+  'delete_again',
+] as const;
+
+interface Missing {
+  seen: Sandbox;
+  verdict: Verdict;
+}
+
+interface Plan extends Record<(typeof WRITTEN)[number], Change[]> {
   unchanged: number;
+  recent: number;
+  still_listed: number;
   /** Records that a listing is expected to have, and how many of them it lacked. */
   expected: number;
   missing: number;
+  /** All that it lacked and that is expected, or of which its absence decides. */
+  lacked: Missing[];
 }
 
 /** Holds every record against the listing. What is listed and has no record is new. */
 async function compare(
   { reads, clock }: SyncDeps,
-  listed: Map<string, InventoryItem>,
-  listingStartedAtMs: number,
+  { byId: listed, startedAtMs }: Listing,
   context: CallContext,
   onProgress?: () => void,
 ): Promise<Plan> {
@@ -119,9 +149,14 @@ async function compare(
     restore: [],
     revive: [],
     mark_stale: [],
+    see_gone: [],
+    delete_again: [],
     unchanged: 0,
+    recent: 0,
+    still_listed: 0,
     expected: 0,
     missing: 0,
+    lacked: [],
   };
   const unknown = new Map(listed);
   const nowMs = clock.nowMs();
@@ -133,19 +168,14 @@ async function compare(
   for await (const record of pages) {
     const item = listed.get(record.id);
     unknown.delete(record.id);
-    if (isExpected(record)) {
-      plan.expected++;
-      if (!item) plan.missing++;
-    }
-    const verdict = judge(record, item, listingStartedAtMs, nowMs);
-    if (verdict.type === 'leave') {
-      if (item) plan.unchanged++;
-      continue;
-    }
-    // A new description is no change of status and makes no history.
-    const event =
-      verdict.type === 'describe' ? undefined : eventOf(record, verdict.next, verdict.action, context);
-    plan[verdict.type].push({ seen: record, next: verdict.next, event });
+    const verdict = judge(record, item, startedAtMs, nowMs);
+    if (isExpected(record)) plan.expected++;
+    if (verdict.type === 'recent') plan.recent++;
+    if (verdict.type === 'still_listed') plan.still_listed++;
+    if (!item) {
+      if (isExpected(record) || 'next' in verdict) plan.lacked.push({ seen: record, verdict });
+    } else if ('next' in verdict) add(plan, { seen: record, verdict }, context);
+    else if (verdict.type === 'leave') plan.unchanged++;
   }
   for (const item of unknown.values()) {
     const { sandboxId, ...description } = item;
@@ -153,6 +183,31 @@ async function compare(
     plan.create.push({ seen: undefined, next, event: eventOf(undefined, next, 'sync_created', context) });
   }
   return plan;
+}
+
+function add(plan: Plan, { seen, verdict }: Missing, context: CallContext): void {
+  if (!('next' in verdict)) return;
+  const { type, next, action } = verdict;
+  const detail = 'detail' in verdict ? verdict.detail : undefined;
+  // A new description, or the end of a tombstone's watch, is no change of status and makes no history.
+  const isEvent = next.status !== seen.status || type === 'delete_again';
+  const event = isEvent ? eventOf(seen, next, action, context, detail) : undefined;
+  plan[type].push({ seen, next, event });
+}
+
+/** A second listing, where anything is to be concluded from what the first lacked: only that of both counts. */
+async function lookAgain(
+  deps: SyncDeps,
+  plan: Plan,
+  context: CallContext,
+  onProgress?: () => void,
+): Promise<void> {
+  const isDecided = plan.lacked.some(({ verdict }) => 'next' in verdict);
+  const lacked = isDecided ? await stillMissing(deps, plan.lacked, context.signal, onProgress) : plan.lacked;
+  for (const each of lacked) {
+    if (isExpected(each.seen)) plan.missing++;
+    add(plan, each, context);
+  }
 }
 
 /**

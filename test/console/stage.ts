@@ -31,7 +31,7 @@ const number = (of: number): string => String(of).padStart(4, '0');
 /** Starts one with `sandboxes` listed, `lab-0001` onwards. */
 export async function setStage(sandboxes: number, env: Record<string, string> = {}): Promise<Stage> {
   const csp = await startFakeCsp({ token: CSP_TOKEN });
-  csp.settings.deleteMode = 'recycle';
+  csp.settings.listedForMs = Number.POSITIVE_INFINITY;
   const accounts = Array.from({ length: sandboxes }, (_, index) =>
     account({ name: `lab-${number(index + 1)}`, csp_id: `sbx-${index + 1}` }),
   );

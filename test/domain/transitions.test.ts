@@ -5,8 +5,10 @@ import {
   bury,
   claim,
   create,
+  deleteAgain,
   describe as describeAs,
   failDeletion,
+  lookLater,
   markStale,
   purge,
   recycle,
@@ -14,6 +16,8 @@ import {
   restore,
   retryDeletion,
   revive,
+  seeGone,
+  seeOff,
   unclaim,
 } from '../../src/domain/transitions.ts';
 import { LEASE, MADE_AT_MS, RECORDS } from '../support/records.ts';
@@ -25,6 +29,9 @@ const { available, allocated, pending_deletion: pending, deletion_failed: failed
 const REQUESTED_AT = MADE_AT_MS / 1000;
 const purgedFailed = purge(failed, MADE_AT_MS);
 const purgedStale = purge(stale, MADE_AT_MS);
+
+const leaving = seeOff(claim(pending, 'claim-1', LATER_MS, MADE_AT_MS), 'destroyed', MADE_AT_MS);
+const LONG_AGO = { sinceMs: LATER_MS - 7_200_000, reason: 'destroyed' } as const;
 
 /** What a transition adds to the sandbox's identity; everything of an earlier status that is not named is gone. */
 const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
@@ -123,6 +130,56 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
       status: 'pending_deletion',
       lease: LEASE,
       cleanup: { requestedAt: REQUESTED_AT, attempts: 0, retries: 0, dueMs: LATER_MS },
+    },
+  ],
+  [
+    'see off one whose delete was accepted: pending, and a look is due',
+    pending,
+    seeOff(claim(pending, 'claim-1', LATER_MS, MADE_AT_MS), 'destroyed', LATER_MS),
+    {
+      status: 'pending_deletion',
+      lease: LEASE,
+      cleanup: {
+        requestedAt: REQUESTED_AT,
+        attempts: 1,
+        retries: 0,
+        dueMs: LATER_MS + 30_000,
+        farewell: { sinceMs: LATER_MS, reason: 'destroyed' },
+      },
+    },
+  ],
+  [
+    'look later for one that leaves: after as long again, ten minutes at the most',
+    leaving,
+    lookLater({ ...leaving, cleanup: { ...leaving.cleanup, farewell: LONG_AGO } }, LATER_MS),
+    {
+      status: 'pending_deletion',
+      lease: LEASE,
+      cleanup: { ...leaving.cleanup, farewell: LONG_AGO, dueMs: LATER_MS + 600_000 },
+    },
+  ],
+  [
+    'see one gone that was leaving',
+    leaving,
+    seeGone(leaving, LATER_MS),
+    {
+      status: 'deleted',
+      deletedAtMs: LATER_MS,
+      seenGoneMs: LATER_MS,
+      reason: 'destroyed',
+      lease: LEASE,
+      cleanup: { requestedAt: REQUESTED_AT, attempts: 1, retries: 0 },
+    },
+  ],
+  [
+    'delete again what does not go: asked for anew, its attempts counted on',
+    leaving,
+    deleteAgain(leaving, LISTED, LATER_MS),
+    {
+      status: 'pending_deletion',
+      ...LISTED,
+      lease: LEASE,
+      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), attempts: 1, retries: 0, dueMs: LATER_MS },
     },
   ],
   ['mark stale', available, markStale(available, LATER_MS), { status: 'stale', staleSinceMs: LATER_MS }],

@@ -1,9 +1,10 @@
 import type { InventoryItem } from '../../src/domain/inventory.ts';
 import type { DeleteOutcome, Provider } from '../../src/provider/provider.ts';
 import { ProviderError, type ProviderErrorKind } from '../../src/provider/provider.ts';
-import type { ProviderDelete } from '../support/history/history.ts';
+import type { ProviderDelete, ProviderListing } from '../support/history/history.ts';
 import type { Boundary, OutgoingCall } from './boundary.ts';
 import type { Refusal } from './faults.ts';
+import type { Program } from './program.ts';
 import type { ModelProcess, World } from './world.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface FarSide {
   readonly known: number;
   /** Every request for a delete, and every sandbox that went by itself. */
   readonly deletes: readonly ProviderDelete[];
+  /** Every listing, at the moment at which it was put together. */
+  readonly listings: readonly ProviderListing[];
   add(name: string): void;
   rename(sandboxId: string, name: string): void;
   /** It is gone without anybody having asked for it. */
@@ -44,32 +47,46 @@ const givenUp = () => new ProviderError('aborted', 'given up');
 export function createFarSide(
   world: World,
   boundary: Boundary,
-  options: { recycles: boolean; onDelete: (sandboxId: string) => Promise<void> },
+  options: { deletes: Program['deletes']; onDelete: (sandboxId: string) => Promise<void> },
 ): FarSide {
   const inventory = new Map<string, InventoryItem>();
   const gone = new Map<string, InventoryItem>();
+  /** When what was deleted ceases to be listed. */
+  const leaving = new Map<string, number>();
   const deletes: ProviderDelete[] = [];
+  const listings: ProviderListing[] = [];
   let made = 0;
 
   const drop = (item: InventoryItem) => {
+    leaving.delete(item.sandboxId);
     inventory.delete(item.sandboxId);
     gone.set(item.sandboxId, item);
   };
+  const listed = () => {
+    for (const [sandboxId, leftAtMs] of leaving) {
+      const item = inventory.get(sandboxId);
+      if (item && leftAtMs <= world.nowMs()) drop(item);
+    }
+    return inventory;
+  };
 
   async function deleteOne(sandboxId: string): Promise<{ outcome: DeleteOutcome; noted: ProviderDelete }> {
-    const item = inventory.get(sandboxId);
+    const { answer, listedForSeconds } = options.deletes;
+    const item = listed().get(sandboxId);
     if (item) await options.onDelete(sandboxId);
     const noted: ProviderDelete = {
       sandboxId,
       atMs: world.nowMs(),
       outcome: item ? 'deleted' : 'missed',
       told: false,
+      recycled: answer === 'recycled',
     };
     deletes.push(noted);
     if (!item) return { outcome: 'already_gone', noted };
-    if (options.recycles) return { outcome: 'recycled', noted };
-    drop(item);
-    return { outcome: 'destroyed', noted };
+    if (answer !== 'recycled' && !leaving.has(sandboxId)) {
+      leaving.set(sandboxId, world.nowMs() + listedForSeconds * 1_000);
+    }
+    return { outcome: answer, noted };
   }
 
   const send = <Answer>(
@@ -79,26 +96,30 @@ export function createFarSide(
   ) => boundary.send(process, { to: 'provider', perform, signal, errorFor, givenUp, endsWithCaller: true });
 
   return {
-    inventory,
+    get inventory() {
+      return listed();
+    },
     get known() {
       return made;
     },
     deletes,
+    listings,
     add(name) {
       const sandboxId = `s${++made}`;
       inventory.set(sandboxId, { sandboxId, name, externalId: `ext/${sandboxId}`, metadata: {} });
     },
     rename(sandboxId, name) {
-      const item = inventory.get(sandboxId);
+      const item = listed().get(sandboxId);
       if (item) inventory.set(sandboxId, { ...item, name });
     },
     remove(sandboxId) {
-      const item = inventory.get(sandboxId);
+      const item = listed().get(sandboxId);
       if (!item) return;
       deletes.push({ sandboxId, atMs: world.nowMs(), outcome: 'removed', told: false });
       drop(item);
     },
     bringBack() {
+      listed();
       const [item] = gone.values();
       if (!item) return;
       gone.delete(item.sandboxId);
@@ -107,7 +128,16 @@ export function createFarSide(
     reachedBy: (process) => ({
       name: 'csp',
       listSandboxes: (signal) =>
-        send(process, signal, async () => ({ items: [...inventory.values()], invalid: 0 })),
+        send(process, signal, async () => {
+          const atMs = world.nowMs();
+          const items = [...listed().values()];
+          listings.push({
+            startMs: atMs,
+            endMs: atMs,
+            has: new Set(items.map(({ sandboxId }) => sandboxId)),
+          });
+          return { items, invalid: 0 };
+        }),
       async deleteSandbox({ sandboxId }, signal) {
         const { outcome, noted } = await send(process, signal, () => deleteOne(sandboxId));
         noted.told = true;

@@ -38,8 +38,8 @@ export interface Program {
   skewsMs: number[];
   /** Names of the sandboxes that are there from the start. */
   pool: string[];
-  /** A sandbox that is deleted comes back clean instead of being gone. */
-  recycles: boolean;
+  /** How the provider answers a delete, and for how long it goes on listing what it does not recycle. */
+  deletes: { answer: 'recycled' | 'destroyed' | 'accepted'; listedForSeconds: number };
   steps: Step[];
   faults: PlannedFault[];
 }

@@ -18,6 +18,8 @@ const LEASE_SECONDS = 4 * 3_600 + 60;
 /** A lease with its buffer, and the most that two clocks can be apart. */
 const TERM_SECONDS = 4.5 * 3_600 + 11;
 const DAY_SECONDS = 25 * 3_600;
+/** So long that it is deleted again. */
+const LISTED_FOR_LONG_SECONDS = 5_000;
 
 const choice = fc.nat({ max: 7 });
 const name = fc.constantFrom('a1', 'a2', 'b1');
@@ -134,6 +136,21 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'bring_back' },
     { waits: false, do: 'sync', on, force: true },
   ]),
+  // Deleted, and listed for a while: somebody asks for it between two looks at what is listed.
+  fc.tuple(choice, choice, choice, holder).map(([on, other, lease, holder]): Step[] => [
+    { waits: false, do: 'mark', on, lease },
+    { waits: true, do: 'cleanup', on },
+    { waits: true, do: 'pass', seconds: 12 },
+    { waits: false, do: 'sync', on: other, force: false },
+    { waits: false, do: 'allocate', on, holder },
+    { waits: true, do: 'pass', seconds: 31 },
+    { waits: true, do: 'cleanup', on: other },
+    { waits: false, do: 'sync', on, force: true },
+    { waits: false, do: 'bring_back' },
+    { waits: true, do: 'pass', seconds: 12 },
+    { waits: false, do: 'sync', on: other, force: true },
+    { waits: false, do: 'allocate', on: other, holder },
+  ]),
   // A deletion that is tried again and again.
   fc.tuple(choice, choice).map(([on, lease]): Step[] => [
     { waits: false, do: 'mark', on, lease },
@@ -157,7 +174,10 @@ export const programs: fc.Arbitrary<Program> = fc.record({
     maxLength: MAX_REPLICAS,
   }),
   pool: fc.array(name, { minLength: 1, maxLength: 4 }),
-  recycles: fc.boolean(),
+  deletes: fc.record({
+    answer: fc.constantFrom('recycled', 'destroyed', 'accepted'),
+    listedForSeconds: fc.constantFrom(0, 0, 20, 60, 600, LISTED_FOR_LONG_SECONDS),
+  }),
   steps: parts.map((each) => each.flat()),
   faults: fc.array(plannedFault, { maxLength: MAX_FAULTS, size: 'max' }),
 });

@@ -51,7 +51,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
     const plan = createFaultPlan(program.faults, world.nowMs);
     const boundary: Boundary = createBoundary(world, plan, (dead) => cluster?.replace(dead));
     const farSide = createFarSide(world, boundary, {
-      recycles: program.recycles,
+      deletes: program.deletes,
       async onDelete(sandboxId) {
         note(`the provider deletes ${sandboxId}`);
         audit.deletes(sandboxId, await bench.recordOf(table, sandboxId));
@@ -128,6 +128,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
         termMs: TERM_MS,
         expectedIds,
         deletes: farSide.deletes,
+        listings: farSide.listings,
         clockSkewMs: MAX_SKEW_MS,
         interruptionsMs: plan.struckAtMs,
       });

@@ -12,14 +12,14 @@ import { account, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
 import { fastClock, fastClockEnv } from '../support/fast-clock.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { checkHistory } from '../support/history/check-history.ts';
-import type { Observation, ProviderDelete, Violation } from '../support/history/history.ts';
+import type { Observation, ProviderDelete, ProviderListing, Violation } from '../support/history/history.ts';
 import { readEnd } from '../support/history/read-end.ts';
 import { createRecorder } from '../support/history/recorder.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { until } from '../support/until.ts';
 import { startBrokerCrew } from './broker-crew.ts';
 import { startStormClients } from './storm-clients.ts';
-import { halfRecycling, troubleEngine, troubleNetwork, troubleProvider } from './storm-troubles.ts';
+import { startRenewing, troubleEngine, troubleNetwork, troubleProvider } from './storm-troubles.ts';
 
 export interface KillStormOptions {
   /** How long it lasts, seconds; coming to rest afterwards takes about half a minute more. */
@@ -60,14 +60,14 @@ const LEAST_KILLS = BROKERS + 1;
 const LEAST_KILLS_WITHIN_MS = 40_000;
 const LISTED_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 150;
-/** A claim, then what clocks may differ by before a deleted sandbox counts as listed again, and the loops in between. */
-const SETTLED_WITHIN_MS = 60_000;
+/** A claim, twice what clocks may differ by before a deleted sandbox is gone and then back, and the loops in between. */
+const SETTLED_WITHIN_MS = 90_000;
 
 const NAMES = ['red', 'green', 'blue'];
 
 /**
  * Four brokers on one durable engine behind a faulty network, whose processes are killed all the time, the engine twice,
- * while clients lease and give back and a provider recycles, with failures of its own. Then everything is left alone
+ * while clients lease and give back and a provider makes new ones of what was deleted, with failures of its own. Then everything is left alone
  * until it has come to rest, and the whole history is judged.
  */
 export async function killStorm({ seconds, seed }: KillStormOptions): Promise<KillStormReport> {
@@ -87,16 +87,20 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   cleanups.defer(() => proxy.close());
 
   const deletes: ProviderDelete[] = [];
+  const listings: ProviderListing[] = [];
   const idByUuid = new Map<string, string>();
   const csp = await startFakeCsp({
     token: CSP_TOKEN,
     onDelete: (uuid, outcome, told) => {
       deletes.push({ sandboxId: idByUuid.get(uuid) ?? uuid, atMs: clock(), outcome, told });
-      if (outcome === 'deleted') recycling.deleted(uuid);
+    },
+    onList: (uuids) => {
+      const has = new Set(uuids.map((uuid) => idByUuid.get(uuid) ?? uuid));
+      listings.push({ startMs: clock(), endMs: clock(), has });
     },
   });
   cleanups.defer(() => csp.close());
-  const recycling = halfRecycling(csp, random.fork(), storm.signal);
+  csp.settings.nowMs = clock;
   for (let n = 0; n < POOL; n++) {
     const [added] = csp.add(account({ name: `${NAMES[n % NAMES.length]}-${n}` }));
     if (added) idByUuid.set(uuidOf(added), String(added.csp_id));
@@ -127,6 +131,13 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   cleanups.defer(() => watch.stop());
   const isListed = () => watch.records().length === POOL;
   await until(isListed, { timeoutMs: LISTED_WITHIN_MS, what: 'the first sync' });
+
+  const renewing = startRenewing(csp, random.fork(), (sandboxId) =>
+    watch
+      .records()
+      .some((each) => each.id === sandboxId && each.status === 'deleted' && each.seenGoneMs !== undefined),
+  );
+  cleanups.defer(renewing.stop);
 
   const clients = startStormClients({
     recorder,
@@ -173,6 +184,7 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
     termMs: (LEASE_SECONDS + BUFFER_SECONDS) * 1000,
     expectedIds: [...idByUuid.values()],
     deletes,
+    listings,
     observations: watch.observations,
     clockSkewMs: 0,
     interruptionsMs,

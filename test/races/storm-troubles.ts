@@ -13,7 +13,9 @@ import { until } from '../support/until.ts';
 
 const ENGINE_KILLS = 2;
 const ENGINE_BACK_WITHIN_MS = 15_000;
-const GONE_FOR_MS = { from: 300, to: 3_000 };
+/** By the storm's clock. */
+const LISTED_FOR_AT_MOST_MS = 30_000;
+const RENEW_EVERY_MS = 100;
 const COMMITS = /x-amz-target: *DynamoDB_20120810\.TransactWriteItems/i;
 
 /** Kills the engine twice, each time far into the storm and far from its end; it starts again on its file and its port. */
@@ -63,31 +65,24 @@ export async function troubleNetwork(
 }
 
 /**
- * A provider that recycles what is deleted and, where it cannot, takes it out of its inventory; it puts it back later,
- * by itself.
+ * A provider that is honest about nothing but the end: it lets go of what is deleted at once or after a while, however
+ * it answers, and makes something new of it once the brokers have seen that it is gone. Goes on until it is stopped.
  */
-export function halfRecycling({ accounts, settings }: FakeCsp, random: SeededRandom, signal: AbortSignal) {
-  settings.deleteMode = 'recycle';
-  const gone = new Map<string, FakeAccount>();
-  const putBack = (uuid: string) => {
-    const back = gone.get(uuid);
-    gone.delete(uuid);
-    if (back) accounts.set(uuid, back);
+export function startRenewing(
+  { accounts, settings }: FakeCsp,
+  random: SeededRandom,
+  isSeenGone: (sandboxId: string) => boolean,
+) {
+  const all = new Map<string, FakeAccount>(accounts);
+  const renew = () => {
+    settings.deleteStatus = random.pick([200, 202, 204] as const);
+    settings.listedForMs = random.chance(0.5) ? 0 : random.whole(0, LISTED_FOR_AT_MOST_MS);
+    for (const [uuid, one] of all) {
+      if (!accounts.has(uuid) && isSeenGone(String(one.csp_id))) accounts.set(uuid, one);
+    }
   };
-  signal.addEventListener('abort', () => {
-    for (const uuid of [...gone.keys()]) putBack(uuid);
-  });
-  return {
-    /** To be called when a delete has had its effect. */
-    deleted(uuid: string): void {
-      const found = accounts.get(uuid);
-      if (signal.aborted || found === undefined || !random.chance(0.2)) return;
-      accounts.delete(uuid);
-      gone.set(uuid, found);
-      const { from, to } = GONE_FOR_MS;
-      setTimeout(() => putBack(uuid), random.whole(from, to)).unref();
-    },
-  };
+  const timer = setInterval(renew, RENEW_EVERY_MS);
+  return { stop: () => clearInterval(timer) };
 }
 
 /** Fails now and then: before a delete's effect, after it, with no answer at all, or late. */

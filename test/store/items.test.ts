@@ -37,6 +37,14 @@ const CLAIMED: Cleanup = {
 
 const PARKED: Cleanup = { requestedAt: AT, attempts: 3, retries: 3, lastError: 'rejected' };
 
+const LEAVING: Cleanup = {
+  requestedAt: AT,
+  attempts: 1,
+  retries: 0,
+  dueMs: AT_MS + 30_000,
+  farewell: { sinceMs: AT_MS, reason: 'destroyed' },
+};
+
 const base = (id: string): Omit<AvailableSandbox, 'status'> => ({
   id,
   name: `Ünïcode 🧪 ${id}`,
@@ -63,6 +71,7 @@ const SANDBOXES: Sandbox[] = [
     cleanup: { requestedAt: AT, attempts: 0, retries: 0, dueMs: 0 },
   },
   { ...base('pending-claimed'), status: 'pending_deletion', lease: LEASE, cleanup: CLAIMED },
+  { ...base('pending-leaving'), status: 'pending_deletion', lease: LEASE, cleanup: LEAVING },
   { ...base('failed'), status: 'deletion_failed', lease: LEASE, cleanup: CLAIMED },
   { ...base('failed-parked'), status: 'deletion_failed', lease: LEASE, cleanup: PARKED },
   { ...base('stale'), status: 'stale', staleSinceMs: AT_MS },
@@ -75,8 +84,17 @@ const SANDBOXES: Sandbox[] = [
       reason,
       lease: LEASE,
       cleanup: { requestedAt: AT, attempts: 1, retries: 0 },
+      seenGoneMs: AT_MS,
     }),
   ),
+  {
+    ...base('deleted-listed'),
+    status: 'deleted',
+    deletedAtMs: AT_MS,
+    reason: 'destroyed',
+    lease: LEASE,
+    cleanup: { requestedAt: AT, attempts: 1, retries: 0 },
+  },
 ];
 
 const itemOf = (id: string) => {
@@ -126,13 +144,15 @@ describe('the item of a sandbox', () => {
       'deleted-purged',
       'deleted-destroyed',
       'deleted-already_gone',
+      'deleted-listed',
     ]);
   });
 
-  test('lapses when it is a tombstone of seven days, and never else', () => {
+  test('lapses when it is a tombstone of what has been gone for seven days, and never else', () => {
     for (const sandbox of SANDBOXES) {
       const ttl = toSandboxItem(sandbox, 16, 'w').ttl;
-      expect(ttl, sandbox.id).toBe(sandbox.status === 'deleted' ? AT + 7 * 86_400 : undefined);
+      const isGone = sandbox.status === 'deleted' && sandbox.id !== 'deleted-listed';
+      expect(ttl, sandbox.id).toBe(isGone ? AT + 7 * 86_400 : undefined);
     }
   });
 

@@ -56,6 +56,8 @@ export interface FakeCspOptions {
   basePath?: string;
   /** Told of every delete at the moment of its effect, or of its refusal. `told`: the answer says how it went. */
   onDelete?: (uuid: string, outcome: 'deleted' | 'missed' | 'failed', told: boolean) => void;
+  /** Told of every listing in one page, at the moment at which it is put together. */
+  onList?: (uuids: string[]) => void;
 }
 
 export type FakeCsp = Awaited<ReturnType<typeof startFakeCsp>>;
@@ -64,39 +66,62 @@ export type FakeCsp = Awaited<ReturnType<typeof startFakeCsp>>;
  * CSP's end of the socket: a real HTTP server on 127.0.0.1 over an inventory that a test changes at will.
  * Deletes really take effect and are counted per account, so that a test can prove "once and only once".
  */
-export async function startFakeCsp({ token, basePath = '/v2', onDelete }: FakeCspOptions) {
+export async function startFakeCsp({ token, basePath = '/v2', onDelete, onList }: FakeCspOptions) {
   const accounts = new Map<string, FakeAccount>();
   const deletes = new Map<string, FakeDeletes>();
   const calls: FakeCall[] = [];
   const faults = fakeFaults();
   const settings = {
-    /** `recycle`: a delete has its effect, and the account stays listed. */
-    deleteMode: 'remove' as 'remove' | 'recycle',
+    /** How a delete that has its effect is answered. */
+    deleteStatus: 204 as 200 | 202 | 204,
+    /** How long a deleted account stays listed as active, milliseconds; `Infinity`: for ever. */
+    listedForMs: 0,
+    /** By this clock. */
+    nowMs: Date.now,
     /** Accounts per page, with `next` links; `undefined` lists all at once. */
     pageSize: undefined as number | undefined,
+    /** Called once a page was put together: what happens here shifts the pages that follow. */
+    afterPage: (_page: number): void => undefined,
   };
+  /** When deleted accounts cease to be listed, by uuid. */
+  const leaving = new Map<string, number>();
   const arrivals = new EventEmitter();
   let baseUrl = '';
 
+  function dropWhatHasLeft(): void {
+    for (const [uuid, leftAtMs] of leaving) {
+      if (leftAtMs > settings.nowMs()) continue;
+      leaving.delete(uuid);
+      accounts.delete(uuid);
+    }
+  }
+
   function listing(url: URL): string {
+    dropWhatHasLeft();
     const all = [...accounts.values()];
     const { pageSize } = settings;
+    if (pageSize === undefined) onList?.([...accounts.keys()]);
     if (pageSize === undefined) return JSON.stringify({ results: all });
     const page = Number(url.searchParams.get('page') ?? 1);
     const isLast = page * pageSize >= all.length;
     const next = isLast ? null : `${baseUrl}/current_user/accounts?page=${page + 1}`;
-    return JSON.stringify({ results: all.slice((page - 1) * pageSize, page * pageSize), next });
+    const json = JSON.stringify({ results: all.slice((page - 1) * pageSize, page * pageSize), next });
+    settings.afterPage(page);
+    return json;
   }
 
-  /** Deletes (or recycles) and counts; answers what CSP would. */
+  /** Deletes and counts; answers what CSP would. */
   function effect(uuid: string, told: boolean): number {
     const counted = deletes.get(uuid) ?? { effective: 0, missed: 0 };
     deletes.set(uuid, counted);
-    const known = settings.deleteMode === 'recycle' ? accounts.has(uuid) : accounts.delete(uuid);
+    dropWhatHasLeft();
+    const known = accounts.has(uuid);
     if (known) counted.effective += 1;
     else counted.missed += 1;
+    if (known && !leaving.has(uuid)) leaving.set(uuid, settings.nowMs() + settings.listedForMs);
+    dropWhatHasLeft();
     onDelete?.(uuid, known ? 'deleted' : 'missed', told);
-    return known ? 204 : 404;
+    return known ? settings.deleteStatus : 404;
   }
 
   function identify(request: IncomingMessage, url: URL): FakeCall {

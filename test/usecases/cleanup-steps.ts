@@ -2,7 +2,16 @@ import { giveBack, someAccounts, startCspCore, stockCsp } from '../support/csp-c
 import type { FakeCsp } from '../support/fake-csp.ts';
 
 /** The counts of a cleanup that had nothing to do. */
-export const NOTHING = { due: 0, deleted: 0, recycled: 0, failed: 0, parked: 0, skipped: 0 };
+export const NOTHING = {
+  due: 0,
+  deleted: 0,
+  accepted: 0,
+  recycled: 0,
+  failed: 0,
+  parked: 0,
+  still_listed: 0,
+  skipped: 0,
+};
 
 /** A CSP of so many accounts, all of them leased and given back. */
 export async function startWithUsed(

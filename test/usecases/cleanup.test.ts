@@ -52,7 +52,7 @@ describeOnEngines('cleaning up', ({ endpoint }) => {
 
   it('a deleted one is never leased again, though CSP still lists it for a while', async () => {
     const { core, csp } = await startWithUsed(endpoint, 1);
-    csp.settings.deleteMode = 'recycle';
+    csp.settings.listedForMs = Number.POSITIVE_INFINITY;
     await cleanUp(core);
     await sync(core);
     expect(await refused(allocate(core, 'b'))).toBe('NO_SANDBOXES_AVAILABLE');

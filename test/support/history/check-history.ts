@@ -2,6 +2,7 @@ import { checkAnswers } from './answer-rules.ts';
 import { checkChains } from './chain-rules.ts';
 import { checkDeletes } from './delete-rules.ts';
 import { checkEnd } from './end-rules.ts';
+import { checkGone } from './gone-rules.ts';
 import type { History, Violation } from './history.ts';
 import { buildTimeline, propagate } from './timeline.ts';
 
@@ -18,6 +19,7 @@ export function checkHistory(history: History): Violation[] {
   return [
     ...checkAnswers(timeline, history),
     ...checkDeletes(timeline, history),
+    ...checkGone(timeline, history),
     ...checkEnd(timeline, history),
   ];
 }

@@ -1,9 +1,9 @@
 import { told } from './chain-rules.ts';
 import type { History, ProviderDelete, Violation } from './history.ts';
-import type { CleanupPeriod, Timeline } from './timeline.ts';
+import type { CleanupPeriod, Step, Timeline } from './timeline.ts';
 
 /** What the provider was asked to delete, held against what was given back. */
-export function checkDeletes({ periods }: Timeline, history: History): Violation[] {
+export function checkDeletes({ chains, periods }: Timeline, history: History): Violation[] {
   const { deletes } = history;
   if (deletes === undefined) return [];
   const bySandbox = Map.groupBy(periods, ({ sandboxId }) => sandboxId);
@@ -20,7 +20,10 @@ export function checkDeletes({ periods }: Timeline, history: History): Violation
       surelyIn.set(only, [...(surelyIn.get(only) ?? []), request]);
     }
   }
-  for (const [period, effects] of surelyIn) violations.push(...checkRepeats(period, effects, history));
+  for (const [period, effects] of surelyIn) {
+    const chain = chains.get(period.sandboxId) ?? [];
+    violations.push(...checkRepeats(period, effects, chain, history));
+  }
   for (const period of periods) violations.push(...checkEnd(period, deletes));
   return violations;
 }
@@ -28,10 +31,14 @@ export function checkDeletes({ periods }: Timeline, history: History): Violation
 const mayBeIn = ({ begun, ended }: CleanupPeriod, { atMs }: ProviderDelete): boolean =>
   begun.earliestMs <= atMs && atMs <= (ended?.latestMs ?? Infinity);
 
-/** One effect for each mark or expiry, unless whoever had it done could not know, or could not tell any more. */
+/**
+ * One effect for each mark or expiry, unless whoever had it done could not know, or could not tell any more, or the
+ * history says in between that the effect has not come.
+ */
 function checkRepeats(
   { begun }: CleanupPeriod,
   effects: readonly ProviderDelete[],
+  chain: readonly Step[],
   { interruptionsMs = [], takeoverMs = 0 }: History,
 ): Violation[] {
   const inOrder = effects.toSorted((a, b) => a.atMs - b.atMs);
@@ -42,6 +49,11 @@ function checkRepeats(
       effect.atMs - before.atMs >= takeoverMs &&
       interruptionsMs.some((atMs) => before.atMs <= atMs && atMs <= effect.atMs);
     if (isTakenOver) return [];
+    const isAskedAnew = chain.some(
+      ({ event, earliestMs, latestMs }) =>
+        event.action === 'cleanup_still_listed' && latestMs >= before.atMs && earliestMs <= effect.atMs,
+    );
+    if (isAskedAnew) return [];
     const message = `${told(begun)} was followed by effects at ${before.atMs} and ${effect.atMs}`;
     return { rule: 'repeated_delete', message } as const;
   });

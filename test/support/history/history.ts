@@ -85,6 +85,14 @@ export interface ProviderDelete {
   outcome: 'deleted' | 'missed' | 'failed' | 'removed';
   /** Whether the answer that says so was given. One who was not told may ask again. */
   told: boolean;
+  /** By the provider's own word it is clean now, and there to be leased. */
+  recycled?: boolean;
+}
+
+/** A complete listing, as the provider put it together. */
+export interface ProviderListing extends Span {
+  /** Ids of the sandboxes in it. */
+  has: ReadonlySet<string>;
 }
 
 /** A strongly consistent look at one record. */
@@ -109,6 +117,8 @@ export interface History {
   expectedIds: readonly string[];
   /** Absent: the provider kept no log, and nothing is said about deletes. */
   deletes?: readonly ProviderDelete[];
+  /** Absent: the provider kept no log of them, and nothing is said about leases of what was deleted. */
+  listings?: readonly ProviderListing[] | undefined;
   observations?: readonly Observation[];
   /**
    * How far the brokers' clocks are off the recorder's at most, milliseconds; absent: they have nothing to do with each
@@ -128,6 +138,7 @@ export interface History {
  * - `lost_lease`, `lost_mark`, `lost_delete`: acknowledged, and gone.
  * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.
  * - `repeated_delete`: one mark or expiry, two effects at the provider.
+ * - `vanishing_lease`: leased after it was deleted, before a complete listing that began later has lacked it.
  * - `unaccounted`: at the end a sandbox has no record, or one that its history does not explain or nobody will look at.
  * - `broken_history`: events that contradict each other or the calls.
  */
@@ -140,6 +151,7 @@ export const RULES = [
   'lost_delete',
   'unfounded_delete',
   'repeated_delete',
+  'vanishing_lease',
   'unaccounted',
   'broken_history',
 ] as const;

@@ -84,11 +84,11 @@ export function recordDeletes<P extends Provider>(
   return {
     ...provider,
     async deleteSandbox(...[sandbox, ...rest]: Parameters<Provider['deleteSandbox']>) {
-      const note = (outcome: ProviderDelete['outcome']) =>
-        deletes.push({ sandboxId: sandbox.sandboxId, atMs: now(), outcome, told: true });
+      const note = (outcome: ProviderDelete['outcome'], recycled = false) =>
+        deletes.push({ sandboxId: sandbox.sandboxId, atMs: now(), outcome, told: true, recycled });
       try {
         const outcome = await provider.deleteSandbox(sandbox, ...rest);
-        note(outcome === 'already_gone' ? 'missed' : 'deleted');
+        note(outcome === 'already_gone' ? 'missed' : 'deleted', outcome === 'recycled');
         return outcome;
       } catch (error) {
         note('failed');
