@@ -16,6 +16,7 @@ import { createWebhookHttp } from './safety/webhook-http.ts';
 import { createAlertStore } from './store/alerts.ts';
 import type { StoreClient } from './store/client.ts';
 import { createPoolLevels } from './store/pool-level.ts';
+import { correctedClock } from './store/store-time.ts';
 import { currentCorrelation } from './telemetry/correlation.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -43,7 +44,9 @@ const FLUSH_RECORDS_WITHIN_MS = 2_000;
 export type Alerting = ReturnType<typeof composeAlerts>;
 
 /** Alerts with all their hooks but the webhook, which needs what itself raises alerts. */
-export function composeAlerts({ config, client, clock, newId, replicaId, ...rest }: AlertsOptions) {
+export function composeAlerts({ config, client, newId, replicaId, ...rest }: AlertsOptions) {
+  // Where the alert is that this clock is off, others have to find it.
+  const clock = correctedClock(rest.clock, client);
   const { logger, metrics, events } = rest;
   const onListenerError = (error: unknown) =>
     logger.warn({ action: 'alert_listener', outcome: 'error', err: error }, 'a listener to alerts failed');

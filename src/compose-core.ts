@@ -10,6 +10,7 @@ import { createSandboxReads } from './store/reads.ts';
 import { createReadyList } from './store/ready-list.ts';
 import { createReplicaRegister } from './store/replicas.ts';
 import { createSandboxStore } from './store/sandboxes.ts';
+import { trustedClock } from './store/store-time.ts';
 import { createTurns } from './store/turns.ts';
 import { watchSandboxes } from './store/watched-sandboxes.ts';
 import type { RaiseAlert } from './usecases/alert.ts';
@@ -64,7 +65,8 @@ export type Core = ReturnType<typeof composeCore>;
 
 /** Store, use cases and the loops' work on one table: everything but HTTP, timers and the process. */
 export function composeCore(options: CoreOptions) {
-  const { client, buckets, provider, clock, newId, alert } = options;
+  const { client, buckets, provider, newId, alert } = options;
+  const clock = trustedClock(options.clock, client);
   const { guard, recordGuard, adapters } = options.safety;
   const { onSandboxChange = () => undefined } = options;
   const store = watchSandboxes(
@@ -95,7 +97,7 @@ export function composeCore(options: CoreOptions) {
       allocateSandbox: adapters.leaseGrant(
         allocateSandbox({
           store,
-          readKey: (pk, signal) => readKey(client, pk, clock.nowMs(), signal),
+          readKey: async (pk, signal) => await readKey(client, pk, clock.nowMs(), signal),
           keyPk: idempotencyPk,
           readyList,
           clock,

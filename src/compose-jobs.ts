@@ -11,6 +11,7 @@ import { createKeptAnswers } from './store/admin-idempotency.ts';
 import type { StoreClient } from './store/client.ts';
 import { createJobReads } from './store/job-reads.ts';
 import { createJobStore } from './store/jobs.ts';
+import { trustedClock } from './store/store-time.ts';
 import { runWithCorrelation } from './telemetry/correlation.ts';
 import type { JobMetrics } from './telemetry/job-metrics.ts';
 import type { Logger } from './telemetry/logger.ts';
@@ -58,7 +59,8 @@ export function composeJobs({
   metrics,
   ...options
 }: JobsOptions) {
-  const jobs = createJobStore(client, clock, newId);
+  const trusted = trustedClock(clock, client);
+  const jobs = createJobStore(client, trusted, newId);
   const reads = createJobReads(client, clock, (sortKey, error) =>
     logger.error({ action: 'read', sort_key: sortKey, err: error }, 'a job in the table cannot be read'),
   );
@@ -137,7 +139,7 @@ export function composeJobs({
     },
     idempotency: {
       answers: createKeptAnswers(client, {
-        clock,
+        clock: trusted,
         newId,
         replicaId: options.replicaId,
         ttlMs: config.idempotencyTtlMs,

@@ -4,6 +4,7 @@ import type { Core } from './compose-core.ts';
 import type { Counts } from './compose-counts.ts';
 import type { Safety } from './compose-safety.ts';
 import type { Config } from './config.ts';
+import { isClockOff } from './domain/errors.ts';
 import { createHeartbeat } from './loops/heartbeat.ts';
 import { createLoop, type LoopOptions, type RunReport } from './loops/loop.ts';
 import type { LastRun, LoopReport } from './loops/loop-report.ts';
@@ -11,6 +12,7 @@ import { createTicker } from './loops/ticker.ts';
 import type { StoreClient } from './store/client.ts';
 import { readCounts } from './store/counts.ts';
 import { deleteExpired } from './store/expired.ts';
+import { trustedClock } from './store/store-time.ts';
 import { runWithCorrelation } from './telemetry/correlation.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -44,6 +46,7 @@ export type Loops = ReturnType<typeof composeLoops>;
 export function composeLoops(options: LoopsOptions) {
   const { config, core, client, clock, newId, logger, metrics, alert, counts: pool } = options;
   const { governor } = options.safety;
+  const trusted = trustedClock(clock, client);
   const lastRuns = new Map<string, LastRun>();
   const report = ({ loop, action, outcome, durationMs, counts, error }: RunReport) => {
     const before = lastRuns.get(loop);
@@ -123,17 +126,21 @@ export function composeLoops(options: LoopsOptions) {
   });
   const loops = [sync, cleanup, expiry, purge, counts];
 
-  const onChoreError = (chore: string) => (error: unknown) =>
+  const onChoreError = (chore: string) => (error: unknown) => {
+    // A clock that is off is said once, and not every few seconds.
+    if (isClockOff(error)) return;
     logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
+  };
   const beat = async (signal: AbortSignal) => {
+    // First: a replica that may not say that it lives can show what others have counted all the same.
+    pool.learn(await readCounts(client, signal));
     const before = core.register.rank();
     await core.register.beat(signal);
     // The hints are of the buckets that were this replica's own, and by now somebody else's callers get them.
     if (!isDeepStrictEqual(core.register.rank(), before)) await core.readyList.refresh();
-    pool.learn(await readCounts(client, signal));
   };
   const sweepExpired = async (signal: AbortSignal) => {
-    const deleted = await deleteExpired(client, clock.nowMs(), signal);
+    const deleted = await deleteExpired(client, trusted.nowMs(), signal);
     logger.debug({ action: 'ttl_sweep', deleted }, 'expired items deleted');
   };
   const chores = [
@@ -167,7 +174,10 @@ export function composeLoops(options: LoopsOptions) {
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
     async prepare(signal: AbortSignal) {
       const within = () => AbortSignal.any([AbortSignal.timeout(BEAT_INTERVAL_MS), signal]);
-      await beat(within());
+      await beat(within()).catch((error: unknown) => {
+        // It starts all the same, not ready, and beats as soon as its clock is right.
+        if (!isClockOff(error)) throw error;
+      });
       await governor.refresh(within());
       await core.readyList.refresh();
     },

@@ -5,6 +5,7 @@ import { type Config, loadConfig } from './config.ts';
 import { createImports } from './store/imports.ts';
 import { idempotencyPk } from './store/keys.ts';
 import { readOldTable } from './store/old-table.ts';
+import { trustedClock } from './store/store-time.ts';
 import { openTable } from './store/table.ts';
 import { type MigrationReport, migrateTable } from './usecases/migrate-table.ts';
 
@@ -47,7 +48,7 @@ export async function composeMigration(options: MigrationOptions): Promise<Migra
         entries: (signal) => readOldTable(source.client, signal),
         imports: createImports(target.client, buckets, randomUUID),
         keyPkOf: (holder) => idempotencyPk(PRINCIPAL, holder, holder),
-        clock: systemClock,
+        clock: trustedClock(systemClock, target.client),
         newId: randomUUID,
         terms: { leaseSeconds, bufferSeconds },
       })({ apply }, signal);

@@ -10,6 +10,7 @@ import type { Transition } from './safety/shared-breaker.ts';
 import { createBreakerStore } from './store/breakers.ts';
 import type { StoreClient } from './store/client.ts';
 import { createRetryWindowStore } from './store/retry-windows.ts';
+import { trustedClock } from './store/store-time.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { BREAKERS, type BreakerName } from './telemetry/metric-labels.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -81,7 +82,7 @@ export function composeResilience(options: ResilienceOptions) {
     stopping: options.stopping,
   });
 
-  const store = createBreakerStore(client, clock, newId);
+  const store = createBreakerStore(client, trustedClock(clock, client), newId);
   const breakerOf = (name: BreakerName, probeMs: number): Breaker =>
     createBreaker({
       name,

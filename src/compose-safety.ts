@@ -11,6 +11,7 @@ import { redaction } from './safety/redacted.ts';
 import type { StoreClient } from './store/client.ts';
 import { createEffectRecords } from './store/effects.ts';
 import { createQuotaStore } from './store/governor-quotas.ts';
+import { trustedClock } from './store/store-time.ts';
 import type { RaiseAlert } from './usecases/alert.ts';
 
 export interface SafetyOptions extends SafetyConfig {
@@ -31,6 +32,7 @@ export type Safety = ReturnType<typeof composeSafety>;
 
 /** What stands before everything that cannot be undone. */
 export function composeSafety({ client, clock, newId, alert, metrics, ...options }: SafetyOptions) {
+  const trusted = trustedClock(clock, client);
   const dryRun = createDryRunLock({
     clock,
     redact: redaction(options.secrets),
@@ -39,13 +41,13 @@ export function composeSafety({ client, clock, newId, alert, metrics, ...options
   });
   const governor = createGovernor({
     quotas: options.quotas,
-    store: createQuotaStore(client, clock),
+    store: createQuotaStore(client, trusted),
     clock,
     alert,
     onDenied: (resource) => metrics?.governorDenied(resource),
   });
   const effects = createEffects({
-    records: createEffectRecords(client, clock, newId),
+    records: createEffectRecords(client, trusted, newId),
     onOutcome: (type, outcome) => metrics?.effect(type, outcome),
   });
   /** For work that has its effect records, breakers and retries further inside, or takes longer than an effect may. */

@@ -1,6 +1,7 @@
 import type { Config } from './config.ts';
 import { createStoreClient, type StoreClient } from './store/client.ts';
 import { type Engine, type EngineEvent, startEngine } from './store/engine.ts';
+import { createStoreTime } from './store/store-time.ts';
 import type { Logger } from './telemetry/logger.ts';
 
 const NO_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
@@ -32,7 +33,7 @@ export function openStore(
   observe: (operation: string, outcome: string, seconds: number) => void,
   onRetry: (operation: string, attempt: number, error: unknown, waitMs: number) => void,
 ): StoreClient {
-  const common = { table: tableName, observe, onRetry };
+  const common = { table: tableName, time: createStoreTime(), observe, onRetry };
   switch (store.kind) {
     case 'embedded':
       return createStoreClient({

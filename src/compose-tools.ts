@@ -8,6 +8,7 @@ import { createSimulatedProvider } from './provider/simulated.ts';
 import type { Engine } from './store/engine.ts';
 import { checkRuntime } from './store/runtime-checks.ts';
 import { createSandboxStore } from './store/sandboxes.ts';
+import { trustedClock } from './store/store-time.ts';
 import { openTable } from './store/table.ts';
 import { reportTable, type TableReport } from './store/table-report.ts';
 import { createLogger } from './telemetry/logger.ts';
@@ -37,7 +38,7 @@ export async function composeTools(config: Config): Promise<Tools> {
   const client = openStore(config, engine, nobody, nobody);
   const { buckets } = config;
   const store = createSandboxStore(client, buckets, randomUUID);
-  const importAll = importSandboxes({ store, clock: systemClock });
+  const importAll = importSandboxes({ store, clock: trustedClock(systemClock, client) });
   return {
     describeTable: (signal) => reportTable(client, signal),
     createTable: (signal) => openTable(client, { buckets, create: true }, signal),

@@ -22,6 +22,7 @@ import {
   type ReadinessReport,
   verdictText,
 } from './usecases/readiness.ts';
+import { watchClock } from './usecases/watch-clock.ts';
 import { runtimeReadiness, watchRuntime } from './usecases/watch-runtime.ts';
 
 const STORE_WITHIN_MS = 2_000;
@@ -35,7 +36,7 @@ interface WatchOptions {
   clock: Clock;
   newId: NewId;
   logger: Logger;
-  metrics: Pick<Metrics, 'heartbeatAge' | 'readiness'>;
+  metrics: Pick<Metrics, 'heartbeatAge' | 'readiness' | 'clockOffset'>;
   alert: RaiseAlert;
   /** Of the loops, by name. */
   heartbeats: Readonly<Record<string, Heartbeat>>;
@@ -84,6 +85,14 @@ export function composeWatch(options: WatchOptions) {
       otherwise: 'failing',
       timeoutMs: STORE_WITHIN_MS,
       check: (signal) => storeReadiness(client, signal),
+    },
+    {
+      ...inMemory(
+        'clock',
+        'failing',
+        watchClock({ clock, time: client.time, alert, onOffset: options.metrics.clockOffset }),
+      ),
+      refusal: 'CLOCK_OFF',
     },
     inMemory('runtime', 'degraded', () => runtimeReadiness(runtime.last())),
     inMemory('heartbeats', 'degraded', () =>

@@ -31,6 +31,7 @@ export const ERROR_CODES = [
   'PROVIDER_UNAVAILABLE',
   'BUSY',
   'STORE_UNAVAILABLE',
+  'CLOCK_OFF',
   'SHUTTING_DOWN',
 ] as const;
 
@@ -58,6 +59,25 @@ export class BrokerError extends Error {
     this.details = options.details;
   }
 }
+
+/** This replica's clock is too far off the store's for anything to be decided by it. */
+export class ClockOffError extends BrokerError {
+  constructor() {
+    super(
+      'CLOCK_OFF',
+      'The clock of this machine is off, so nothing is decided here. Try again: another may serve.',
+      {
+        retryAfterSeconds: CLOCK_OFF_RETRY_AFTER_SECONDS,
+      },
+    );
+    this.name = 'ClockOffError';
+  }
+}
+
+const CLOCK_OFF_RETRY_AFTER_SECONDS = 5;
+
+export const isClockOff = (error: unknown): boolean =>
+  error instanceof BrokerError && error.code === 'CLOCK_OFF';
 
 /** Marks a branch that the types say cannot be reached. */
 export function assertNever(value: never): never {

@@ -31,6 +31,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PROVIDER_UNAVAILABLE: 'The provider does not answer.',
   BUSY: 'The broker was too slow to answer.',
   STORE_UNAVAILABLE: 'The store does not answer.',
+  CLOCK_OFF: 'The clock of this machine is off, so nothing is decided here.',
   SHUTTING_DOWN: 'The broker is shutting down.',
 };
 

@@ -33,6 +33,7 @@ export const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
   PROVIDER_UNAVAILABLE: 502,
   BUSY: 503,
   STORE_UNAVAILABLE: 503,
+  CLOCK_OFF: 503,
   SHUTTING_DOWN: 503,
 };
 

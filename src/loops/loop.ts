@@ -1,6 +1,6 @@
 import type { Clock, NewId } from '../clock.ts';
 import { backoffDelayMs } from '../domain/backoff.ts';
-import { BrokerError } from '../domain/errors.ts';
+import { BrokerError, isClockOff } from '../domain/errors.ts';
 import { ProviderError } from '../provider/provider.ts';
 import type { Turn, Turns } from '../store/turns.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
@@ -170,6 +170,8 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
         if (stopping.signal.aborted) return;
         succeeded = false;
         report('error', startedMs, { error });
+        // That is said once, and not for every loop.
+        if (isClockOff(error)) return;
         deps.alert({
           task: loop.name,
           reason: 'run_failed',

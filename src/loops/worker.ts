@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { isClockOff } from '../domain/errors.ts';
 import { claimableAtMs, JOB_TYPES, type JobOutcome, type JobType, type RunningJob } from '../domain/job.ts';
 import type { JobReads } from '../store/job-reads.ts';
 import type { JobStore } from '../store/jobs.ts';
@@ -162,7 +163,9 @@ export function createWorker(deps: WorkerDeps): Worker {
         if (running.size < deps.maxWorkers) heartbeat.beat();
         restMs = Math.min(restMs, Math.max(MIN_REST_MS, againAtMs - clock.nowMs()));
       } catch (error) {
-        if (!signal.aborted) deps.onError(error);
+        // Nothing is wrong with the queue, and to wait for a clock is no hang.
+        if (isClockOff(error)) heartbeat.beat();
+        else if (!signal.aborted) deps.onError(error);
       }
       await pause(restMs, AbortSignal.any([signal, wakeUp.signal]));
     }

@@ -29,6 +29,7 @@ import {
 } from './documents.ts';
 import { isAnswer, retryUnavailable, translate } from './faults.ts';
 import { type CallLimit, createPatience } from './patience.ts';
+import type { StoreTime } from './store-time.ts';
 
 export type Key = { pk: string; sk: string };
 type InTable<Input> = Omit<Plain<Input>, 'TableName'>;
@@ -46,6 +47,8 @@ export interface StoreClientOptions {
   callTimeoutMs?: number;
   /** Limit for a call with its retries, milliseconds; also for its waiting, unless the store answers others meanwhile. */
   totalTimeoutMs?: number;
+  /** Learns the store's time from its answers; absent: nothing is known of it. */
+  time?: StoreTime | undefined;
   /** Told about every call that was sent, retries included. `outcome` is `success` or an error's name. */
   observe?: (operation: string, outcome: string, seconds: number) => void;
   /** Told that a call's attempt (1, 2, …) failed and that another follows after `waitMs`. */
@@ -64,6 +67,8 @@ export interface StoreClient {
   readonly table: string;
   /** For table administration only. */
   readonly raw: DynamoDBClient;
+  /** The store's time, as far as it is learnt. */
+  readonly time: StoreTime | undefined;
   get(key: Key, signal?: AbortSignal): Promise<Item | undefined>;
   query(input: InTable<QueryCommandInput>, signal?: AbortSignal): Promise<Page>;
   /** Reads the whole table page by page, not consistent; for chores, never for decisions. */
@@ -118,6 +123,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     { step: 'build', priority: 'high', name: 'stripClientRequestToken' },
   );
   leaveOutUnused(raw);
+  if (options.time) learnTime(raw, options.time);
   const limit = createCongestionLimit({ max: maxConcurrentCalls, slowMs: callTimeoutMs / SLOW_PART });
   const patience = createPatience(totalTimeoutMs);
 
@@ -174,6 +180,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   return {
     table,
     raw,
+    time: options.time,
     async get(key, signal) {
       const command = new GetItemCommand(
         toDriver<GetItemCommandInput>({ TableName: table, Key: key, ConsistentRead: true }),
@@ -234,6 +241,27 @@ function leaveOutUnused({ middlewareStack }: DynamoDBClient): void {
     override: true,
   } as const;
   middlewareStack.add((next) => next, place);
+}
+
+/** Every answer has the store's time in its head, refusals included: it costs no call of its own. */
+function learnTime({ middlewareStack }: DynamoDBClient, time: StoreTime): void {
+  middlewareStack.add(
+    (next) => async (args) => {
+      const sentMs = performance.now();
+      const result = await next(args);
+      time.observe(dateHeader(result.response), sentMs, performance.now());
+      return result;
+    },
+    // The last before the call: what stands here sees the answer before it is judged.
+    { step: 'deserialize', priority: 'low', name: 'learnTime' },
+  );
+}
+
+function dateHeader(response: unknown): string | undefined {
+  if (typeof response !== 'object' || response === null || !('headers' in response)) return undefined;
+  const { headers } = response;
+  if (typeof headers !== 'object' || headers === null || !('date' in headers)) return undefined;
+  return typeof headers.date === 'string' ? headers.date : undefined;
 }
 
 /**

@@ -96,6 +96,7 @@ function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof TransactionCanceledException) return isThrottled(error.CancellationReasons ?? []);
   if (error.name === 'AbortError' || error.name === 'TimeoutError' || THROTTLES.has(error.name)) return true;
+  if (isSignedAnew(error)) return true;
   if ('code' in error && typeof error.code === 'string' && NETWORK.has(error.code)) return true;
   const status = httpStatus(error);
   // Half an answer, or some proxy's page: the SDK cannot parse it, and what the store did is open.
@@ -103,14 +104,22 @@ function isUnavailable(error: unknown): boolean {
   return status !== undefined && status >= 500;
 }
 
+/** AWS refuses what a clock that is off has signed; by its `Date` the SDK knows better from then on. */
+const isSignedAnew = (error: Error): boolean => metadataOf(error)?.clockSkewCorrected === true;
+
 /** A failed condition outweighs a throttle in the same transaction: it is an answer, the throttle is none. */
 const isThrottled = (reasons: DriverReason[]): boolean =>
   reasons.some((reason) => reason.Code !== undefined && THROTTLES.has(reason.Code)) &&
   !reasons.some((reason) => reason.Code === CONDITION_FAILED);
 
 function httpStatus(error: Error): number | undefined {
+  const status = metadataOf(error)?.httpStatusCode;
+  return typeof status === 'number' ? status : undefined;
+}
+
+/** What the SDK says about the call that failed. */
+function metadataOf(error: Error): { httpStatusCode?: unknown; clockSkewCorrected?: unknown } | undefined {
   if (!('$metadata' in error)) return undefined;
   const metadata = error.$metadata;
-  if (typeof metadata !== 'object' || metadata === null || !('httpStatusCode' in metadata)) return undefined;
-  return typeof metadata.httpStatusCode === 'number' ? metadata.httpStatusCode : undefined;
+  return typeof metadata === 'object' && metadata !== null ? metadata : undefined;
 }

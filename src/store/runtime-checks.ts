@@ -11,6 +11,7 @@ import type { StoreClient } from './client.ts';
 import { IS_NEW } from './conditions.ts';
 import { ConditionFailedError } from './errors.ts';
 import { BY_STATUS, bucketPk, statusPrefix } from './keys.ts';
+import { isOff } from './store-time.ts';
 import { TTL_ATTRIBUTE, tableDefinition } from './table.ts';
 
 interface Deps {
@@ -231,37 +232,20 @@ async function checkDeletionProtection(deps: Deps, signal: AbortSignal): Promise
     : { status: 'warning', message: 'Deletion protection is off: turn it on.', details: { enabled } };
 }
 
-async function checkClockSkew({ client, clock }: Deps, signal: AbortSignal): Promise<Finding> {
-  let serverDate: string | undefined;
-  const command = new DescribeTableCommand({ TableName: client.table });
-  command.middlewareStack.add(
-    (next) => async (args) => {
-      const result = await next(args);
-      serverDate = dateHeader(result.response);
-      return result;
-    },
-    { step: 'deserialize', priority: 'low', name: 'readDateHeader' },
-  );
-  const sentMs = clock.nowMs();
-  await client.raw.send(command, { abortSignal: signal });
-  const serverMs = serverDate === undefined ? Number.NaN : Date.parse(serverDate);
-  if (Number.isNaN(serverMs)) return untold(new Error('no Date header'));
-  // The header is cut to whole seconds: anything from then to a second later is what the server may mean.
-  const receivedMs = clock.nowMs();
-  const skewMs = Math.max(0, serverMs - receivedMs, sentMs - (serverMs + 999));
-  const details = { skew_ms: Math.round(skewMs) };
-  return skewMs <= MAX_CLOCK_SKEW_MS
+async function checkClockSkew(deps: Deps, signal: AbortSignal): Promise<Finding> {
+  const { client, clock } = deps;
+  // Whatever is asked, the answer tells the time.
+  await describeTable(deps, signal);
+  const offsetMs = client.time?.offsetMs(clock.nowMs());
+  if (offsetMs === undefined) return untold(new Error('no Date header'));
+  const details = { skew_ms: Math.round(Math.abs(offsetMs)) };
+  return Math.abs(offsetMs) <= MAX_CLOCK_SKEW_MS
     ? ok('This clock and the store’s agree.', details)
     : {
         status: 'warning',
-        message: 'This clock and the store’s differ: check NTP on this machine.',
+        message: isOff(offsetMs)
+          ? 'This clock and the store’s differ so much that a broker here serves nobody: mend NTP on this machine.'
+          : 'This clock and the store’s differ: check NTP on this machine.',
         details,
       };
-}
-
-function dateHeader(response: unknown): string | undefined {
-  if (typeof response !== 'object' || response === null || !('headers' in response)) return undefined;
-  const { headers } = response;
-  if (typeof headers !== 'object' || headers === null || !('date' in headers)) return undefined;
-  return typeof headers.date === 'string' ? headers.date : undefined;
 }

@@ -97,8 +97,9 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
         return { turn: undefined, freeInMs: Math.max(0, held.until_ms - nowMs) };
       }
     },
-    renew: (turn, ttlMs, signal) =>
-      change(turn, 'SET until_ms = :until', { ':until': clock.nowMs() + ttlMs }, signal),
+    async renew(turn, ttlMs, signal) {
+      return await change(turn, 'SET until_ms = :until', { ':until': clock.nowMs() + ttlMs }, signal);
+    },
     async giveUp(turn, nextRunAtMs) {
       // Without a holder, so that a renewal that is still on its way does not take it again.
       const next = nextRunAtMs === undefined ? '' : ', next_run_at_ms = :next';

@@ -33,6 +33,7 @@ export type BreakerName = (typeof BREAKERS)[number];
 /** What a replica looks at to see whether it serves, and what limits it. */
 export const READINESS_CHECKS = [
   'dynamodb',
+  'clock',
   'runtime',
   'heartbeats',
   'worker',
@@ -49,6 +50,7 @@ export type ReadinessCheckName = (typeof READINESS_CHECKS)[number];
 export const ALERT_TASKS = [
   ...LOOPS,
   ...BREAKERS,
+  'clock',
   'governor',
   'pool',
   'retries',

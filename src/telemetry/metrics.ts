@@ -59,6 +59,8 @@ export interface Metrics extends AlertMetrics, JobMetrics {
   effect(type: string, outcome: EffectOutcome): void;
   /** Seconds since a loop's, or the worker's, last sign of life. */
   heartbeatAge(loop: string, seconds: number): void;
+  /** How far this replica's clock is ahead of the store's; negative: behind. */
+  clockOffset(seconds: number): void;
   /** An irreversible action that a dry run held back. */
   dryRunBlocked(action: Action): void;
   /** Something whose quota was used up. */
@@ -222,6 +224,10 @@ export function createMetrics(clock: Clock): Metrics {
     status,
     count: gauge(`broker_pool_${status}`, `Sandboxes in the pool that are ${status}`),
   }));
+  const clockOffset = gauge(
+    'broker_clock_offset_seconds',
+    "How far the clock is ahead of the store's; negative: behind; 0: no difference can be told",
+  );
   // Never counted is as old as the process: the age grows, and an alert on it fires.
   let countedAtMs = clock.nowMs();
   const countsAge = gauge('broker_pool_counts_age_seconds', 'Age of the counts of the pool');
@@ -267,6 +273,7 @@ export function createMetrics(clock: Clock): Metrics {
     rateLimited: () => rateLimited.inc({}),
     effect: (type, outcome) => effects.inc({ type, outcome }),
     heartbeatAge: (loop, seconds) => heartbeatAge.set({ loop }, seconds),
+    clockOffset: (seconds) => clockOffset.set({}, seconds),
     dryRunBlocked: (action) => dryRunBlocked.inc({ action }),
     governorDenied: (resource) => governorDenied.inc({ resource }),
     retryEnded: (bucket) => retries.inc({ bucket }),

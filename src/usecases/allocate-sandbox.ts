@@ -2,9 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock, NewId } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
 import type { LeaseTerms } from '../domain/lease.ts';
-import type { AvailableSandbox } from '../domain/sandbox.ts';
 import { StoreUnavailableError } from '../store/errors.ts';
-import type { GrantOutcome } from '../store/grants.ts';
+import type { Grant, GrantOutcome } from '../store/grants.ts';
 import type { KeyRecord } from '../store/idempotency.ts';
 import type { ReadyList } from '../store/ready-list.ts';
 import type { Sweep } from '../store/ready-list-sweeps.ts';
@@ -110,10 +109,13 @@ async function lease(
       if (found) return found;
     }
     while (!deadline.signal.aborted) {
+      // Before a hint is taken: reading a clock that is off throws.
+      const nowMs = deps.clock.nowMs();
       const candidate = deps.readyList.take(request.input.namePrefix);
       if (candidate) {
         const askedAtMs = performance.now();
-        const result = await tryCandidate(deps, request, candidate, attempt, context, deadline.signal);
+        const grant = toGrant(deps, request, candidate, { attempt, nowMs }, context);
+        const result = await tryGrant(deps, request, grant, deadline.signal);
         if (result !== 'lost') return { result: { ...result, conflicts }, askedAtMs };
         conflicts++;
         continue;
@@ -147,15 +149,14 @@ async function sweepUntil(
 }
 
 /** Tries one candidate until it is decided: leased to this key, found to be the key's already, or lost. */
-async function tryCandidate(
+async function tryGrant(
   deps: AllocateDeps,
   request: LeaseRequest,
-  candidate: AvailableSandbox,
-  attempt: string,
-  context: CallContext,
+  grant: Grant,
   deadline: AbortSignal,
 ): Promise<FoundLease | 'lost'> {
-  const grant = toGrant(deps, request, candidate, attempt, context);
+  const { seen: candidate } = grant;
+  const { attempt } = grant.key;
   let outcome: GrantOutcome | undefined;
   try {
     outcome = await deps.store.grant(grant, deadline);

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Clock, NewId } from '../clock.ts';
+import type { NewId } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
 import { eventOf } from '../domain/event.ts';
 import { keyRememberedUntil, type LeaseTerms, leaseTimes } from '../domain/lease.ts';
@@ -60,15 +60,14 @@ export function toRequest(
   };
 }
 
-/** What leases `seen` to the request's key, beginning now. */
+/** What leases `seen` to the request's key from `nowMs` on. */
 export function toGrant(
-  deps: { clock: Clock; newId: NewId; terms: LeaseTerms },
+  deps: { newId: NewId; terms: LeaseTerms },
   { keyPk, hash, explicitKey, input }: LeaseRequest,
   seen: AvailableSandbox,
-  attempt: string,
+  { attempt, nowMs }: { attempt: string; nowMs: number },
   context: CallContext,
 ): Grant {
-  const nowMs = deps.clock.nowMs();
   const leaseId = deps.newId();
   const times = leaseTimes(nowMs, deps.terms);
   const rememberedUntil = explicitKey ? keyRememberedUntil(times) : undefined;

@@ -156,6 +156,9 @@ export function createCallers(
       case 'freeze':
         process.freeze(step.seconds * 1_000, step);
         break;
+      case 'set_clock':
+        replica.machine.jumpMs = step.hours * 3_600_000;
+        break;
     }
   }
 

@@ -7,7 +7,12 @@ import { drain, type ModelProcess, type World } from './world.ts';
 const MAX_STEPS = 40_000;
 
 /** What a call may end with where faults are about: nobody knows whether it had its effect. */
-export const OPEN_ENDS: ReadonlySet<ErrorCode> = new Set(['BUSY', 'STORE_UNAVAILABLE', 'EFFECT_IN_PROGRESS']);
+export const OPEN_ENDS: ReadonlySet<ErrorCode> = new Set([
+  'BUSY',
+  'STORE_UNAVAILABLE',
+  'EFFECT_IN_PROGRESS',
+  'CLOCK_OFF',
+]);
 
 export interface ClusterOptions {
   world: World;

@@ -14,6 +14,8 @@ export type ReplicaStep = { waits: boolean; on: Choice } & (
   | { do: 'purge'; hours: number }
   | { do: 'bulk_delete'; status: 'stale' | 'deletion_failed' }
   | { do: 'freeze'; seconds: number; holdsCalls: boolean }
+  /** The machine's clock jumps: so many hours off, or right again. */
+  | { do: 'set_clock'; hours: number }
 );
 
 /** What happens without any replica: at the provider, or by the passing of time. */

@@ -58,6 +58,7 @@ const onReplica: fc.Arbitrary<Body<ReplicaStep>> = fc.oneof(
     do: verb('bulk_delete'),
     status: fc.constantFrom('stale' as const, 'deletion_failed' as const),
   }),
+  body(1, { do: verb('set_clock'), hours: fc.constantFrom(0, 5, -5, 26) }),
   body(1, { do: verb('freeze'), seconds: fc.constantFrom(3, 32, 100, 600), holdsCalls: fc.boolean() }),
 );
 
@@ -119,6 +120,17 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'freeze', on, seconds: 100, holdsCalls },
     { waits: false, do: 'pass', seconds: 62 },
     { waits: false, do: 'cleanup', on: other },
+  ]),
+  // A machine whose clock is hours off for a while, by which a lease is over, or not even begun.
+  fc.tuple(choice, choice, holder, fc.constantFrom(5, -5)).map(([on, other, holder, hours]): Step[] => [
+    { waits: false, do: 'allocate', on: other, holder },
+    { waits: true, do: 'pass', seconds: hours < 0 ? TERM_SECONDS : 12 },
+    { waits: false, do: 'set_clock', on, hours },
+    { waits: false, do: 'expire', on },
+    { waits: false, do: 'allocate', on, holder },
+    { waits: false, do: 'cleanup', on },
+    { waits: true, do: 'set_clock', on, hours: 0 },
+    { waits: false, do: 'allocate', on: other, holder },
   ]),
   // A description that changes while the sandbox is given back.
   fc.tuple(choice, choice, name).map(([on, other, name]): Step[] => [

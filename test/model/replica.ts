@@ -6,6 +6,7 @@ import { createHeartbeat } from '../../src/loops/heartbeat.ts';
 import { createLoop, type LoopOptions } from '../../src/loops/loop.ts';
 import type { PurgeOptions, RunNow, SyncOptions } from '../../src/loops/run.ts';
 import { createStoreClient } from '../../src/store/client.ts';
+import { createStoreTime, type StoreTime } from '../../src/store/store-time.ts';
 import { LOCAL_CREDENTIALS, TERMS } from '../support/core.ts';
 import { cancelled, conflicted, connectionReset, refused } from '../support/injected-faults.ts';
 import type { Boundary } from './boundary.ts';
@@ -17,12 +18,21 @@ import type { ModelProcess, World } from './world.ts';
 export interface Replica {
   readonly process: ModelProcess;
   readonly core: Core;
+  readonly machine: Machine;
   readonly runs: {
     sync: RunNow<SyncOptions>;
     cleanup: RunNow<object>;
     expire: RunNow<object>;
     purge: RunNow<PurgeOptions>;
   };
+}
+
+/** Where replicas run, one after the other: its clock outlives them. */
+export interface Machine {
+  /** How far its clock is off at all times, milliseconds. */
+  readonly skewMs: number;
+  /** How far it is off besides, since it jumped. */
+  jumpMs: number;
 }
 
 /** Few, for a pool of few: a look at all of them is one call each. */
@@ -42,24 +52,29 @@ export interface ReplicaOptions {
   farSide: FarSide;
   send: SendToEngine;
   table: string;
-  skewMs: number;
+  machine: Machine;
   /** Told of what no fault excuses. */
   onFinding: (message: string) => void;
 }
 
 /** Builds a replica, as a start of the broker does. To be called inside its process. */
 export function createReplica(options: ReplicaOptions): Replica {
-  const { world, process, boundary, farSide, table, skewMs, onFinding } = options;
+  const { world, process, boundary, farSide, table, machine, onFinding } = options;
   let ids = 0;
   const newId = () => `${process.name}-${++ids}`;
-  const clock = { nowMs: () => world.nowMs() + skewMs };
+  const clock = { nowMs: () => world.nowMs() + machine.skewMs + machine.jumpMs };
+  const time = createStoreTime();
+  const httpDate = () => new Date(world.nowMs()).toUTCString();
+  // A broker opens its table before anything else.
+  time.observe(httpDate(), performance.now(), performance.now());
   const client = createStoreClient({
     endpoint: 'http://127.0.0.1:9',
     region: 'local',
     credentials: LOCAL_CREDENTIALS,
     table,
+    time,
   });
-  interceptCalls(client.raw, process, boundary, options.send);
+  interceptCalls(client.raw, process, boundary, { send: options.send, time, httpDate });
   const alert = () => undefined;
   const safety = composeSafety({ client, clock, newId, alert, dryRun, quotas: UNLIMITED });
   const core = composeCore({
@@ -99,6 +114,7 @@ export function createReplica(options: ReplicaOptions): Replica {
   return {
     process,
     core,
+    machine,
     runs: {
       sync: runOf<SyncOptions>({
         name: 'sync',
@@ -129,20 +145,28 @@ function interceptCalls(
   raw: DynamoDBClient,
   process: ModelProcess,
   boundary: Boundary,
-  send: SendToEngine,
+  { send, time, httpDate }: { send: SendToEngine; time: StoreTime; httpDate: () => string },
 ): void {
-  const intercepted = (
+  const intercepted = async (
     command: Parameters<SendToEngine>[0],
     { abortSignal }: { abortSignal?: AbortSignal } = {},
-  ) =>
-    boundary.send(process, {
+  ) => {
+    const sentMs = performance.now();
+    let date: string | undefined;
+    const answer = await boundary.send(process, {
       to: isOfEffect(command.input) ? 'effects' : 'store',
-      perform: () => send(command),
+      perform() {
+        date ??= httpDate();
+        return send(command);
+      },
       signal: abortSignal,
       errorFor: (how) => errorFor(how, command.input),
       givenUp: () => Object.assign(new Error('Request aborted'), { name: 'AbortError' }),
       endsWithCaller: false,
     });
+    time.observe(date, sentMs, performance.now());
+    return answer;
+  };
   Object.assign(raw, { send: intercepted });
 }
 

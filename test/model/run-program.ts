@@ -12,7 +12,7 @@ import { createFaultPlan } from './faults.ts';
 import type { Bench } from './model-bench.ts';
 import type { Program, Step } from './program.ts';
 import { MAX_SKEW_MS } from './programs.ts';
-import { createReplica } from './replica.ts';
+import { createReplica, type Machine } from './replica.ts';
 import { createWorld, drain } from './world.ts';
 import { createWriteAudit } from './write-audit.ts';
 
@@ -58,6 +58,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
       },
     });
     let storeCalls = 0;
+    const machines = program.skewsMs.map((skewMs): Machine => ({ skewMs, jumpMs: 0 }));
     const running = createCluster({
       world,
       note,
@@ -69,7 +70,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
           boundary,
           farSide,
           table,
-          skewMs: program.skewsMs[slot] ?? 0,
+          machine: machines[slot] ?? { skewMs: 0, jumpMs: 0 },
           onFinding,
           async send(command) {
             storeCalls++;
@@ -113,6 +114,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
     }
     plan.end();
     await running.settle();
+    for (const machine of machines) machine.jumpMs = 0;
     await judge([]);
     if (findings.length === 0) {
       await cleanHouse();

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { UpdateTimeToLiveCommand } from '@aws-sdk/client-dynamodb';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { type RuntimeCheck, worstStatus } from '../../src/domain/runtime-check.ts';
 import { sandboxKey } from '../../src/store/keys.ts';
 import { checkRuntime, RUNTIME_CHECK_NAMES } from '../../src/store/runtime-checks.ts';
-import { startCore, type TestCore } from '../support/core.ts';
+import { createStoreTime } from '../../src/store/store-time.ts';
+import { createCountingClient, startCore, type TestCore } from '../support/core.ts';
 import { describeOnEngines } from '../support/engines.ts';
 import { type Fault, injectFaults } from '../support/injected-faults.ts';
 
@@ -17,8 +18,11 @@ describeOnEngines('the checks of the store', ({ endpoint }) => {
   });
 
   async function start(poolSize = 0) {
-    const core = await startCore(endpoint, { poolSize });
-    open.push(core);
+    const made = await startCore(endpoint, { poolSize });
+    open.push(made);
+    const { client } = createCountingClient(endpoint, made.client.table, { time: createStoreTime() });
+    onTestFinished(() => client.close());
+    const core = { ...made, client };
     core.clock.set(Date.now());
     const check = async () => {
       const deps = { client: core.client, buckets: BUCKETS, clock: core.clock, newId: randomUUID };

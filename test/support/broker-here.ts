@@ -1,6 +1,6 @@
 import { Agent } from 'undici';
 import { onTestFinished } from 'vitest';
-import { type Broker, composeBroker } from '../../src/compose.ts';
+import { type Broker, type BrokerOverrides, composeBroker } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
 import { uniqueTable } from './core.ts';
 import { until } from './until.ts';
@@ -32,6 +32,7 @@ export async function startBrokerHere(
   endpoint: string,
   env: Record<string, string> = {},
   prepare: (broker: Broker) => void = () => undefined,
+  overrides: BrokerOverrides = {},
 ): Promise<BrokerHere> {
   const table = env['DDB_TABLE_NAME'] ?? uniqueTable();
   const broker = composeBroker(
@@ -46,6 +47,7 @@ export async function startBrokerHere(
       RATE_LIMIT_BURST: '100000',
       ...env,
     }),
+    overrides,
   );
   prepare(broker);
   // Client and broker share one thread: with a socket per call a storm would be about sockets.

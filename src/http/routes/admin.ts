@@ -115,7 +115,7 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
     app.route({
       method: 'POST',
       url: '/v1/admin/bulk-delete',
-      config: { errors: ['BUSY', 'STORE_UNAVAILABLE'], irreversible: 'bulk_delete' },
+      config: { errors: ['BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'], irreversible: 'bulk_delete' },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'bulkDelete',
@@ -168,7 +168,14 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
         method: 'POST',
         url: `/v1/admin/sandboxes/:id/${name}`,
         config: {
-          errors: ['SANDBOX_NOT_FOUND', 'LEASE_OVER', 'INVALID_STATE', 'BUSY', 'STORE_UNAVAILABLE'],
+          errors: [
+            'SANDBOX_NOT_FOUND',
+            'LEASE_OVER',
+            'INVALID_STATE',
+            'BUSY',
+            'STORE_UNAVAILABLE',
+            'CLOCK_OFF',
+          ],
         },
         schema: {
           ...ADMIN_OPERATION,

@@ -99,7 +99,7 @@ export function governorRoutes({ governor, requireAdmin }: GovernorRoutesDeps): 
       method: 'PUT',
       url: '/v1/admin/governor/:resource',
       config: {
-        errors: ['STORE_UNAVAILABLE'],
+        errors: ['STORE_UNAVAILABLE', 'CLOCK_OFF'],
         quotaExempt: true,
         bodyRequired: true,
       },
@@ -125,7 +125,7 @@ export function governorRoutes({ governor, requireAdmin }: GovernorRoutesDeps): 
     app.route({
       method: 'DELETE',
       url: '/v1/admin/governor/:resource',
-      config: { errors: ['STORE_UNAVAILABLE'], quotaExempt: true },
+      config: { errors: ['STORE_UNAVAILABLE', 'CLOCK_OFF'], quotaExempt: true },
       schema: {
         ...ADMIN_OPERATION,
         operationId: 'resetQuota',

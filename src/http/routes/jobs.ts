@@ -63,7 +63,7 @@ export function jobRoutes({ useCases, requireAdmin }: JobRoutesDeps): FastifyPlu
       method: 'POST',
       url: '/v1/admin/jobs',
       config: {
-        errors: ['BUSY', 'STORE_UNAVAILABLE'],
+        errors: ['BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'],
         answerHeaders: { 202: ['Location'] },
         bodyRequired: true,
         irreversible: irreversibleJob,

@@ -57,7 +57,7 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
       method: 'POST',
       url: '/v1/admin/sync',
       config: {
-        errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE'],
+        errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'],
         answerHeaders: ASYNC_HEADERS,
       },
       schema: {
@@ -83,7 +83,7 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
         url: `/v1/admin/${name}`,
         config: {
           ...config,
-          errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE'],
+          errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'],
           answerHeaders: ASYNC_HEADERS,
         },
         schema: {
@@ -103,7 +103,7 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
       method: 'POST',
       url: '/v1/admin/auto-delete-stale',
       config: {
-        errors: ['ALREADY_RUNNING', 'BUSY', 'STORE_UNAVAILABLE'],
+        errors: ['ALREADY_RUNNING', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'],
         answerHeaders: ASYNC_HEADERS,
         irreversible: 'stale_purge',
       },

@@ -42,7 +42,13 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       method: 'POST',
       url: '/v1/allocate',
       config: {
-        errors: ['NO_SANDBOXES_AVAILABLE', 'IDEMPOTENCY_KEY_REUSED', 'BUSY', 'STORE_UNAVAILABLE'],
+        errors: [
+          'NO_SANDBOXES_AVAILABLE',
+          'IDEMPOTENCY_KEY_REUSED',
+          'BUSY',
+          'STORE_UNAVAILABLE',
+          'CLOCK_OFF',
+        ],
         answerHeaders: { 200: ['Idempotency-Replayed'] },
       },
       schema: {
@@ -98,7 +104,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       method: 'POST',
       url: '/v1/sandboxes/:id/mark-for-deletion',
       config: {
-        errors: ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'BUSY', 'STORE_UNAVAILABLE'],
+        errors: ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'],
       },
       schema: {
         operationId: 'markForDeletion',
