@@ -8,6 +8,7 @@ import { type AdminIdempotencyDeps, keepAdminAnswers } from './http/plugins/admi
 import { createAuth, type Tokens } from './http/plugins/auth.ts';
 import { readBodies } from './http/plugins/body.ts';
 import { rationCallers } from './http/plugins/caller-quota.ts';
+import { type ClosingDeps, closeInOrder } from './http/plugins/closing.ts';
 import { announceDryRun } from './http/plugins/dry-run.ts';
 import { collectRoutes, type KnownRoute, refuseUnknownRoutes } from './http/plugins/known-routes.ts';
 import { describeApi } from './http/plugins/openapi.ts';
@@ -63,6 +64,7 @@ export interface AppDeps {
   /** Whose `X-Forwarded-For` is believed: nobody's, the n nearest proxies', or these networks'. */
   trustProxy: false | number | string[];
   corsAllowedOrigins: readonly string[];
+  lifecycle: ClosingDeps;
   logger: FastifyBaseLogger;
   metrics: HttpMetrics;
   clock: Clock;
@@ -128,6 +130,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   // In this order: ids first, so that every refusal has them; then the headers that browsers want on refusals, too; and
   // the rate limit before anything that costs or tells something.
   trackRequests(app, { metrics });
+  closeInOrder(app, deps.lifecycle);
   addSecurityHeaders(app, deps.corsAllowedOrigins);
   limitRates(app, { rateLimit: deps.rateLimit, clock, metrics });
   guardRequests(app);

@@ -12,6 +12,7 @@ import type { Safety } from './compose-safety.ts';
 import type { Watch } from './compose-watch.ts';
 import type { Config } from './config.ts';
 import { loadConsoleFiles } from './console/files.ts';
+import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
@@ -22,6 +23,7 @@ interface HttpOptions {
   logger: Logger;
   metrics: Metrics;
   version: string;
+  lifecycle: Pick<Lifecycle, 'stopping' | 'cutOff'>;
   /** When the start began, on the monotonic clock. */
   startedMs: number;
   /** What answers the requests. */
@@ -97,6 +99,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     trustProxy: typeof config.trustProxy === 'object' ? [...config.trustProxy] : config.trustProxy,
     corsAllowedOrigins: config.corsAllowedOrigins,
     logger,
+    lifecycle: options.lifecycle,
     metrics: { ...metrics, allocation },
     clock,
     newId,

@@ -38,6 +38,8 @@ interface LoopsOptions {
   metrics: Metrics;
   alert: RaiseAlert;
   counts: Counts;
+  /** Fires when a shutdown waits no longer for the runs under way. */
+  cutOff: AbortSignal;
 }
 
 export type Loops = ReturnType<typeof composeLoops>;
@@ -74,6 +76,7 @@ export function composeLoops(options: LoopsOptions) {
         newId,
         heartbeat: createHeartbeat(),
         heartbeatEveryMs: config.heartbeatIntervalMs,
+        cutOff: options.cutOff,
         report,
         alert,
         correlate: (ids, work) => runWithCorrelation(ids, work),
@@ -184,8 +187,14 @@ export function composeLoops(options: LoopsOptions) {
     start() {
       for (const each of [...loops, ...chores]) each.start();
     },
-    async stop() {
-      await Promise.all([pool, ...loops, ...chores].map((each) => each.stop()));
+    /** Tells the runs under way, whoever began them, to stop at their next step, and begins no more. Idempotent. */
+    async stopRuns() {
+      // Nor is the pool counted for their sake any more: in a large one that takes as long as a run.
+      await Promise.all([pool, ...loops].map((each) => each.stop()));
+    },
+    /** The chores go on until the last request is answered. */
+    async stopChores() {
+      await Promise.all(chores.map((chore) => chore.stop()));
     },
   };
 }

@@ -122,6 +122,7 @@ export function composeResilience(options: ResilienceOptions) {
       listBreaker: breakers.csp_list,
       deleteBreaker: breakers.csp_delete,
       listPolicy: { totalMs: LIST_TIMEOUT_MS },
+      stopping: options.stopping,
       deletePolicy: { totalMs: options.deleteTimeoutMs - DELETE_MARGIN_MS, attemptMs },
     }),
     /** A sandbox was given up on by the cleaners. */

@@ -37,8 +37,8 @@ export interface Broker {
    */
   start(): Promise<{ url: string }>;
   /**
-   * Not ready any more → drain → finish requests → put jobs back → end the loops' step → give up turns → end the engine
-   * → flush logs. Idempotent: a second call awaits the first.
+   * Not ready any more, and every run told to stop at its next step → drain → finish requests → give up turns, claims
+   * and the replica's record → end the engine → flush logs. Idempotent: a second call awaits the first.
    */
   stop(): Promise<void>;
   /** Emits every alert of this replica. */
@@ -56,6 +56,8 @@ export interface BrokerOverrides {
 const DELETE_TIMEOUT_MS = 45_000;
 const OPEN_TABLE_WITHIN_MS = 60_000;
 const SHUTDOWN_STORE_WITHIN_MS = 2_000;
+/** The part of a shutdown that is left for giving up turns and the replica's record, and for ending the engine. */
+const GIVE_UP_MS = 5_000;
 
 const VERSION = readVersion();
 
@@ -72,10 +74,13 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
   });
   const events: AlertEvents = new EventEmitter();
 
-  const lifecycle = createLifecycle((step, error) =>
+  const { shutdownTimeoutMs } = config;
+  const lifecycle = createLifecycle({
+    cutOffMs: shutdownTimeoutMs - Math.min(GIVE_UP_MS, shutdownTimeoutMs / 2),
     // What cannot be given up lapses by itself; the rest of the shutdown goes on.
-    logger.warn({ action: 'shutdown', step, err: error }, 'a step of the shutdown failed'),
-  );
+    onFailure: (step, error) =>
+      logger.warn({ action: 'shutdown', step, err: error }, 'a step of the shutdown failed'),
+  });
 
   async function bringUp(): Promise<{ url: string }> {
     const startedMs = performance.now();
@@ -87,6 +92,9 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
     const engine = await startEmbeddedEngine(config, logger, lifecycle.stopping);
     if (engine) lifecycle.up('end the engine', () => engine.stop());
+    // Closed after the store: a delete that is broken off with it is left as its record says, and nobody writes a failure.
+    const provider = createProvider(config, metrics.providerCall);
+    lifecycle.up('close the provider', () => provider.close());
     // The statistics of retries are kept in the store whose retries they count.
     let storeRetried: Resilience['statistics']['storeRetried'] | undefined;
     const client = openStore(config, engine, metrics.storeCall, (...retry) => storeRetried?.(...retry));
@@ -108,8 +116,6 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     const live = composeLive({ clock, logger, events });
     lifecycle.up('store the alerts', alerting.flushAlerts);
 
-    const provider = createProvider(config, metrics.providerCall);
-    lifecycle.up('close the provider', () => provider.close());
     const resilience = composeResilience({
       config,
       client,
@@ -189,6 +195,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       logger,
       metrics,
       alert,
+      cutOff: lifecycle.cutOff,
     });
     const jobs = composeJobs({
       config,
@@ -226,15 +233,22 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       metrics,
       version: VERSION,
       startedMs,
+      lifecycle,
       parts: { alerting, live, resilience, safety, core, counts, loops, jobs, watch },
     });
     lifecycle.up('leave the register of replicas', () =>
       core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
     );
     await Promise.all([loops.prepare(lifecycle.stopping), watch.runtime.look()]);
-    lifecycle.up('end the loops', loops.stop);
-    // Before the loops: a job whose work was told to stop by them would seem to have failed.
+    lifecycle.up('end the chores', loops.stopChores);
+    lifecycle.up('end the runs', loops.stopRuns);
     lifecycle.up('put the jobs back', jobs.worker.stop);
+    lifecycle.stopping.addEventListener('abort', () => {
+      // All of them at once, to be awaited later. The jobs first: one whose run is told by its loop would seem to have
+      // ended by itself.
+      void jobs.worker.stop();
+      void loops.stopRuns();
+    });
     const url = await app.listen({ host: config.host, port: config.port });
     lifecycle.up('finish the requests', () => app.close());
     loops.start();

@@ -24,6 +24,7 @@ export const DEVELOPMENT_TOKENS = { track: 'dev-track-token', admin: 'dev-admin-
 
 const DAY_SECONDS = 86_400;
 const YEAR_HOURS = 8760;
+export const SHORTEST_DEADLINE_MS = 100;
 /** Over half a second, so that rounding to whole seconds leaves a lease of at least one. */
 const SHORTEST_LEASE_HOURS = 0.0002;
 
@@ -148,7 +149,7 @@ export const VARIABLES = {
     'grace after the end of a lease before the sandbox is taken back, hours',
   ),
   ALLOCATE_DEADLINE_MS: variable(
-    whole(100, 600_000),
+    whole(SHORTEST_DEADLINE_MS, 600_000),
     '25000',
     'how long an allocation may look for a sandbox before it answers 503, milliseconds',
   ),
@@ -205,7 +206,7 @@ export const VARIABLES = {
   ),
   SHUTDOWN_TIMEOUT_MS: variable(
     whole(100, 600_000),
-    '25000',
-    'longest time a shutdown may take, milliseconds',
+    '35000',
+    'longest time a shutdown may take, milliseconds; at least ALLOCATE_DEADLINE_MS and SHUTDOWN_DRAIN_MS together',
   ),
 };

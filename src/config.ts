@@ -5,7 +5,7 @@ import { type ResilienceConfig, readResilience } from './config-resilience.ts';
 import { readSafety, type SafetyConfig } from './config-safety.ts';
 import { chooseStore, maskUrl, refuseStoreInProduction, type StoreConfig } from './config-store.ts';
 import { FACTS } from './config-values.ts';
-import { DEVELOPMENT_TOKENS, VARIABLES } from './config-variables.ts';
+import { DEVELOPMENT_TOKENS, SHORTEST_DEADLINE_MS, VARIABLES } from './config-variables.ts';
 import { readWatch, type WatchConfig } from './config-watch.ts';
 
 export type ProviderConfig =
@@ -87,11 +87,7 @@ export function loadConfig(env: Environment): Config {
   const resilience = readResilience(values, problems);
   const production = values.NODE_ENV === 'production';
   const shutdownDrainMs = values.SHUTDOWN_DRAIN_MS ?? (production ? 5000 : 0);
-  if (shutdownDrainMs >= values.SHUTDOWN_TIMEOUT_MS) {
-    problems.push(
-      `SHUTDOWN_DRAIN_MS (${shutdownDrainMs}) must be less than SHUTDOWN_TIMEOUT_MS (${values.SHUTDOWN_TIMEOUT_MS}): the drain is part of the shutdown.`,
-    );
-  }
+  problems.push(...tooLongForShutdown(values, shutdownDrainMs));
   const watch = readWatch(values, problems);
   problems.push(...sharedViewerTokens(values));
   if (production) problems.push(...refuseInProduction(values, store, provider));
@@ -204,6 +200,18 @@ function chooseProvider(values: Values, problems: string[]): ProviderConfig | un
     connectTimeoutMs: toMs(values.CSP_TIMEOUT_CONNECT_SEC),
     readTimeoutMs: toMs(values.CSP_TIMEOUT_READ_SEC),
   };
+}
+
+/** Whoever comes with the last moment of the drain has the whole deadline, and is answered before the shutdown is over. */
+function tooLongForShutdown(values: Values, drainMs: number): string[] {
+  const { ALLOCATE_DEADLINE_MS: deadlineMs, SHUTDOWN_TIMEOUT_MS: timeoutMs } = values;
+  if (deadlineMs + drainMs <= timeoutMs) return [];
+  const roomMs = timeoutMs - drainMs;
+  const orShorter = roomMs >= SHORTEST_DEADLINE_MS ? `, or the deadline ${roomMs} or less` : '';
+  return [
+    `ALLOCATE_DEADLINE_MS (${deadlineMs}) and SHUTDOWN_DRAIN_MS (${drainMs}) together must be at most SHUTDOWN_TIMEOUT_MS (${timeoutMs}): ` +
+      `make that ${deadlineMs + drainMs} or more${orShorter}.`,
+  ];
 }
 
 /** A token has one role: which of two it would get is for nobody to guess. */

@@ -1,9 +1,11 @@
-import { BrokerError } from './domain/errors.ts';
+import { shuttingDown } from './domain/errors.ts';
 
 /** What a process brings up part by part, and takes down in the opposite order: from wherever it has got to. */
 export interface Lifecycle {
   /** Fires with the first moment of the shutdown. */
   readonly stopping: AbortSignal;
+  /** Fires when the time for finishing is over: what still waits or runs is left, for the rest needs its time, too. */
+  readonly cutOff: AbortSignal;
   /** A part is up, and `stop` takes it down. Throws when the shutdown has begun meanwhile: then nothing more comes up. */
   up(step: string, stop: () => Promise<unknown> | undefined): void;
   /** Runs `bringUp`, which tells of each part by {@link up}. Throws `SHUTTING_DOWN` where a shutdown ended it. */
@@ -14,9 +16,16 @@ export interface Lifecycle {
   step(): string | undefined;
 }
 
-/** `onFailure`: told of a part that could not be taken down; what it held lapses by itself. */
-export function createLifecycle(onFailure: (step: string, error: unknown) => void): Lifecycle {
+export interface LifecycleOptions {
+  /** From the beginning of the shutdown to the cut-off, milliseconds. */
+  cutOffMs: number;
+  /** Told of a part that could not be taken down; what it held lapses by itself. */
+  onFailure: (step: string, error: unknown) => void;
+}
+
+export function createLifecycle({ cutOffMs, onFailure }: LifecycleOptions): Lifecycle {
   const stopping = new AbortController();
+  const cutOff = new AbortController();
   const parts: { step: string; stop: () => Promise<unknown> | undefined }[] = [];
   let starting: Promise<unknown> | undefined;
   let stopped: Promise<void> | undefined;
@@ -24,6 +33,7 @@ export function createLifecycle(onFailure: (step: string, error: unknown) => voi
 
   async function takeDown(): Promise<void> {
     stopping.abort(shuttingDown());
+    const timer = setTimeout(() => cutOff.abort(shuttingDown()), cutOffMs);
     step = 'end the start';
     await starting?.catch(() => undefined);
     for (const part of parts.reverse()) {
@@ -34,11 +44,13 @@ export function createLifecycle(onFailure: (step: string, error: unknown) => voi
         onFailure(step, error);
       }
     }
+    clearTimeout(timer);
     step = undefined;
   }
 
   return {
     stopping: stopping.signal,
+    cutOff: cutOff.signal,
     up(name, stop) {
       parts.push({ step: name, stop });
       stopping.signal.throwIfAborted();
@@ -61,10 +73,3 @@ export function createLifecycle(onFailure: (step: string, error: unknown) => voi
     step: () => step,
   };
 }
-
-const RETRY_AFTER_SECONDS = 1;
-
-const shuttingDown = () =>
-  new BrokerError('SHUTTING_DOWN', 'This replica is shutting down; another one answers.', {
-    retryAfterSeconds: RETRY_AFTER_SECONDS,
-  });

@@ -182,9 +182,23 @@ describe('values', () => {
   });
 
   test('a drain as long as the whole shutdown is refused', () => {
-    expect(problemsOf({ SHUTDOWN_DRAIN_MS: '25000' })).toEqual([
-      expect.stringContaining('SHUTDOWN_TIMEOUT_MS (25000)'),
+    expect(problemsOf({ SHUTDOWN_DRAIN_MS: '35000' })).toEqual([
+      expect.stringMatching(
+        /SHUTDOWN_DRAIN_MS \(35000\) .* SHUTDOWN_TIMEOUT_MS \(35000\): make that 60000 or more\.$/,
+      ),
     ]);
+  });
+
+  test('a deadline that a shutdown cannot wait for is refused, with what would fit', () => {
+    const limits = { SHUTDOWN_DRAIN_MS: '6000', SHUTDOWN_TIMEOUT_MS: '30000' };
+    const [problem, ...others] = problemsOf(limits);
+    expect(problem).toMatch(
+      /^ALLOCATE_DEADLINE_MS \(25000\) .* make that 31000 or more, or the deadline 24000 or less\.$/,
+    );
+    expect(others).toEqual([]);
+    for (const fits of [{ SHUTDOWN_TIMEOUT_MS: '31000' }, { ALLOCATE_DEADLINE_MS: '24000' }]) {
+      expect(loadConfig({ ...limits, ...fits })).toMatchObject({ shutdownDrainMs: 6000 });
+    }
   });
 });
 

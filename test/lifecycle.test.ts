@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { createLifecycle } from '../src/lifecycle.ts';
 
-function lifecycleWithLog() {
+function lifecycleWithLog(cutOffMs = 60_000) {
   const log: string[] = [];
-  const lifecycle = createLifecycle((step, error) => log.push(`${step} failed: ${error}`));
+  const lifecycle = createLifecycle({
+    cutOffMs,
+    onFailure: (step, error) => log.push(`${step} failed: ${error}`),
+  });
   const part = (name: string, stop: () => Promise<unknown> = async () => undefined) =>
     lifecycle.up(name, () => {
       log.push(name);

@@ -79,6 +79,14 @@ const CLOCK_OFF_RETRY_AFTER_SECONDS = 5;
 export const isClockOff = (error: unknown): boolean =>
   error instanceof BrokerError && error.code === 'CLOCK_OFF';
 
+const ELSEWHERE_AFTER_SECONDS = 1;
+
+/** What all that waits or runs here is ended with when the process stops. */
+export const shuttingDown = () =>
+  new BrokerError('SHUTTING_DOWN', 'This replica is shutting down. Try again: another one answers.', {
+    retryAfterSeconds: ELSEWHERE_AFTER_SECONDS,
+  });
+
 /** Marks a branch that the types say cannot be reached. */
 export function assertNever(value: never): never {
   throw new Error(`unreachable: ${JSON.stringify(value)}`);

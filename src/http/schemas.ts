@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { assertNever, ERROR_CODES } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
 import { SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
+import type { EndedRun } from '../loops/run.ts';
 import { IRREVERSIBLE_ACTIONS } from '../safety/action.ts';
 
 const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
@@ -124,6 +125,12 @@ export const runSchema = z
   .looseObject({
     status: z.literal('completed'),
     duration_ms: z.number(),
+    aborted: z
+      .literal(true)
+      .optional()
+      .describe(
+        'The replica was told to stop on the way: this is what was done by then; the next run does the rest.',
+      ),
     dry_run: z.literal(true).optional().describe('Nothing that cannot be undone was done.'),
     action: z.enum(IRREVERSIBLE_ACTIONS).optional().describe('What the dry run held back.'),
     result: z.null().optional().describe('There is none of a dry run.'),
@@ -215,8 +222,8 @@ function cleanupFields({ cleanup }: Pick<Cleaned, 'cleanup'>) {
 }
 
 /** What a run did. Status and duration come last: no count may pass for them. */
-export function runRecord(counts: Record<string, number>, durationMs: number): z.output<typeof runSchema> {
-  return { ...counts, status: 'completed', duration_ms: Math.round(durationMs) };
+export function runRecord({ counts, durationMs, aborted }: EndedRun): z.output<typeof runSchema> {
+  return { ...counts, status: 'completed', duration_ms: Math.round(durationMs), ...(aborted && { aborted }) };
 }
 
 /** One line of a sandbox's history. */

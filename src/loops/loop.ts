@@ -1,17 +1,22 @@
 import type { Clock, NewId } from '../clock.ts';
 import { backoffDelayMs } from '../domain/backoff.ts';
-import { BrokerError, isClockOff } from '../domain/errors.ts';
+import { BrokerError, isClockOff, shuttingDown } from '../domain/errors.ts';
 import { ProviderError } from '../provider/provider.ts';
-import type { Turn, Turns } from '../store/turns.ts';
+import type { Turns } from '../store/turns.ts';
+import { untilAborted } from '../time-limit.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { CallContext } from '../usecases/context.ts';
 import { type Heartbeat, restBeating } from './heartbeat.ts';
-import type { OnProgress, RunCounts, RunNow } from './run.ts';
+import type { EndedRun, OnProgress, RunCounts, RunNow } from './run.ts';
+import { alreadyRunning, createUnderTurn } from './under-turn.ts';
 
-/** How a run ended. `skipped`: another replica has the turn, or served the interval already. */
-export type RunOutcome = 'success' | 'error' | 'skipped';
+/**
+ * How a run ended. `aborted`: it was told to stop, and left the rest to the next one. `skipped`: another replica has the
+ * turn, or served the interval already.
+ */
+export type RunOutcome = 'success' | 'error' | 'aborted' | 'skipped';
 
-/** Told about every run. `counts` is there on success. */
+/** Told about every run. `counts` is there on success, and where a run that was aborted could say what it had done. */
 export interface RunReport {
   loop: string;
   action: string;
@@ -41,6 +46,8 @@ export interface LoopDeps {
   heartbeatEveryMs?: number;
   /** How long a turn is held without being renewed, milliseconds; it is renewed at a third of that. */
   turnTtlMs?: number;
+  /** Fires when a shutdown waits no longer for what is under way. */
+  cutOff?: AbortSignal;
   report: (report: RunReport) => void;
   alert: RaiseAlert;
   /** Runs `work` with these ids as the correlation of all it logs and calls. */
@@ -64,91 +71,69 @@ const TURN_TTL_MS = 30_000;
 const HEARTBEAT_EVERY_MS = 10_000;
 /** The rest after runs that failed in a row, where the interval is longer: what is done once a day is not put off by one. */
 const FAILURE_BACKOFF = { baseMs: 60_000, maxMs: 900_000, multiplier: 2 };
-/** The part of an interval after which another replica may run; the rest is for the timers' jitter. */
-const SERVED_PART = 0.9;
-
 /**
  * A loop that runs on one replica per interval. Never two runs at once; a failed run is reported, alerted, and does not
  * stop the loop. Losing the turn aborts the run's signal.
  */
 export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>): Loop<Options> {
   if (!(loop.intervalMs > 0)) throw new RangeError(`intervalMs must be > 0, not ${loop.intervalMs}`);
-  const { turnTtlMs = TURN_TTL_MS } = deps;
   let stopping = new AbortController();
   let ticking: Promise<void> | undefined;
   const running = new Set<Promise<unknown>>();
   let nextRunAtMs: number | undefined;
-  /** Gives up the last turn, where that failed: it would keep even this replica from running until it lapses. */
-  let owed: (() => Promise<void>) | undefined;
-
-  /** One run under the turn, with the moment it was granted on the monotonic clock; no counts: it was not to be had. */
-  async function runUnderTurn(
-    options: Options,
-    onlyIfDue: boolean,
-    context: CallContext,
-    onProgress: OnProgress = deps.heartbeat.beat,
-  ) {
-    if (owed) await owed();
-    // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
-    // same, and would keep every replica from running until it lapses.
-    const taken = await deps.turns.take(loop.name, { ttlMs: turnTtlMs, onlyIfDue });
-    if (!taken.turn) return { counts: undefined, freeInMs: taken.freeInMs };
-    const turn = taken.turn;
-    // From here on: a store that takes long to grant it must not make the interval shorter.
-    const grantedAtMs = deps.clock.nowMs();
-    const startedMs = performance.now();
-    const lost = new AbortController();
-    const stopRenewing = keepTurn(turn, lost);
-    let succeeded = false;
-    try {
-      const signal = AbortSignal.any([context.signal, lost.signal]);
-      signal.throwIfAborted();
-      deps.heartbeat.beat();
-      const counts = await loop.work(options, { ...context, signal }, onProgress);
-      succeeded = true;
-      return { counts, startedMs };
-    } catch (error) {
-      // It is somebody else's now, and so is the work.
-      throw lost.signal.aborted ? alreadyRunning(loop.name, turnTtlMs, error) : error;
-    } finally {
-      deps.heartbeat.beat();
-      await stopRenewing();
-      // After a failure any replica may try again at its next tick.
-      const nextRunAtMs = succeeded ? grantedAtMs + loop.intervalMs * SERVED_PART : undefined;
-      const giveUp = async () => {
-        await deps.turns.giveUp(turn, nextRunAtMs);
-        if (owed === giveUp) owed = undefined;
-      };
-      await giveUp().catch(() => {
-        // The store is out of reach: the turn lapses by itself, or we are back before that.
-        owed = giveUp;
-      });
-    }
-  }
-
-  /**
-   * Renews the turn at a third of its time until the function it returns is called. That one awaits a renewal under
-   * way, which must not arrive after the turn is given up.
-   */
-  function keepTurn(turn: Turn, lost: AbortController): () => Promise<void> {
-    let renewal = Promise.resolve();
-    const renew = async () => {
-      const kept = await deps.turns.renew(turn, turnTtlMs, lost.signal).catch(() => true);
-      if (!kept) lost.abort(new Error(`the turn of ${loop.name} was lost`));
-    };
-    const timer = setInterval(() => {
-      renewal = renew();
-    }, turnTtlMs / 3);
-    return () => {
-      clearInterval(timer);
-      return renewal;
-    };
-  }
+  const underTurn = createUnderTurn({ ...deps, turnTtlMs: deps.turnTtlMs ?? TURN_TTL_MS }, loop);
 
   const track = <T>(run: Promise<T>): Promise<T> => {
     running.add(run);
     return run.finally(() => running.delete(run));
   };
+
+  /** One run, told of however it ends. `freeInMs`: the turn was not to be had. Throws what it failed with. */
+  async function run(
+    options: Options,
+    onlyIfDue: boolean,
+    context: CallContext,
+    onProgress: OnProgress = deps.heartbeat.beat,
+  ): Promise<EndedRun | { freeInMs: number }> {
+    const startedMs = performance.now();
+    try {
+      const ended = await track(
+        underTurn(onlyIfDue, async (lost) => {
+          const signal = AbortSignal.any([context.signal, lost]);
+          signal.throwIfAborted();
+          deps.heartbeat.beat();
+          const work = loop.work(options, { ...context, signal }, onProgress);
+          // What does not heed the signal in time, such as a delete that hangs, is left: its claim and its effect record
+          // tell the next one of it, and the turn is given up.
+          const counts = await (deps.cutOff ? untilAborted(work, deps.cutOff) : work);
+          return { counts, aborted: signal.aborted };
+        }),
+      );
+      if ('freeInMs' in ended) return ended;
+      const { counts, aborted } = ended;
+      const durationMs = report(aborted ? 'aborted' : 'success', ended.startedMs, { counts });
+      return { counts, durationMs, ...(aborted && { aborted }) };
+    } catch (error) {
+      // Told to stop, or the turn is somebody else's by now and the work with it: no failure of the run's.
+      if (context.signal.aborted || isAlreadyRunning(error)) {
+        report('aborted', startedMs);
+        throw context.signal.aborted ? context.signal.reason : error;
+      }
+      report('error', startedMs, { error });
+      // That is said once, and not for every loop.
+      if (!isClockOff(error)) {
+        deps.alert({
+          task: loop.name,
+          reason: 'run_failed',
+          severity: 'error',
+          context: { error: error instanceof Error ? error.message : 'unknown' },
+        });
+      }
+      throw error;
+    } finally {
+      deps.heartbeat.beat();
+    }
+  }
 
   /** False when the run failed. */
   async function tick(onlyIfDue: boolean): Promise<boolean> {
@@ -160,28 +145,16 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       signal: stopping.signal,
     };
     const startedMs = performance.now();
-    let succeeded = true;
-    await deps.correlate(context, async () => {
+    return deps.correlate(context, async () => {
       try {
-        const run = await track(runUnderTurn(loop.options, onlyIfDue, context));
-        if (run.counts) report('success', run.startedMs, { counts: run.counts });
-        else report('skipped', startedMs);
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        succeeded = false;
-        report('error', startedMs, { error });
-        // That is said once, and not for every loop.
-        if (isClockOff(error)) return;
-        deps.alert({
-          task: loop.name,
-          reason: 'run_failed',
-          severity: 'error',
-          context: { error: error instanceof Error ? error.message : 'unknown' },
-        });
+        const ended = await run(loop.options, onlyIfDue, context);
+        if ('freeInMs' in ended) report('skipped', startedMs);
+        return true;
+      } catch {
+        // Told of already.
+        return false;
       }
     });
-    deps.heartbeat.beat();
-    return succeeded;
   }
 
   /** Returns the duration that was told of. */
@@ -227,7 +200,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     },
 
     async stop() {
-      stopping.abort(new Error('the broker is shutting down'));
+      stopping.abort(shuttingDown());
       await Promise.allSettled([ticking, ...running]);
       deps.heartbeat.end();
       ticking = undefined;
@@ -236,37 +209,24 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     nextRunAtMs: () => nextRunAtMs,
 
     async runNow(options, context, onProgress) {
-      const startedMs = performance.now();
       const signal = AbortSignal.any([context.signal, stopping.signal]);
+      const beat: OnProgress = (progress) => {
+        deps.heartbeat.beat();
+        onProgress?.(progress);
+      };
       try {
-        const beat: OnProgress = (progress) => {
-          deps.heartbeat.beat();
-          onProgress?.(progress);
-        };
-        const run = await track(runUnderTurn(options, false, { ...context, signal }, beat));
-        if (!run.counts) throw alreadyRunning(loop.name, run.freeInMs);
-        const durationMs = report('success', run.startedMs, { counts: run.counts });
-        return { counts: run.counts, durationMs };
+        const ended = await run(options, false, { ...context, signal }, beat);
+        if ('freeInMs' in ended) throw alreadyRunning(loop.name, ended.freeInMs);
+        return ended;
       } catch (error) {
-        if (error instanceof BrokerError && error.code === 'ALREADY_RUNNING') throw error;
-        // Told to stop: no failure of the run's.
-        if (signal.aborted) throw error;
-        report('error', startedMs, { error });
         throw error instanceof ProviderError ? providerUnavailable(error) : error;
       }
     },
   };
 }
 
-const alreadyRunning = (loop: string, freeInMs: number, cause?: unknown) =>
-  new BrokerError(
-    'ALREADY_RUNNING',
-    `A ${loop} run is under way at this moment; its result will be in the log.`,
-    {
-      cause,
-      retryAfterSeconds: Math.max(1, Math.ceil(freeInMs / 1000)),
-    },
-  );
+const isAlreadyRunning = (error: unknown): boolean =>
+  error instanceof BrokerError && error.code === 'ALREADY_RUNNING';
 
 const providerUnavailable = (error: ProviderError) =>
   new BrokerError(

@@ -12,16 +12,23 @@ export interface RunProgress {
 /** Told of every step of a run. */
 export type OnProgress = (progress?: RunProgress) => void;
 
+/** A run that has ended. `aborted`: it was told to stop, and the counts are of what it had done by then. */
+export interface EndedRun {
+  counts: RunCounts;
+  durationMs: number;
+  aborted?: true;
+}
+
 /**
  * Runs a loop's work now, through the same path as the loop itself. Throws `ALREADY_RUNNING` (with `retryAfterSeconds`)
- * while a run is under way on any replica, `PROVIDER_UNAVAILABLE`, `STORE_UNAVAILABLE`. `onProgress` is told of every
- * step.
+ * while a run is under way on any replica, `PROVIDER_UNAVAILABLE`, `STORE_UNAVAILABLE`, and `SHUTTING_DOWN` where the
+ * shutdown ended it before it could say what it had done. `onProgress` is told of every step.
  */
 export type RunNow<Options> = (
   options: Options,
   context: CallContext,
   onProgress?: OnProgress,
-) => Promise<{ counts: RunCounts; durationMs: number }>;
+) => Promise<EndedRun>;
 
 export interface SyncOptions {
   /** Mark as many stale as are missing, past `SYNC_MAX_STALE_RATIO`. */

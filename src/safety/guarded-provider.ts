@@ -13,6 +13,8 @@ export interface GuardedProviderDeps {
   listPolicy?: CallPolicy;
   /** Its deadline must be before the callers' own: a far side that hangs is a failure, a caller that gives up is none. */
   deletePolicy?: CallPolicy;
+  /** Fires when the process stops: no delete is sent after that; it throws the signal's reason. */
+  stopping?: AbortSignal;
 }
 
 /** The names of a provider's calls in logs, statistics and alerts. */
@@ -63,7 +65,11 @@ export function createGuardedProvider(deps: GuardedProviderDeps): Provider {
         deleteBreaker,
         deleteTask(sandbox.sandboxId),
         { ...deps.deletePolicy, resumable: true, onProgress },
-        (each) => provider.deleteSandbox(sandbox, each, onProgress),
+        (each) => {
+          // At the very last moment: a claim, its effect record and a breaker's look at the store all take their time.
+          deps.stopping?.throwIfAborted();
+          return provider.deleteSandbox(sandbox, each, onProgress);
+        },
         signal,
       ),
     close: () => provider.close(),

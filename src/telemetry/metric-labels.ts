@@ -18,8 +18,8 @@ export type MarkOutcome = (typeof MARK_OUTCOMES)[number];
 export const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'] as const;
 export type Loop = (typeof LOOPS)[number];
 
-/** `skipped`: it was another replica's turn, or a run was under way. */
-export const RUN_OUTCOMES = ['success', 'error', 'skipped'] as const;
+/** `aborted`: told to stop on the way; `skipped`: it was another replica's turn, or a run was under way. */
+export const RUN_OUTCOMES = ['success', 'error', 'aborted', 'skipped'] as const;
 export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 
 /** How many attempts a task took. */

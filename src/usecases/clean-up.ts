@@ -104,7 +104,9 @@ export function cleanUp(deps: CleanUpDeps) {
     }
     // The others have had their turn; a store that failed in between is the run's failure all the same.
     const rejected = results.find((result) => result.status === 'rejected');
-    if (rejected) throw rejected.reason;
+    // What was only told to stop, on its way to a claim, is none: what was done can be told.
+    if (rejected && !context.signal.aborted) throw rejected.reason;
+    counts.skipped += results.filter((result) => result.status === 'rejected').length;
     return counts;
   };
 }

@@ -66,7 +66,8 @@ export async function deleteUnderClaim(
   const claimId = deps.newId();
   const nowMs = deps.clock.nowMs();
   const claimed = claim(seen, claimId, nowMs + deps.deleteTimeoutMs + CLAIM_MARGIN_MS, nowMs);
-  if (!(await deps.store.write({ seen, next: claimed }, context.signal))) return 'skipped';
+  // Not given up when the run is told to stop: a claim whose answer nobody awaits may have been granted.
+  if (!(await deps.store.write({ seen, next: claimed }))) return 'skipped';
 
   let outcome: Awaited<ReturnType<DeleteOnce>>;
   // A delete that was sent is seen through even when the run is told to stop: its outcome belongs in the record.
@@ -84,6 +85,15 @@ export async function deleteUnderClaim(
         end: (sandbox, at) => unclaim(sandbox, dueMs, at),
       });
       return 'breaker_open';
+    }
+    if (error instanceof BrokerError && error.code === 'SHUTTING_DOWN') {
+      // Nothing was sent: it is due as it was, for another replica at once.
+      await settle(deps, claimed, claimId, context, {
+        action: 'cleanup_postponed',
+        detail: 'shutting_down',
+        end: (sandbox, at) => unclaim(sandbox, seen.cleanup.dueMs ?? nowMs, at),
+      });
+      return 'skipped';
     }
     if (error instanceof BrokerError && error.code === 'EFFECT_IN_PROGRESS') {
       // A cleaner that was thought dead is still at it by its own clock.

@@ -50,7 +50,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
       new ProviderError('server_error', 'broken'),
       new TypeError('a bug'),
     ];
-    const { loop, reports } = make(() => Promise.reject(errors.shift()));
+    const { loop, reports, alerts } = make(() => Promise.reject(errors.shift()));
     await expect(loop.runNow({ word: 'now' }, context())).rejects.toMatchObject({
       code: 'PROVIDER_UNAVAILABLE',
       retryAfterSeconds: 90,
@@ -61,6 +61,8 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     });
     await expect(loop.runNow({ word: 'now' }, context())).rejects.toThrow(TypeError);
     expect(reports.map(({ outcome }) => outcome)).toEqual(['error', 'error', 'error']);
+    // As the loop's own runs do, each once.
+    expect(alerts.map(({ task, reason }) => `${task} ${reason}`)).toEqual(Array(3).fill('sync run_failed'));
   });
 
   test('ends a run that was asked for when its caller is gone', async () => {

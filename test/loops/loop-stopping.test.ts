@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { shuttingDown } from '../../src/domain/errors.ts';
 import { context } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { until } from '../support/until.ts';
@@ -20,8 +21,10 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     await until(() => events.length > 0, { what: 'the run is under way' });
     await Promise.all([loop.stop(), loop.stop()]);
     expect(events).toEqual(['begun', 'step ended']);
-    expect(reports).toMatchObject([{ outcome: 'success' }]);
-    expect(await otherTurns().take(NAME, takeAway)).toHaveProperty('turn.fence', 2);
+    expect(reports).toMatchObject([{ outcome: 'aborted', counts: { done: 1 } }]);
+    // The interval is not served: another replica goes on with it at once.
+    const due = await otherTurns().take(NAME, { ...takeAway, onlyIfDue: true });
+    expect(due).toHaveProperty('turn.fence', 2);
     expect(alerts).toEqual([]);
   });
 
@@ -32,8 +35,41 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     asked.catch(() => undefined);
     await slow.begun;
     await loop.stop();
-    await expect(asked).rejects.toThrow('the broker is shutting down');
-    expect(reports).toEqual([]);
+    await expect(asked).rejects.toMatchObject({ code: 'SHUTTING_DOWN', retryAfterSeconds: 1 });
+    expect(reports).toMatchObject([{ outcome: 'aborted' }]);
+    expect(alerts).toEqual([]);
+    expect(await otherTurns().take(NAME, takeAway)).toHaveProperty('turn.fence', 2);
+  });
+
+  test('tells whoever asked for the run what it had done by then', async () => {
+    const begun = Promise.withResolvers<void>();
+    const { loop } = make(async (_options, { signal }) => {
+      begun.resolve();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      return { done: 3 };
+    });
+    const asked = loop.runNow({ word: 'now' }, context());
+    await begun.promise;
+    await loop.stop();
+    expect(await asked).toMatchObject({ counts: { done: 3 }, aborted: true });
+  });
+
+  test('leaves work that hangs at the cut-off, and gives the turn up all the same', async () => {
+    const cutOff = new AbortController();
+    const begun = Promise.withResolvers<void>();
+    const hangs = async () => {
+      begun.resolve();
+      return new Promise<never>(() => undefined);
+    };
+    const { loop, reports, alerts } = make(hangs, { cutOff: cutOff.signal });
+    const asked = loop.runNow({ word: 'now' }, context());
+    asked.catch(() => undefined);
+    await begun.promise;
+    const stopped = loop.stop();
+    cutOff.abort(shuttingDown());
+    await stopped;
+    await expect(asked).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    expect(reports).toMatchObject([{ outcome: 'aborted' }]);
     expect(alerts).toEqual([]);
     expect(await otherTurns().take(NAME, takeAway)).toHaveProperty('turn.fence', 2);
   });

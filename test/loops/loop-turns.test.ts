@@ -132,7 +132,7 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     expect(await otherTurns(ahead).take(NAME, takeAway)).toHaveProperty('turn.fence', 2);
     await expect(asked).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });
     expect(signal.reason).toEqual(new Error('the turn of sync was lost'));
-    expect(reports).toEqual([]);
+    expect(reports).toMatchObject([{ outcome: 'aborted' }]);
     // The turn is the other's still.
     expect(await loop.runNow({ word: 'now' }, context()).catch((error) => error)).toMatchObject({
       code: 'ALREADY_RUNNING',

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { shuttingDown } from '../../src/domain/errors.ts';
 import type { Provider } from '../../src/provider/provider.ts';
 import { BreakerOpenError, createBreaker } from '../../src/safety/breaker.ts';
 import { createGuardedProvider } from '../../src/safety/guarded-provider.ts';
@@ -12,7 +13,7 @@ const DOWN: FakeFault = { kind: 'respond', status: 503 };
 const never = () => new AbortController().signal;
 
 /** A CSP at the other end of a socket, behind breakers and retries whose waits take no time. */
-async function setUp(policy: Partial<RetryPolicy> = {}) {
+async function setUp(policy: Partial<RetryPolicy> = {}, stopping?: AbortSignal) {
   const { csp, provider } = await startCsp();
   const clock = createFakeClock();
   const attempts: AttemptReport[] = [];
@@ -38,12 +39,27 @@ async function setUp(policy: Partial<RetryPolicy> = {}) {
     deleteBreaker: breaker('csp_delete'),
     listPolicy: policy,
     deletePolicy: policy,
+    ...(stopping && { stopping }),
   });
   const one = account();
   csp.add(one);
   const deletes = () => csp.calls.filter((call) => call.operation === 'delete').length;
   return { csp, guarded, clock, attempts, ends, id: one.id, uuid: uuidOf(one), deletes };
 }
+
+describe('a process that stops', () => {
+  test('sends no delete any more, and holds that against nobody', async () => {
+    const stopping = new AbortController();
+    const { guarded, id, deletes } = await setUp({}, stopping.signal);
+    stopping.abort(shuttingDown());
+    for (let n = 0; n < 5; n++)
+      await expect(remove(guarded, id)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    expect(deletes()).toBe(0);
+    // The breaker is closed still, and what only reads is answered.
+    await expect(remove(guarded, id)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    expect((await list(guarded)).items).toHaveLength(1);
+  });
+});
 
 describe('a call to the provider', () => {
   test('that meets a passing failure is made again', async () => {

@@ -75,7 +75,9 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
     csp_delete: createBreaker({ name: 'csp_delete', clock: recorded.clock }),
     webhook: createBreaker({ name: 'webhook', clock: recorded.clock }),
   };
+  const never = new AbortController().signal;
   const deps: AppDeps = {
+    lifecycle: { stopping: never, cutOff: never },
     useCases: {
       allocateSandbox: record('allocateSandbox', async () => ({
         lease: {

@@ -1,5 +1,6 @@
 import { createStoreClient } from '../../src/store/client.ts';
 import { LOCAL_CREDENTIALS } from './core.ts';
+import { readTable } from './table-audit.ts';
 
 const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'];
 
@@ -11,6 +12,8 @@ export interface Leftovers {
   heldTurns: string[];
   /** Replicas that still count as present. */
   replicas: string[];
+  /** Sandboxes that a cleaner claims. */
+  claimed: string[];
 }
 
 /** Looks into the table that `endpoint` has under this name. */
@@ -28,6 +31,9 @@ export async function readLeftovers(endpoint: string, table = 'SandboxPool'): Pr
       loops: turns.filter(({ turn }) => turn !== undefined).map(({ loop }) => loop),
       heldTurns: turns.filter(({ turn }) => Number(turn?.until_ms) > Date.now()).map(({ loop }) => loop),
       replicas: items.map(({ sk }) => String(sk)),
+      claimed: (await readTable(client))
+        .filter(({ claim_id: claimId }) => claimId !== undefined)
+        .map(({ id }) => String(id)),
     };
   } finally {
     client.close();

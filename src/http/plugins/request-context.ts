@@ -54,14 +54,8 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
 
   /** When the endless answers began. */
   const begunAtMs = new WeakMap<FastifyRequest, number>();
-  let isClosing = false;
-  app.addHook('preClose', async () => {
-    isClosing = true;
-  });
-  app.addHook('onSend', (request, reply, payload, done) => {
+  app.addHook('onSend', (request, _reply, payload, done) => {
     if (request.routeOptions.config.endless === true) begunAtMs.set(request, performance.now());
-    // The connection will end with this answer. A client that is not told would send its next request into the reset.
-    if (isClosing) reply.header('connection', 'close');
     done(null, payload);
   });
 

@@ -128,7 +128,7 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
       handler: async (request) => {
         const startedAtMs = performance.now();
         const counts = await useCases.bulkDelete(request.query, callContext(request, 'admin'));
-        return runRecord({ ...counts }, performance.now() - startedAtMs);
+        return runRecord({ counts: { ...counts }, durationMs: performance.now() - startedAtMs });
       },
     });
 

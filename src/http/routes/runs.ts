@@ -18,10 +18,6 @@ export interface Runs {
   purge: RunNow<PurgeOptions>;
 }
 
-function completed({ counts, durationMs }: Awaited<ReturnType<RunNow<unknown>>>) {
-  return runRecord(counts, durationMs);
-}
-
 export interface RunRoutesDeps {
   runs: Runs;
   submitJob: SubmitJob;
@@ -46,7 +42,7 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
       run: RunNow<Job['options']>,
     ) {
       if (!prefersJob(request.headers.prefer)) {
-        return completed(await run(job.options, callContext(request, 'admin')));
+        return runRecord(await run(job.options, callContext(request, 'admin')));
       }
       const accepted = await acceptJob(submitJob, job, request, reply);
       reply.header('preference-applied', 'respond-async');
@@ -57,7 +53,14 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
       method: 'POST',
       url: '/v1/admin/sync',
       config: {
-        errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'],
+        errors: [
+          'ALREADY_RUNNING',
+          'PROVIDER_UNAVAILABLE',
+          'BUSY',
+          'STORE_UNAVAILABLE',
+          'CLOCK_OFF',
+          'SHUTTING_DOWN',
+        ],
         answerHeaders: ASYNC_HEADERS,
       },
       schema: {
@@ -83,7 +86,14 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
         url: `/v1/admin/${name}`,
         config: {
           ...config,
-          errors: ['ALREADY_RUNNING', 'PROVIDER_UNAVAILABLE', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'],
+          errors: [
+            'ALREADY_RUNNING',
+            'PROVIDER_UNAVAILABLE',
+            'BUSY',
+            'STORE_UNAVAILABLE',
+            'CLOCK_OFF',
+            'SHUTTING_DOWN',
+          ],
           answerHeaders: ASYNC_HEADERS,
         },
         schema: {
@@ -103,7 +113,7 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
       method: 'POST',
       url: '/v1/admin/auto-delete-stale',
       config: {
-        errors: ['ALREADY_RUNNING', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'],
+        errors: ['ALREADY_RUNNING', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF', 'SHUTTING_DOWN'],
         answerHeaders: ASYNC_HEADERS,
         irreversible: 'stale_purge',
       },

@@ -26,7 +26,7 @@ const loopSchema = z.object({
   interval_seconds: z.number(),
   last_run: z
     .object({
-      outcome: z.enum(['success', 'error']),
+      outcome: z.enum(['success', 'error', 'aborted']),
       ended_at: z.number().describe('Epoch seconds.'),
       duration_ms: z.number(),
       counts: z.record(z.string(), z.number()),

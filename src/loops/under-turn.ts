@@ -1,0 +1,89 @@
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../domain/errors.ts';
+import type { Turn, Turns } from '../store/turns.ts';
+
+export interface UnderTurnDeps {
+  turns: Turns;
+  clock: Clock;
+  /** How long a turn is held without being renewed, milliseconds; it is renewed at a third of that. */
+  turnTtlMs: number;
+}
+
+/** What is done under a turn. `lost` fires when the turn is somebody else's. */
+export type Work<T> = (lost: AbortSignal) => Promise<T & { aborted: boolean }>;
+
+/** The part of an interval after which another replica may run; the rest is for the timers' jitter. */
+const SERVED_PART = 0.9;
+
+/**
+ * Does work while this replica has the loop's turn. `freeInMs`: the turn was not to be had. Throws `ALREADY_RUNNING` where
+ * it was lost on the way. A run that failed or was aborted serves no interval: any replica may run at its next tick.
+ */
+export function createUnderTurn(deps: UnderTurnDeps, loop: { name: string; intervalMs: number }) {
+  const { turns, clock, turnTtlMs } = deps;
+  /** Gives up the last turn, where that failed: it would keep even this replica from running until it lapses. */
+  let owed: (() => Promise<void>) | undefined;
+
+  /**
+   * Renews the turn at a third of its time until the function it returns is called. That one awaits a renewal under
+   * way, which must not arrive after the turn is given up.
+   */
+  function keepTurn(turn: Turn, lost: AbortController): () => Promise<void> {
+    let renewal = Promise.resolve();
+    const renew = async () => {
+      const kept = await turns.renew(turn, turnTtlMs, lost.signal).catch(() => true);
+      if (!kept) lost.abort(new Error(`the turn of ${loop.name} was lost`));
+    };
+    const timer = setInterval(() => {
+      renewal = renew();
+    }, turnTtlMs / 3);
+    return () => {
+      clearInterval(timer);
+      return renewal;
+    };
+  }
+
+  return async <T>(onlyIfDue: boolean, work: Work<T>) => {
+    if (owed) await owed();
+    // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
+    // same, and would keep every replica from running until it lapses.
+    const taken = await turns.take(loop.name, { ttlMs: turnTtlMs, onlyIfDue });
+    if (!taken.turn) return { freeInMs: taken.freeInMs };
+    const turn = taken.turn;
+    // From here on: a store that takes long to grant it must not make the interval shorter.
+    const grantedAtMs = clock.nowMs();
+    const startedMs = performance.now();
+    const lost = new AbortController();
+    const stopRenewing = keepTurn(turn, lost);
+    let isServed = false;
+    try {
+      const result = await work(lost.signal);
+      isServed = !result.aborted;
+      return { ...result, startedMs };
+    } catch (error) {
+      // It is somebody else's now, and so is the work.
+      throw lost.signal.aborted ? alreadyRunning(loop.name, turnTtlMs, error) : error;
+    } finally {
+      await stopRenewing();
+      const nextRunAtMs = isServed ? grantedAtMs + loop.intervalMs * SERVED_PART : undefined;
+      const giveUp = async () => {
+        await turns.giveUp(turn, nextRunAtMs);
+        if (owed === giveUp) owed = undefined;
+      };
+      await giveUp().catch(() => {
+        // The store is out of reach: the turn lapses by itself, or we are back before that.
+        owed = giveUp;
+      });
+    }
+  };
+}
+
+export const alreadyRunning = (loop: string, freeInMs: number, cause?: unknown) =>
+  new BrokerError(
+    'ALREADY_RUNNING',
+    `A ${loop} run is under way at this moment; its result will be in the log.`,
+    {
+      cause,
+      retryAfterSeconds: Math.max(1, Math.ceil(freeInMs / 1000)),
+    },
+  );
