@@ -1,0 +1,76 @@
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { StoreUnavailableError, TransactionCancelledError } from '../../src/store/errors.ts';
+import { openTable } from '../../src/store/table.ts';
+import { createCountingClient, uniqueTable } from './core.ts';
+import { type DynamoProxy, startDynamoProxy } from './dynamo-proxy.ts';
+import { describeOnFastEngine } from './engines.ts';
+import { until } from './until.ts';
+
+describeOnFastEngine('the proxy that refuses as DynamoDB does', ({ endpoint }) => {
+  let proxy: DynamoProxy;
+  let client: ReturnType<typeof createCountingClient>['client'];
+
+  beforeEach(async () => {
+    proxy = await startDynamoProxy(endpoint);
+    client = createCountingClient(proxy.endpoint, uniqueTable()).client;
+    onTestFinished(async () => {
+      client.close();
+      await proxy.close();
+    });
+    await openTable(client, { buckets: 1, create: true }, AbortSignal.timeout(60_000));
+    proxy.clearCounts();
+  });
+
+  const putOf = (pk: string) => ({ Put: { TableName: client.table, Item: { pk, sk: 'x' } } });
+  const transact = (...pks: string[]) => client.transactOnce(pks.map(putOf));
+  const codesOf = async (calling: Promise<void>): Promise<string[]> => {
+    const error = await calling.then(
+      () => undefined,
+      (reason) => reason,
+    );
+    expect(error).toBeInstanceOf(TransactionCancelledError);
+    return error.reasons.map(({ code }: { code: string }) => code);
+  };
+
+  test('passes reads and writes, and counts them', async () => {
+    await client.put({ Item: { pk: 'a', sk: 'x' } });
+    await transact('b', 'c');
+    expect(await client.get({ pk: 'c', sk: 'x' })).toBeDefined();
+    expect(proxy.counts).toEqual({ calls: 3, reads: 1, transactions: 1, throttled: 0, conflicts: 0 });
+  });
+
+  test('names the items of the partition that has no units left, and writes none of the transaction', async () => {
+    // Two units for each item of a transaction.
+    proxy.limitThroughput({ partition: (pk) => (pk === 'full' ? 1 : undefined) });
+    expect(await codesOf(transact('a', 'full', 'b'))).toEqual(['None', 'ThrottlingError', 'None']);
+    expect(await client.get({ pk: 'a', sk: 'x' })).toBeUndefined();
+    await transact('a', 'b');
+    expect(proxy.counts).toMatchObject({ transactions: 2, throttled: 1 });
+  });
+
+  test('names the items beyond what the table takes, and refuses a single write as a whole', async () => {
+    proxy.limitThroughput({ table: 5 });
+    expect(await codesOf(transact('a', 'b', 'c'))).toEqual(['None', 'None', 'ThrottlingError']);
+    proxy.limitThroughput({ table: 0.5 });
+    await expect(client.put({ Item: { pk: 'a', sk: 'x' } }, AbortSignal.timeout(300))).rejects.toThrow(
+      StoreUnavailableError,
+    );
+  });
+
+  test('lets transactions that are under way together on one item meet', async () => {
+    proxy.setLatency({ read: () => 0, write: () => 0, transaction: () => 200 });
+    const first = transact('a', 'b');
+    await until(() => proxy.counts.transactions === 1, { what: 'the first is under way' });
+    expect(await codesOf(transact('b', 'c'))).toEqual(['TransactionConflict', 'None']);
+    await first;
+    await transact('b', 'c');
+    expect(proxy.counts.conflicts).toBe(1);
+  });
+
+  test('carries out what its caller does not wait for any more', async () => {
+    proxy.setLatency({ read: () => 0, write: () => 300, transaction: () => 0 });
+    await expect(client.put({ Item: { pk: 'late', sk: 'x' } }, AbortSignal.timeout(50))).rejects.toThrow();
+    expect(await client.get({ pk: 'late', sk: 'x' })).toBeUndefined();
+    await expect.poll(() => client.get({ pk: 'late', sk: 'x' })).toBeDefined();
+  });
+});
