@@ -76,7 +76,7 @@ export function composeCore(options: CoreOptions) {
   const reads = createSandboxReads(client, buckets, options.onUnreadable);
   const register = createReplicaRegister(client, options.replicaId, clock);
   const turns = createTurns(client, options.replicaId, clock);
-  const readyList = createReadyList(reads, register.rank, (error) =>
+  const readyList = createReadyList(reads, register.rank, store.bucketPace, (error) =>
     options.onBackgroundError('refill', error),
   );
   const deps = { store, reads, clock };

@@ -27,7 +27,7 @@ import {
   toDriver,
   toDriverItems,
 } from './documents.ts';
-import { isAnswer, retryUnavailable, translate } from './faults.ts';
+import { isAnswer, type OnRetry, retryUnavailable, translate, translateOnce } from './faults.ts';
 import { type CallLimit, createPatience } from './patience.ts';
 import type { StoreTime } from './store-time.ts';
 
@@ -77,6 +77,11 @@ export interface StoreClient {
   update(input: InTable<UpdateItemCommandInput>, signal?: AbortSignal): Promise<Item | undefined>;
   delete(input: InTable<DeleteItemCommandInput>, signal?: AbortSignal): Promise<void>;
   transact(items: TransactItems, signal?: AbortSignal): Promise<void>;
+  /**
+   * Sends a transaction once. The reasons of its `TransactionCancelledError` also say for which items there was no room; a
+   * {@link StoreThrottledError}: for none of it.
+   */
+  transactOnce(items: TransactItems, signal?: AbortSignal): Promise<void>;
   close(): void;
 }
 
@@ -92,8 +97,8 @@ const SLOW_PART = 4;
 /**
  * A client for one table.
  *
- * Every call throws {@link StoreUnavailableError} when the store cannot be reached, throttles, or takes too long, after
- * a few bounded retries; `ConditionFailedError` and `TransactionCancelledError` for conditions; anything else as it
+ * Every call throws {@link StoreUnavailableError} when the store cannot be reached or takes too long, after a few
+ * bounded retries, or throttles until the call's time is over; `ConditionFailedError` and `TransactionCancelledError` for conditions; anything else as it
  * came. A write that was retried may have been applied by the attempt whose answer was lost: writers recognise their
  * own write (`write_id`, `attempt`) in the item that a failed condition returns.
  */
@@ -157,23 +162,28 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     operation: string,
     send: (options: { abortSignal: AbortSignal }) => Promise<T>,
     signal?: AbortSignal,
+    { once = false } = {},
   ): Promise<T> => {
     const overall = patience.limit(signal);
-    try {
-      return await retryUnavailable(
-        () =>
-          untilAborted(
-            limit.run(() => attempt(operation, send, overall)),
-            overall.signal,
-          ),
+    const inTurn = () =>
+      untilAborted(
+        limit.run(() => attempt(operation, send, overall)),
         overall.signal,
-        (...retry) => options.onRetry?.(operation, ...retry),
       );
+    try {
+      if (once) return await inTurn();
+      const onRetry: OnRetry = (...retry) => options.onRetry?.(operation, ...retry);
+      return await retryUnavailable(inTurn, overall.signal, onRetry);
     } catch (error) {
-      throw translate(error, overall.signal);
+      throw (once ? translateOnce : translate)(error, overall.signal);
     } finally {
       overall.clear();
     }
+  };
+
+  const transact = async (items: TransactItems, signal: AbortSignal | undefined, how: { once: boolean }) => {
+    const command = new TransactWriteItemsCommand({ TransactItems: toDriverItems(items) });
+    await call('TransactWriteItems', (options) => raw.send(command, options), signal, how);
   };
 
   const table = options.table;
@@ -211,10 +221,8 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
       const command = new DeleteItemCommand(toDriver<DeleteItemCommandInput>({ TableName: table, ...input }));
       await call('DeleteItem', (options) => raw.send(command, options), signal);
     },
-    async transact(items, signal) {
-      const command = new TransactWriteItemsCommand({ TransactItems: toDriverItems(items) });
-      await call('TransactWriteItems', (options) => raw.send(command, options), signal);
-    },
+    transact: (items, signal) => transact(items, signal, { once: false }),
+    transactOnce: (items, signal) => transact(items, signal, { once: true }),
     close: () => raw.destroy(),
   };
 }

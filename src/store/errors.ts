@@ -14,14 +14,42 @@ export const CONFLICT = 'TransactionConflict';
 export const isConflict = (reasons: (CancellationReason | undefined)[]): boolean =>
   reasons.some((reason) => reason?.code === CONFLICT);
 
+/** What the store calls it when there is no room for a call, or for one item of a transaction. */
+const THROTTLES: ReadonlySet<string | undefined> = new Set([
+  'ThrottlingException',
+  'ThrottlingError',
+  'ThrottledException',
+  'ProvisionedThroughputExceededException',
+  'ProvisionedThroughputExceeded',
+  'RequestLimitExceeded',
+  'LimitExceededException',
+  'TransactionInProgressException',
+]);
+
+export const isThrottleCode = (code: string | undefined): boolean => THROTTLES.has(code);
+
+export const isThrottle = (reason: CancellationReason | undefined): boolean => isThrottleCode(reason?.code);
+
 /** The store did not answer in time, or throttled, however often it was asked. Callers see a 503 with `Retry-After`. */
 export class StoreUnavailableError extends BrokerError {
-  constructor(cause: unknown) {
+  /** Whether a write may have come true all the same, or still may: it was sent, and what became of it is not known. */
+  readonly mayComeTrue: boolean;
+
+  constructor(cause: unknown, { mayComeTrue = true } = {}) {
     super('STORE_UNAVAILABLE', 'The store does not answer at the moment; nothing was lost. Try again.', {
       cause,
       retryAfterSeconds: 1,
     });
     this.name = 'StoreUnavailableError';
+    this.mayComeTrue = mayComeTrue;
+  }
+}
+
+/** The store has no room for the call as a whole; nothing was done. */
+export class StoreThrottledError extends StoreUnavailableError {
+  constructor(cause: unknown) {
+    super(cause, { mayComeTrue: false });
+    this.name = 'StoreThrottledError';
   }
 }
 

@@ -11,58 +11,43 @@ import {
   CONDITION_FAILED,
   CONFLICT,
   ConditionFailedError,
+  isThrottleCode,
+  StoreThrottledError,
   StoreUnavailableError,
   TransactionCancelledError,
 } from './errors.ts';
 
-/** Retries after the first attempt, and the waits before them. The SDK itself retries nothing. */
+/** Retries of a store that is out of reach, and the waits before them. The SDK itself retries nothing. */
 const RETRIES = 3;
 const BACKOFF = { baseMs: 50, maxMs: 1_000, multiplier: 2 };
 
 /** Told that an attempt (1, 2, …) failed and that another follows after `waitMs`. */
 export type OnRetry = (attempt: number, error: unknown, waitMs: number) => void;
 
-const THROTTLES = new Set([
-  'ThrottlingException',
-  'ThrottlingError',
-  'ThrottledException',
-  'ProvisionedThroughputExceededException',
-  'ProvisionedThroughputExceeded',
-  'RequestLimitExceeded',
-  'LimitExceededException',
-  'TransactionInProgressException',
-]);
-
 /** Errors of a connection that was refused, cut or too slow, as Node and the SDK's handler name them. */
-const NETWORK = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_SOCKET',
-]);
+const NETWORK = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'UND_ERR_SOCKET']);
+/** Those of them after which nothing can have been sent. */
+const NO_CONNECTION = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
 
 /**
- * Runs `attempt` and runs it again, a bounded number of times, while the store is throttling or out of reach.
- * Stops early when `signal` fires. Anything else is thrown at once, as it is.
+ * Runs `attempt` and runs it again: until `signal` fires while the store is throttling, a bounded number of times while it
+ * is out of reach. Anything else is thrown at once, as it is.
  */
 export async function retryUnavailable<T>(
   attempt: () => Promise<T>,
-  signal?: AbortSignal,
+  signal: AbortSignal,
   onRetry?: OnRetry,
 ): Promise<T> {
+  let outOfReach = 0;
   for (let retry = 0; ; retry++) {
     try {
       return await attempt();
     } catch (error) {
-      if (retry === RETRIES || signal?.aborted || !isUnavailable(error)) throw error;
+      if (signal.aborted || !isUnavailable(error)) throw error;
+      if (!isThrottled(error) && ++outOfReach > RETRIES) throw error;
       const waitMs = backoffDelayMs(BACKOFF, retry, Math.random());
       onRetry?.(retry + 1, error, waitMs);
-      await delay(waitMs, undefined, signal ? { signal } : {});
+      await delay(waitMs, undefined, { signal });
     }
   }
 }
@@ -75,17 +60,27 @@ export function translate(error: unknown, signal?: AbortSignal): unknown {
   if (error instanceof TransactionConflictException) {
     return new TransactionCancelledError([{ code: CONFLICT }], error);
   }
-  if (error instanceof TransactionCanceledException && !isUnavailable(error)) {
-    const reasons = error.CancellationReasons ?? [];
-    return new TransactionCancelledError(
-      reasons.map((reason) => ({
-        code: reason.Code ?? 'None',
-        item: reason.Item && unmarshall(reason.Item),
-      })),
-      error,
-    );
-  }
-  return signal?.aborted || isUnavailable(error) ? new StoreUnavailableError(error) : error;
+  if (error instanceof TransactionCanceledException && !isUnavailable(error)) return toCancelled(error);
+  if (isThrottled(error)) return new StoreThrottledError(error);
+  if (!signal?.aborted && !isUnavailable(error)) return error;
+  return new StoreUnavailableError(error, {
+    mayComeTrue: !hasCode(error, NO_CONNECTION) && !isSignedAnew(error),
+  });
+}
+
+/** As `translate`, for a transaction that was sent once: its reasons also tell for which of its items there was no room. */
+export const translateOnce = (error: unknown, signal?: AbortSignal): unknown =>
+  error instanceof TransactionCanceledException ? toCancelled(error) : translate(error, signal);
+
+function toCancelled(error: TransactionCanceledException): TransactionCancelledError {
+  const reasons = error.CancellationReasons ?? [];
+  return new TransactionCancelledError(
+    reasons.map((reason) => ({
+      code: reason.Code ?? 'None',
+      item: reason.Item && unmarshall(reason.Item),
+    })),
+    error,
+  );
 }
 
 /** Whether the store itself has spoken: it refuses, but it is there. */
@@ -94,10 +89,11 @@ export const isAnswer = (error: unknown): boolean =>
 
 function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if (error instanceof TransactionCanceledException) return isThrottled(error.CancellationReasons ?? []);
-  if (error.name === 'AbortError' || error.name === 'TimeoutError' || THROTTLES.has(error.name)) return true;
+  if (isThrottled(error)) return true;
+  if (error instanceof TransactionCanceledException) return false;
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') return true;
   if (isSignedAnew(error)) return true;
-  if ('code' in error && typeof error.code === 'string' && NETWORK.has(error.code)) return true;
+  if (hasCode(error, NETWORK) || hasCode(error, NO_CONNECTION)) return true;
   const status = httpStatus(error);
   // Half an answer, or some proxy's page: the SDK cannot parse it, and what the store did is open.
   if (status !== undefined && error instanceof SyntaxError) return true;
@@ -105,12 +101,20 @@ function isUnavailable(error: unknown): boolean {
 }
 
 /** AWS refuses what a clock that is off has signed; by its `Date` the SDK knows better from then on. */
-const isSignedAnew = (error: Error): boolean => metadataOf(error)?.clockSkewCorrected === true;
+const isSignedAnew = (error: unknown): boolean =>
+  error instanceof Error && metadataOf(error)?.clockSkewCorrected === true;
+
+const isThrottled = (error: unknown): boolean =>
+  error instanceof TransactionCanceledException
+    ? areThrottled(error.CancellationReasons ?? [])
+    : error instanceof Error && isThrottleCode(error.name);
 
 /** A failed condition outweighs a throttle in the same transaction: it is an answer, the throttle is none. */
-const isThrottled = (reasons: DriverReason[]): boolean =>
-  reasons.some((reason) => reason.Code !== undefined && THROTTLES.has(reason.Code)) &&
-  !reasons.some((reason) => reason.Code === CONDITION_FAILED);
+const areThrottled = (reasons: DriverReason[]): boolean =>
+  reasons.some(({ Code }) => isThrottleCode(Code)) && !reasons.some(({ Code }) => Code === CONDITION_FAILED);
+
+const hasCode = (error: unknown, codes: ReadonlySet<string>): boolean =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.has(error.code);
 
 function httpStatus(error: Error): number | undefined {
   const status = metadataOf(error)?.httpStatusCode;

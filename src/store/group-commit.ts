@@ -1,5 +1,13 @@
-/** What became of one piece of a group: its result, or nothing, because only the others' fate was decided. */
-export type Decided<Result> = { result: Result } | undefined;
+/** What became of one piece of a call. */
+export type Verdict<Result> =
+  | { result: Result }
+  /** Only the others' fate was decided: it goes again at once. */
+  | 'again'
+  /** There was no room for it: it goes again when it may. */
+  | 'later';
+
+/** Whether a piece may be sent: at once, in so many milliseconds, or not at all, for this result. */
+export type Readiness<Result> = { waitMs: number } | { result: Result };
 
 export interface GroupCommitOptions<Piece, Result> {
   /** Calls under way at once at the most. While there are fewer, every piece goes out at once and on its own. */
@@ -8,11 +16,13 @@ export interface GroupCommitOptions<Piece, Result> {
   size: number;
   /** What no two pieces of a call may have in common. */
   touches(piece: Piece): readonly string[];
+  /** Asked about a piece whenever it might be sent. */
+  readiness(piece: Piece): Readiness<Result>;
   /**
-   * Carries out all pieces in one call, or none. Gives one answer per piece, in their order, and decides about one at
-   * least. Throws when the call as a whole went wrong.
+   * Carries out all pieces in one call, or none. Gives one verdict per piece, in their order, and says `again` to all
+   * of them never. Throws when the call as a whole went wrong.
    */
-  send(pieces: Piece[], signal: AbortSignal): Promise<Decided<Result>[]>;
+  send(pieces: Piece[], signal: AbortSignal): Promise<Verdict<Result>[]>;
   /** Whether an error that `send` threw would be the same for each piece on its own. */
   concernsAll(error: unknown): boolean;
 }
@@ -38,29 +48,45 @@ interface Member<Piece, Result> {
  *                      = `calls`   it waits; the next call that ends takes up to `size` of those who wait
  *
  * A call that was refused because of some of its pieces is sent again without them, in the same turn: each refused piece
- * costs one call at the most, as it would on its own.
+ * costs one call at the most, as it would on its own. Refusals make calls smaller, and one that goes wrong as a whole
+ * halves how many are under way, too; each that is carried out gives some of it back.
  */
 export function createGroupCommit<Piece, Result>(
   options: GroupCommitOptions<Piece, Result>,
 ): GroupCommit<Piece, Result> {
   type Group = Member<Piece, Result>[];
-  const waiting = new Set<Member<Piece, Result>>();
+  let waiting = new Set<Member<Piece, Result>>();
   let underWay = 0;
-  /** Pieces to a call at this moment. */
+  /** Pieces to a call, and calls under way, at this moment. */
   let size = options.size;
+  let calls = options.calls;
+  /** Runs while all who wait are held back, until one of them may go. */
+  let timer: { atMs: number; handle: NodeJS.Timeout } | undefined;
 
-  function nextGroup(): Group {
+  /** Those who may go now; where there are none, `waitMs` says when there may be some. */
+  function nextGroup(): { group: Group; waitMs: number } {
     const group: Group = [];
     const touched = new Set<string>();
+    let waitMs = Number.POSITIVE_INFINITY;
     for (const member of waiting) {
       if (group.length >= size) break;
+      const readiness = options.readiness(member.piece);
+      if ('result' in readiness) {
+        waiting.delete(member);
+        member.resolve(readiness.result);
+        continue;
+      }
+      if (readiness.waitMs > 0) {
+        waitMs = Math.min(waitMs, readiness.waitMs);
+        continue;
+      }
       const touches = options.touches(member.piece);
       if (touches.some((name) => touched.has(name))) continue;
       for (const name of touches) touched.add(name);
       waiting.delete(member);
       group.push(member);
     }
-    return group;
+    return { group, waitMs };
   }
 
   /** One call; returns those of the group who have to be sent again. */
@@ -68,15 +94,26 @@ export function createGroupCommit<Piece, Result>(
     const limit = untilAllGaveUp(group.map(({ signal }) => signal));
     try {
       const pieces = group.map(({ piece }) => piece);
-      const answers = await options.send(pieces, limit.signal);
-      const undecided = group.filter((member, index) => {
-        const answer = answers[index];
-        if (answer) member.resolve(answer.result);
-        return !answer;
-      });
-      size = undecided.length > 0 ? Math.ceil(size / 2) : Math.min(2 * size, options.size);
-      return undecided;
+      const verdicts = await options.send(pieces, limit.signal);
+      const again: Group = [];
+      const later: Group = [];
+      for (const [index, member] of group.entries()) {
+        const verdict = verdicts[index] ?? 'again';
+        if (verdict === 'again') again.push(member);
+        else if (verdict === 'later') later.push(member);
+        else member.resolve(verdict.result);
+      }
+      const isDone = again.length + later.length === 0;
+      size = isDone ? Math.min(2 * size, options.size) : Math.ceil(size / 2);
+      if (isDone) calls = Math.min(calls + 1, options.calls);
+      // They came before all who wait.
+      if (later.length > 0) waiting = new Set([...later.filter(stillWants), ...waiting]);
+      return again;
     } catch (error) {
+      if (options.concernsAll(error)) {
+        size = Math.ceil(size / 2);
+        calls = Math.ceil(calls / 2);
+      }
       if (group.length === 1 || options.concernsAll(error)) {
         for (const member of group) member.reject(error);
       } else {
@@ -90,16 +127,35 @@ export function createGroupCommit<Piece, Result>(
 
   async function run(group: Group): Promise<void> {
     let left = group;
-    while (left.length > 0) {
-      const again = await attempt(left);
-      left = again.filter(({ signal }) => !signal.aborted);
-    }
+    while (left.length > 0) left = (await attempt(left)).filter(stillWants);
+  }
+
+  function holdBack(waitMs: number): void {
+    const atMs = performance.now() + waitMs;
+    if (timer && timer.atMs <= atMs) return;
+    clearTimeout(timer?.handle);
+    timer = { atMs, handle: setTimeout(sendWaiting, waitMs) };
+  }
+
+  /** A new one among those who wait; where all of them are held back, they need not be asked about again. */
+  function joinWaiting(member: Member<Piece, Result>): void {
+    waiting.add(member);
+    const readiness = timer && options.readiness(member.piece);
+    if (readiness && 'waitMs' in readiness && readiness.waitMs > 0) holdBack(readiness.waitMs);
+    else sendWaiting();
   }
 
   function sendWaiting(): void {
-    while (underWay < options.calls && waiting.size > 0) {
+    clearTimeout(timer?.handle);
+    timer = undefined;
+    while (underWay < calls && waiting.size > 0) {
+      const { group, waitMs } = nextGroup();
+      if (group.length === 0) {
+        if (waitMs < Number.POSITIVE_INFINITY) holdBack(waitMs);
+        return;
+      }
       underWay++;
-      void run(nextGroup()).finally(() => {
+      void run(group).finally(() => {
         underWay--;
         sendWaiting();
       });
@@ -115,8 +171,7 @@ export function createGroupCommit<Piece, Result>(
       reject(signal.reason);
     };
     signal.addEventListener('abort', giveUp, { once: true });
-    waiting.add(member);
-    sendWaiting();
+    joinWaiting(member);
     try {
       return await promise;
     } finally {
@@ -124,6 +179,8 @@ export function createGroupCommit<Piece, Result>(
     }
   };
 }
+
+const stillWants = ({ signal }: { signal: AbortSignal }): boolean => !signal.aborted;
 
 /** A signal that fires when the last of `signals` has: somebody waits for a shared call until then. */
 function untilAllGaveUp(signals: readonly AbortSignal[]): { signal: AbortSignal; clear(): void } {

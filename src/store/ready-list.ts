@@ -1,5 +1,6 @@
 import type { AvailableSandbox } from '../domain/sandbox.ts';
 import { bucketGroups, type Candidate, readGroup, readInTurn } from './bucket-search.ts';
+import type { BucketPace } from './grants.ts';
 import { bucketOf } from './keys.ts';
 import type { SandboxReads } from './reads.ts';
 import { createSweeps, type Look, type Sweep } from './ready-list-sweeps.ts';
@@ -11,8 +12,11 @@ import type { Rank } from './replicas.ts';
  * its callers need.
  */
 export interface ReadyList {
-  /** Takes a hint out; the caller must `settle` or `giveBack` it. */
-  take(namePrefix?: string): AvailableSandbox | undefined;
+  /**
+   * Takes a hint out; the caller must `settle` or `giveBack` it. One from a bucket that takes grants at the moment, if
+   * there is one; one from `any`, if that is said or no bucket takes any.
+   */
+  take(namePrefix?: string, from?: 'well' | 'any'): AvailableSandbox | undefined;
   /** The hint was not used and is as good as before. */
   giveBack(hint: AvailableSandbox): void;
   /**
@@ -46,6 +50,7 @@ const SPENT_MEMORY_MS = 15_000;
 export function createReadyList(
   reads: SandboxReads,
   rank: () => Rank,
+  pace: BucketPace,
   onError: (error: unknown) => void,
 ): ReadyList {
   let hints: Candidate[] = [];
@@ -58,6 +63,10 @@ export function createReadyList(
   let believedEmpty = false;
   /** The last reading in the background came to the end of its buckets. */
   let runsShort = false;
+
+  const isWell = ({ bucket }: { bucket: number }): boolean => pace.isWell(bucket);
+  const areAllShort = (): boolean =>
+    !Array.from({ length: reads.buckets }, (_, bucket) => bucket).some((bucket) => pace.isWell(bucket));
 
   const target = () => Math.min(MAX_TARGET, Math.max(MIN_TARGET, 2 * peak));
 
@@ -106,7 +115,9 @@ export function createReadyList(
     let found: Candidate[] = [];
     for (const group of bucketGroups(rank(), reads.buckets)) {
       const isWanted = (sandbox: AvailableSandbox) => usable(sandbox) && !except.has(sandbox.id);
-      found = await readInTurn(reads, group, { wanted, isWanted });
+      // What is read from a bucket that takes no grants now is for later; where the others have some, they come first.
+      const inOrder = [...group.filter(isWell), ...group.filter((turn) => !isWell(turn))];
+      found = await readInTurn(reads, inOrder, { wanted, isWanted });
       if (found.length > 0) break;
     }
     runsShort = found.length < wanted;
@@ -145,11 +156,11 @@ export function createReadyList(
       return inFlight.size + spent.size + sweeps.prefixes;
     },
 
-    take(namePrefix) {
-      const index =
-        namePrefix === undefined
-          ? hints.length - 1
-          : hints.findLastIndex(({ sandbox }) => sandbox.name.startsWith(namePrefix));
+    take(namePrefix, from = 'well') {
+      const fits = ({ sandbox }: Candidate) =>
+        namePrefix === undefined || sandbox.name.startsWith(namePrefix);
+      let index = hints.findLastIndex((hint) => isWell(hint) && fits(hint));
+      if (index < 0 && (from === 'any' || areAllShort())) index = hints.findLastIndex(fits);
       const [hint] = index < 0 ? [] : hints.splice(index, 1);
       if (hint) {
         inFlight.set(hint.sandbox.id, hint.bucket);

@@ -8,7 +8,7 @@ import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE, KEY_IS_OF_LEASE_OR_GONE } from '
 import type { TransactItems } from './documents.ts';
 import { CONDITION_FAILED, ConditionFailedError, isConflict, TransactionCancelledError } from './errors.ts';
 import { putEvent } from './events.ts';
-import { createGrants, type Grant, type GrantOutcome } from './grants.ts';
+import { type BucketPace, createGrants, type Grant, type GrantOutcome } from './grants.ts';
 import { GIVEN_BACK } from './idempotency.ts';
 import { toSandbox, toSandboxItem } from './items.ts';
 import { idempotencyKey, sandboxKey } from './keys.ts';
@@ -29,6 +29,8 @@ export interface SandboxStore {
   write(change: Change, signal?: AbortSignal): Promise<boolean>;
   /** Writes many changes, several to a transaction; returns those that were written. */
   writeAll(changes: Change[], signal?: AbortSignal): Promise<Change[]>;
+  /** Which buckets take grants at the moment. */
+  readonly bucketPace: BucketPace;
 }
 
 /** A transaction has at most 100 items; a change has up to three. */
@@ -171,7 +173,7 @@ export function createSandboxStore(
       return item && toSandbox(item);
     },
 
-    grant: createGrants(client, buckets, grantTransactions),
+    ...createGrants(client, buckets, grantTransactions),
 
     write,
 

@@ -4,6 +4,7 @@ import type { SandboxStore } from './sandboxes.ts';
 export function watchSandboxes(store: SandboxStore, onChange: (sandboxId: string) => void): SandboxStore {
   return {
     get: store.get,
+    bucketPace: store.bucketPace,
     async grant(grant, signal) {
       const outcome = await store.grant(grant, signal);
       if (outcome.type === 'granted') onChange(grant.next.id);

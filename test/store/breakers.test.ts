@@ -124,7 +124,7 @@ describeOnEngines('a breaker that replicas share', ({ endpoint }) => {
   test('decides by itself while the store is away, and tells it afterwards', async () => {
     const { clock, first, second } = await start();
     const faults = injectFaults(first.client);
-    const away = failWith(() => refused('ThrottlingException'));
+    const away = failWith(() => refused('InternalServerError', 500));
     faults.next('PutItem', away, { times: Number.POSITIVE_INFINITY });
     faults.next('GetItem', away, { times: Number.POSITIVE_INFINITY });
     await first.fail(5);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createGroupCommit, type Decided } from '../../src/store/group-commit.ts';
+import { createGroupCommit, type Readiness, type Verdict } from '../../src/store/group-commit.ts';
 
 interface Piece {
   id: string;
@@ -10,15 +10,18 @@ class EverybodyFails extends Error {}
 
 /** A far side that answers when it is told to, call by call. */
 function farSide({ calls = 2, size = 4 } = {}) {
-  const sent: { ids: string[]; signal: AbortSignal; answer(outcome: Decided<string>[] | Error): void }[] = [];
+  const sent: { ids: string[]; signal: AbortSignal; answer(outcome: Verdict<string>[] | Error): void }[] = [];
+  /** What holds some pieces back, by their ids. */
+  const readiness = new Map<string, Readiness<string>>();
   const commit = createGroupCommit<Piece, string>({
     calls,
     size,
     touches: ({ id, touches }) => [touches ?? id],
+    readiness: ({ id }) => readiness.get(id) ?? { waitMs: 0 },
     concernsAll: (error) => error instanceof EverybodyFails,
     send(pieces, signal) {
-      const { promise, resolve, reject } = Promise.withResolvers<Decided<string>[]>();
-      const answer = (outcome: Decided<string>[] | Error) =>
+      const { promise, resolve, reject } = Promise.withResolvers<Verdict<string>[]>();
+      const answer = (outcome: Verdict<string>[] | Error) =>
         outcome instanceof Error ? reject(outcome) : resolve(outcome);
       sent.push({ ids: pieces.map(({ id }) => id), signal, answer });
       return promise;
@@ -32,7 +35,7 @@ function farSide({ calls = 2, size = 4 } = {}) {
   /** The call of this number does what it was asked to. */
   const succeed = (number: number) =>
     sent[number]?.answer(sent[number].ids.map((id) => ({ result: `done ${id}` })));
-  return { add, ids, sent, succeed };
+  return { add, ids, sent, succeed, readiness };
 }
 
 const settled = () => new Promise(setImmediate);
@@ -76,7 +79,7 @@ test('tells those whose fate was decided, and sends the others again in the same
   const all = ['a', 'b', 'c', 'd'].map((id) => add(id));
   succeed(0);
   await settled();
-  sent[1]?.answer([undefined, { result: 'lost' }, undefined]);
+  sent[1]?.answer(['again', { result: 'lost' }, 'again']);
   await settled();
   expect(await all[2]).toBe('lost');
   expect(ids()).toEqual([['a'], ['b', 'c', 'd'], ['b', 'd']]);
@@ -90,9 +93,9 @@ test('makes calls smaller when they are refused, and larger again when they are 
   const sizes = () => ids().map((group) => group.length);
   succeed(0);
   await settled();
-  sent[1]?.answer([{ result: 'lost' }, ...Array.from({ length: 7 }, () => undefined)]);
+  sent[1]?.answer([{ result: 'lost' }, ...Array.from({ length: 7 }, () => 'again' as const)]);
   await settled();
-  sent[2]?.answer([{ result: 'lost' }, ...Array.from({ length: 6 }, () => undefined)]);
+  sent[2]?.answer([{ result: 'lost' }, ...Array.from({ length: 6 }, () => 'again' as const)]);
   await settled();
   succeed(3);
   await settled();
@@ -137,6 +140,68 @@ test('tells all of a call at once of what would happen to each', async () => {
   expect(ids()).toHaveLength(2);
 });
 
+test('sends those for whom there was no room again later, before all who wait, and the others at once', async () => {
+  const { add, ids, sent, succeed } = farSide({ calls: 1 });
+  const all = ['a', 'b', 'c', 'd', 'e', 'f'].map((id) => add(id));
+  succeed(0);
+  await settled();
+  sent[1]?.answer(['later', 'again', 'later', 'again']);
+  await settled();
+  succeed(2);
+  await settled();
+  succeed(3);
+  await settled();
+  succeed(4);
+  expect(ids()).toEqual([['a'], ['b', 'c', 'd', 'e'], ['c', 'e'], ['b', 'd', 'f']]);
+  expect(await Promise.all(all)).toHaveLength(6);
+});
+
+test('holds pieces back for as long as they may not be sent, and sends the others', async () => {
+  const { add, ids, succeed, readiness } = farSide();
+  readiness.set('held', { waitMs: 5 });
+  const held = add('held');
+  const free = add('a');
+  succeed(0);
+  await free;
+  expect(ids()).toEqual([['a']]);
+  readiness.delete('held');
+  await expect.poll(ids).toEqual([['a'], ['held']]);
+  succeed(1);
+  expect(await held).toBe('done held');
+});
+
+test('never sends a piece that has its result before its turn comes', async () => {
+  const { add, ids, succeed, readiness } = farSide({ calls: 1 });
+  void add('a');
+  const moved = add('b');
+  readiness.set('b', { result: 'elsewhere' });
+  succeed(0);
+  expect(await moved).toBe('elsewhere');
+  expect(ids()).toEqual([['a']]);
+});
+
+test('has half as many calls of half the size under way after one went wrong as a whole, and grows again', async () => {
+  const { add, ids, sent, succeed } = farSide({ calls: 4, size: 8 });
+  const all = Array.from({ length: 60 }, (_, i) => add(`p${i}`));
+  for (const piece of all) piece.catch(() => undefined);
+  expect(ids()).toHaveLength(4);
+  sent[0]?.answer(new EverybodyFails('no answer in time'));
+  await settled();
+  // Three are under way, and two may be.
+  expect(ids()).toHaveLength(4);
+  sent[1]?.answer(new EverybodyFails('no answer in time'));
+  sent[2]?.answer(new EverybodyFails('no answer in time'));
+  await settled();
+  expect(ids()).toHaveLength(4);
+  succeed(3);
+  await settled();
+  const sizes = () => ids().map((group) => group.length);
+  expect(sizes()).toEqual([1, 1, 1, 1, 2, 2]);
+  succeed(4);
+  await settled();
+  expect(sizes().slice(6)).toEqual([4, 4]);
+});
+
 test('never sends a piece that was given up while it waited', async () => {
   const { add, ids, succeed } = farSide({ calls: 1 });
   const hurry = new AbortController();
@@ -177,7 +242,7 @@ test('does not send those again who gave up meanwhile, and frees its turn', asyn
   await settled();
   hurry.abort(new Error('no time left'));
   await expect(b).rejects.toThrow();
-  sent[1]?.answer([undefined, { result: 'done' }]);
+  sent[1]?.answer(['again', { result: 'done' }]);
   await settled();
   void add('d');
   expect(ids()).toEqual([['a'], ['b', 'c'], ['d']]);

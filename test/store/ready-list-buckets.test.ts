@@ -51,6 +51,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
       createReadyList(
         core.reads,
         () => ({ index, replicas: 2 }),
+        core.store.bucketPace,
         (error) => expect.fail(String(error)),
       );
     const [owner, thief] = [listOf(0), listOf(1)];

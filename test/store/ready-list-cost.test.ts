@@ -65,6 +65,7 @@ describeOnFastEngine('what an allocation costs', ({ endpoint }) => {
     const thief = createReadyList(
       core.reads,
       () => ({ index: 1, replicas: 2 }),
+      core.store.bucketPace,
       (error) => expect.fail(String(error)),
     );
     await thief.sweep();

@@ -151,7 +151,7 @@ describeOnFastEngine('the proof that no sandbox is free', ({ endpoint }) => {
     const { core, faults } = await start(0, 16);
     faults.next(
       'Query',
-      failWith(() => refused('ThrottlingException')),
+      failWith(() => refused('InternalServerError', 500)),
       { times: Number.POSITIVE_INFINITY, matching: ({ json }) => json.includes('"B#0a"') },
     );
     await expect(allocate(core, 'h')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });

@@ -29,7 +29,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
   test('tells of a refill that fails, and tries again with the next take', async () => {
     const { core, faults } = await start(endpoint, 200);
     await core.readyList.refresh();
-    const isDown = failWith(() => refused('ThrottlingException'));
+    const isDown = failWith(() => refused('InternalServerError', 500));
     faults.next('Query', isDown, { times: Number.POSITIVE_INFINITY });
     await leaseSome(core, 33);
     await until(() => core.backgroundErrors.length === 1, { what: 'the refill fails' });
@@ -42,7 +42,7 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
   test('keeps its hints when a refresh fails, and tells of it', async () => {
     const { list, errors, faults } = await start(endpoint, 3);
     await list.refresh();
-    const isDown = failWith(() => refused('ThrottlingException'));
+    const isDown = failWith(() => refused('InternalServerError', 500));
     faults.next('Query', isDown, { times: Number.POSITIVE_INFINITY });
     await list.refresh();
     expect(errors).toHaveLength(1);

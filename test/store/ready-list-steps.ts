@@ -16,6 +16,7 @@ export async function start(endpoint: string, poolSize: number, { buckets = 1, r
   const list = createReadyList(
     core.reads,
     () => rank,
+    { isWell: () => true },
     (error) => errors.push(error),
   );
   return { core, list, errors, faults: injectFaults(core.client) };

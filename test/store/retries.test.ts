@@ -3,6 +3,7 @@ import { openTable } from '../../src/store/table.ts';
 import { createCountingClient, uniqueTable } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { failWith, injectFaults, refused } from '../support/injected-faults.ts';
+import { until } from '../support/until.ts';
 
 describeOnFastEngine("the store client's retries", ({ endpoint }) => {
   async function start() {
@@ -37,9 +38,25 @@ describeOnFastEngine("the store client's retries", ({ endpoint }) => {
     }
   });
 
+  test('of a store that throttles go on until the time of the call is over, at growing waits', async () => {
+    const { client, faults, retries } = await start();
+    faults.next('GetItem', throttled, { times: Number.POSITIVE_INFINITY });
+    const caller = new AbortController();
+    const reading = expect(client.get(key, caller.signal)).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    });
+    await until(() => retries.length === 6, {
+      what: 'it was tried more often than a store that is out of reach',
+    });
+    caller.abort();
+    await reading;
+    expect(retries[5]?.[3]).toBeGreaterThanOrEqual(500);
+  });
+
   test('are the only ones: the SDK adds none of its own', async () => {
     const { client, calls, faults } = await start();
-    faults.next('GetItem', throttled, { times: Number.POSITIVE_INFINITY });
+    const outOfReach = failWith(() => refused('InternalServerError', 500));
+    faults.next('GetItem', outOfReach, { times: Number.POSITIVE_INFINITY });
     await expect(client.get(key)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(faults.calls.filter(({ operation }) => operation === 'GetItem')).toHaveLength(4);
     expect(calls.count('GetItem')).toBe(4);

@@ -152,7 +152,7 @@ describeOnEngines('the retry windows', ({ endpoint }) => {
     const { first, second } = await start();
     const faults = injectFaults(first.client);
     for (const operation of ['UpdateItem', 'TransactWriteItems', 'Query']) {
-      const away = failWith(() => refused('ThrottlingException'));
+      const away = failWith(() => refused('InternalServerError', 500));
       faults.next(operation, away, { times: Number.POSITIVE_INFINITY });
     }
     await first.run(TASK, Number.POSITIVE_INFINITY);

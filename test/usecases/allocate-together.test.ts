@@ -169,18 +169,56 @@ describeOnEngines('callers who come together', ({ endpoint }) => {
     expect(await auditLeases(core.client)).toHaveLength(20);
   });
 
-  test('are all told when the store is out of reach, and nothing is sent for each once more', async () => {
+  test('go again while the store has no room for any of them', async () => {
     const { core, faults } = await start(20);
-    const isDown = failWith(() => refused('ThrottlingException'));
-    faults.next(TRANSACT, isDown, { times: Number.POSITIVE_INFINITY, matching: isShared });
+    const hasNoRoom = failWith(() => refused('ThrottlingException'));
+    faults.next(TRANSACT, hasNoRoom, { times: 2, matching: isShared });
+    leasesOf(await allTogether(core, faults, people(20)));
+    expect(faults.left).toBe(0);
+    expect(await auditLeases(core.client)).toHaveLength(20);
+  });
+
+  test.for([
+    ['its key', 0],
+    ['its sandbox', 1],
+    ['its event', 2],
+  ] as const)('go on at once without the one for whom there was no room, on %s', async ([, item]) => {
+    const { core, faults } = await start(24);
+    let refusedCall: SentCall | undefined;
+    faults.next(
+      TRANSACT,
+      failWith(() => {
+        const codes = Array.from({ length: 3 * grantsOf(refusedCall!) }, () => 'None');
+        codes[3 + item] = 'ThrottlingError';
+        return cancelled(...codes);
+      }),
+      {
+        matching(call) {
+          if (isShared(call)) refusedCall = call;
+          return isShared(call);
+        },
+      },
+    );
+    leasesOf(await allTogether(core, faults, people(20)));
+    const [guilty, ...others] = [keysOf(refusedCall!)[1], ...keysOf(refusedCall!).toSpliced(1, 1)];
+    const next = transactions(faults)[transactions(faults).indexOf(refusedCall!) + 1]!;
+    expect(keysOf(next)).toEqual(others);
+    expect(keysOf(next)).not.toContain(guilty);
+    expect(await auditLeases(core.client)).toHaveLength(20);
+  });
+
+  test('are all told when the store is out of reach, after a few tries', async () => {
+    const { core, faults } = await start(20);
+    const isDown = failWith(() => refused('InternalServerError', 500));
+    let held = ALONE;
+    faults.next(TRANSACT, isDown, { times: Number.POSITIVE_INFINITY, matching: () => held-- <= 0 });
     const answers = await allTogether(core, faults, people(20));
     const codes = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason.code] : []));
     expect(codes).toEqual(Array.from({ length: 16 }, () => 'STORE_UNAVAILABLE'));
-    // Once and three times more, for all sixteen.
-    expect(transactions(faults).filter(isShared)).toHaveLength(4);
-    expect(transactions(faults)).toHaveLength(ALONE + 4);
+    // Four tries for all sixteen, in ever smaller groups.
+    expect(transactions(faults).length).toBeLessThanOrEqual(ALONE + 1 + 16 * 3);
     faults.clear();
-    const again = leasesOf(await allTogether(core, faults, people(20)));
+    const again = leasesOf(await Promise.allSettled(people(20).map((request) => allocate(core, request))));
     expect(again.filter(({ replayed }) => replayed)).toHaveLength(ALONE);
     expect(await auditLeases(core.client)).toHaveLength(20);
   });

@@ -57,7 +57,9 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
     faults.next(TRANSACT, loseAnswer);
     const { lease, replayed } = await allocate(core, 'h');
     expect(replayed).toBe(false);
-    expect(transactions(faults)).toHaveLength(2);
+    // It is read, not tried again.
+    expect(transactions(faults)).toHaveLength(1);
+    expect(core.calls.count('GetItem')).toBe(1);
     expect(await auditLeases(core.client)).toMatchObject([{ sandboxId: lease.sandboxId, holder: 'h' }]);
   });
 
@@ -73,7 +75,8 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
 
   test('a win whose answers were all lost is a replay for the caller who asks again', async () => {
     const { core, faults } = await start(3);
-    faults.next(TRANSACT, loseAnswer, { times: 4 });
+    faults.next(TRANSACT, loseAnswer);
+    faults.next('GetItem', loseAnswer, { times: 4 });
     await expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE');
     const [found] = await auditLeases(core.client);
     const { lease, replayed } = await allocate(core, 'h');
@@ -209,7 +212,8 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   });
 
   test.for([
-    ['a throttled item', () => cancelled('None', 'ThrottlingError', 'None')],
+    ['a table short of room', () => cancelled('ThrottlingError', 'None', 'None')],
+    ['a throttled call', () => refused('ThrottlingException')],
     ['a time-out', timedOut],
   ] as const)('%s is waited out with the same candidate', async ([, error]) => {
     const { core, faults } = await start(2);
@@ -224,11 +228,27 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
   });
 
   test.for([
-    ['throttling', () => refused('ThrottlingException')],
-    ['time-outs', timedOut],
-  ] as const)('%s without an end are STORE_UNAVAILABLE after four tries', async ([, error]) => {
-    const { core, faults } = await start(2);
+    ['the whole call', () => refused('ThrottlingException')],
+    ['its key', () => cancelled('ThrottlingError', 'None', 'None')],
+    ['its sandbox', () => cancelled('None', 'ThrottlingError', 'None')],
+    ['its event', () => cancelled('None', 'None', 'ThrottlingError')],
+  ] as const)('throttling of %s without an end is STORE_UNAVAILABLE at the deadline', async ([, error]) => {
+    const { core, faults } = await start(2, { allocateDeadlineMs: 400 });
     faults.next(TRANSACT, failWith(error), { times: Number.POSITIVE_INFINITY });
+    const startedMs = performance.now();
+    await within(400, expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE'));
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(399);
+    expect(transactions(faults).length).toBeGreaterThan(1);
+    const other = await core.replica({ allocateDeadlineMs: 25_000 });
+    onTestFinished(() => other.close());
+    await allocate(other, 'h');
+    await allocate(other, 'i');
+    expect(await auditLeases(core.client)).toHaveLength(2);
+  });
+
+  test('time-outs without an end are STORE_UNAVAILABLE after four tries', async () => {
+    const { core, faults } = await start(2);
+    faults.next(TRANSACT, failWith(timedOut), { times: Number.POSITIVE_INFINITY });
     const refusal = await within(525, expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE'));
     expect(refusal.retryAfterSeconds).toBe(1);
     expect(transactions(faults)).toHaveLength(4);
@@ -274,16 +294,18 @@ describeOnEngines('the answers to a cancelled allocation', ({ endpoint }) => {
     await within(300, expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE'));
   });
 
-  test('throttled sweeps are bounded, too', async () => {
-    const { core, faults } = await start(0);
+  test('the deadline holds while sweeps are throttled', async () => {
+    const { core, faults } = await start(0, { allocateDeadlineMs: 300 });
     faults.next(
       'Query',
       failWith(() => refused('ThrottlingException')),
       { times: Infinity },
     );
-    await within(525, expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE'));
+    await within(300, expectRefusal(allocate(core, 'h'), 'STORE_UNAVAILABLE'));
     faults.clear();
-    await expectRefusal(allocate(core, 'h'), 'NO_SANDBOXES_AVAILABLE');
+    const other = await core.replica({ allocateDeadlineMs: 25_000 });
+    onTestFinished(() => other.close());
+    await expectRefusal(allocate(other, 'h'), 'NO_SANDBOXES_AVAILABLE');
   });
 });
 

@@ -139,7 +139,7 @@ describeOnEngines('the alerts of all replicas', ({ endpoint }) => {
     const { one, two } = await start();
     one.faults.next(
       'PutItem',
-      failWith(() => refused('ThrottlingException')),
+      failWith(() => refused('InternalServerError', 500)),
       { times: 4 },
     );
     one.raise('during the outage');
