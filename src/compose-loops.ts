@@ -20,6 +20,8 @@ import type { RaiseAlert } from './usecases/alert.ts';
 
 const PURGE_INTERVAL_MS = 86_400_000;
 const DEFAULT_GRACE_PERIOD_HOURS = 24;
+/** Longer than the time around a listing in which what changed is left alone. */
+const COME_BACK_MS = 20_000;
 const COUNT_INTERVAL_MS = 15_000;
 const BEAT_INTERVAL_MS = 5_000;
 const REFRESH_INTERVAL_MS = 10_000;
@@ -57,7 +59,13 @@ export function composeLoops(options: LoopsOptions) {
     else lastRuns.set(loop, { run: { outcome, endedAtMs: nowMs, durationMs, counts: counts ?? {} } });
     metrics.loopRun(loop as MetricLoop, outcome, durationMs / 1000, forMetrics(counts ?? {}));
     const level =
-      outcome === 'error' ? 'error' : loop === 'counts' || outcome === 'skipped' ? 'debug' : 'info';
+      outcome === 'error'
+        ? 'error'
+        : outcome === 'refused'
+          ? 'warn'
+          : loop === 'counts' || outcome === 'skipped'
+            ? 'debug'
+            : 'info';
     const fields = {
       action,
       outcome,
@@ -89,6 +97,7 @@ export function composeLoops(options: LoopsOptions) {
     action: 'background_sync',
     intervalMs: config.syncIntervalMs,
     options: { force: false },
+    comeBack: { afterMs: COME_BACK_MS, when: ({ recent = 0, skipped = 0 }) => recent + skipped > 0 },
     work: pool.counted(async (options, context, onProgress) => ({
       ...(await work.sync(options, context, onProgress)),
     })),
@@ -171,7 +180,9 @@ export function composeLoops(options: LoopsOptions) {
     /** Loops whose last run here failed, and whose interval no other replica has served since. */
     failedLoops: () =>
       [...lastRuns].flatMap(([name, { run, leftToOthersAtMs }]) =>
-        run?.outcome === 'error' && leftToOthersAtMs === undefined ? [name] : [],
+        (run?.outcome === 'error' || run?.outcome === 'refused') && leftToOthersAtMs === undefined
+          ? [name]
+          : [],
       ),
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */

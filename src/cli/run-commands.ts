@@ -54,6 +54,11 @@ export function addRunCommands(program: Command): void {
         if (!options.wait) return output.result(accepted, () => [accepted.job_id]);
         const job = await untilEnded(call, accepted.job_id, options.waitSec);
         output.result(job, () => fields({ job_id: job.job_id, status: job.status, ...job.result }));
+        if ((job.result?.['stale_refused'] ?? 0) > 0) {
+          const message =
+            'The sync was refused: the listing lacks too much to be believed. --force takes it at its word.';
+          throw new CliError(message, { exitCode: EXIT.failure });
+        }
         if (job.error !== undefined)
           throw new CliError(`The job failed: ${job.error.message}`, { exitCode: EXIT.failure });
       });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { assertNever, ERROR_CODES } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
+import { outcomeOf } from '../domain/run-outcome.ts';
 import { SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
 import type { EndedRun } from '../loops/run.ts';
 import { IRREVERSIBLE_ACTIONS } from '../safety/action.ts';
@@ -123,7 +124,9 @@ export const statsSchema = z
 
 export const runSchema = z
   .looseObject({
-    status: z.literal('completed'),
+    status: z
+      .enum(['completed', 'refused'])
+      .describe('refused: it left undone what it did not believe; `stale_refused` says how much.'),
     duration_ms: z.number(),
     aborted: z
       .literal(true)
@@ -223,7 +226,8 @@ function cleanupFields({ cleanup }: Pick<Cleaned, 'cleanup'>) {
 
 /** What a run did. Status and duration come last: no count may pass for them. */
 export function runRecord({ counts, durationMs, aborted }: EndedRun): z.output<typeof runSchema> {
-  return { ...counts, status: 'completed', duration_ms: Math.round(durationMs), ...(aborted && { aborted }) };
+  const status = outcomeOf(counts) === 'refused' ? 'refused' : 'completed';
+  return { ...counts, status, duration_ms: Math.round(durationMs), ...(aborted && { aborted }) };
 }
 
 /** One line of a sandbox's history. */

@@ -1,4 +1,4 @@
-import type { RunOutcome } from './loop.ts';
+import type { RunOutcome } from '../domain/run-outcome.ts';
 import type { RunCounts } from './run.ts';
 
 /** The last that a replica knows of a loop. */

@@ -1,6 +1,7 @@
 import type { Clock, NewId } from '../clock.ts';
 import { backoffDelayMs } from '../domain/backoff.ts';
 import { BrokerError, isClockOff, shuttingDown } from '../domain/errors.ts';
+import { outcomeOf, type RunOutcome } from '../domain/run-outcome.ts';
 import { ProviderError } from '../provider/provider.ts';
 import type { Turns } from '../store/turns.ts';
 import { untilAborted } from '../time-limit.ts';
@@ -10,13 +11,7 @@ import { type Heartbeat, restBeating } from './heartbeat.ts';
 import type { EndedRun, OnProgress, RunCounts, RunNow } from './run.ts';
 import { alreadyRunning, createUnderTurn } from './under-turn.ts';
 
-/**
- * How a run ended. `aborted`: it was told to stop, and left the rest to the next one. `skipped`: another replica has the
- * turn, or served the interval already.
- */
-export type RunOutcome = 'success' | 'error' | 'aborted' | 'skipped';
-
-/** Told about every run. `counts` is there on success, and where a run that was aborted could say what it had done. */
+/** Told about every run. `counts` is there when it came to its end, and where a run that was aborted could say what it had done. */
 export interface RunReport {
   loop: string;
   action: string;
@@ -35,6 +30,8 @@ export interface LoopOptions<Options> {
   /** What the loop itself runs with. */
   options: Options;
   work: (options: Options, context: CallContext, onProgress: OnProgress) => Promise<RunCounts>;
+  /** A run that has left something undone, by its counts, is followed by another sooner than by the interval. */
+  comeBack?: { afterMs: number; when: (counts: RunCounts) => boolean };
 }
 
 export interface LoopDeps {
@@ -71,6 +68,7 @@ const TURN_TTL_MS = 30_000;
 const HEARTBEAT_EVERY_MS = 10_000;
 /** The rest after runs that failed in a row, where the interval is longer: what is done once a day is not put off by one. */
 const FAILURE_BACKOFF = { baseMs: 60_000, maxMs: 900_000, multiplier: 2 };
+
 /**
  * A loop that runs on one replica per interval. Never two runs at once; a failed run is reported, alerted, and does not
  * stop the loop. Losing the turn aborts the run's signal.
@@ -81,7 +79,22 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   let ticking: Promise<void> | undefined;
   const running = new Set<Promise<unknown>>();
   let nextRunAtMs: number | undefined;
-  const underTurn = createUnderTurn({ ...deps, turnTtlMs: deps.turnTtlMs ?? TURN_TTL_MS }, loop);
+  /** When the next run comes, where that is sooner than by the interval, and how many in a row came so. */
+  let soonMs: number | undefined;
+  let soonInARow = 0;
+  let resting = new AbortController();
+  const underTurn = createUnderTurn({ ...deps, turnTtlMs: deps.turnTtlMs ?? TURN_TTL_MS }, loop.name);
+
+  /** How long after this run the next one is due: each that leaves something again waits twice as long for the next. */
+  function dueAfterMs(counts: RunCounts): number {
+    if (!loop.comeBack?.when(counts)) {
+      soonInARow = 0;
+      return loop.intervalMs;
+    }
+    soonMs = Math.min(loop.intervalMs, loop.comeBack.afterMs * 2 ** soonInARow++);
+    resting.abort();
+    return soonMs;
+  }
 
   const track = <T>(run: Promise<T>): Promise<T> => {
     running.add(run);
@@ -106,12 +119,13 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
           // What does not heed the signal in time, such as a delete that hangs, is left: its claim and its effect record
           // tell the next one of it, and the turn is given up.
           const counts = await (deps.cutOff ? untilAborted(work, deps.cutOff) : work);
-          return { counts, aborted: signal.aborted };
+          const { aborted } = signal;
+          return { counts, aborted, dueInMs: aborted ? undefined : dueAfterMs(counts) };
         }),
       );
       if ('freeInMs' in ended) return ended;
       const { counts, aborted } = ended;
-      const durationMs = report(aborted ? 'aborted' : 'success', ended.startedMs, { counts });
+      const durationMs = report(aborted ? 'aborted' : outcomeOf(counts), ended.startedMs, { counts });
       return { counts, durationMs, ...(aborted && { aborted }) };
     } catch (error) {
       // Told to stop, or the turn is somebody else's by now and the work with it: no failure of the run's.
@@ -173,18 +187,25 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     // At its start a replica does not count on what another has done: an unchanged world costs a run nothing.
     for (let first = true; !signal.aborted; first = false) {
       failures = (await tick(!first)) ? 0 : failures + 1;
-      const jitter = 0.9 + Math.random() * 0.2;
-      const restMs = Math.min(
-        loop.intervalMs * jitter,
-        failures > 0
-          ? backoffDelayMs(FAILURE_BACKOFF, failures - 1, Math.random())
-          : Number.POSITIVE_INFINITY,
-      );
-      const everyMs = deps.heartbeatEveryMs ?? HEARTBEAT_EVERY_MS;
-      nextRunAtMs = deps.clock.nowMs() + restMs;
-      await restBeating(restMs, { heartbeat: deps.heartbeat, everyMs, signal });
-      nextRunAtMs = undefined;
+      const retryMs = failures > 0 ? backoffDelayMs(FAILURE_BACKOFF, failures - 1, Math.random()) : Infinity;
+      do {
+        const byIntervalMs = loop.intervalMs * (0.9 + Math.random() * 0.2);
+        await rest(Math.min(byIntervalMs, retryMs, soonMs ?? byIntervalMs), signal);
+        // A run that somebody asked for meanwhile may have left something: then it is a shorter rest.
+      } while (resting.signal.aborted && !signal.aborted);
     }
+  }
+
+  async function rest(ms: number, signal: AbortSignal): Promise<void> {
+    soonMs = undefined;
+    resting = new AbortController();
+    nextRunAtMs = deps.clock.nowMs() + ms;
+    await restBeating(ms, {
+      heartbeat: deps.heartbeat,
+      everyMs: deps.heartbeatEveryMs ?? HEARTBEAT_EVERY_MS,
+      signal: AbortSignal.any([signal, resting.signal]),
+    });
+    nextRunAtMs = undefined;
   }
 
   return {

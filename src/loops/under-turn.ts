@@ -9,8 +9,11 @@ export interface UnderTurnDeps {
   turnTtlMs: number;
 }
 
-/** What is done under a turn. `lost` fires when the turn is somebody else's. */
-export type Work<T> = (lost: AbortSignal) => Promise<T & { aborted: boolean }>;
+/**
+ * What is done under a turn. `lost` fires when the turn is somebody else's. `dueInMs`: how long after its grant the loop is
+ * due again; undefined where the run was aborted.
+ */
+export type Work<T> = (lost: AbortSignal) => Promise<T & { dueInMs: number | undefined }>;
 
 /** The part of an interval after which another replica may run; the rest is for the timers' jitter. */
 const SERVED_PART = 0.9;
@@ -19,7 +22,7 @@ const SERVED_PART = 0.9;
  * Does work while this replica has the loop's turn. `freeInMs`: the turn was not to be had. Throws `ALREADY_RUNNING` where
  * it was lost on the way. A run that failed or was aborted serves no interval: any replica may run at its next tick.
  */
-export function createUnderTurn(deps: UnderTurnDeps, loop: { name: string; intervalMs: number }) {
+export function createUnderTurn(deps: UnderTurnDeps, loop: string) {
   const { turns, clock, turnTtlMs } = deps;
   /** Gives up the last turn, where that failed: it would keep even this replica from running until it lapses. */
   let owed: (() => Promise<void>) | undefined;
@@ -32,7 +35,7 @@ export function createUnderTurn(deps: UnderTurnDeps, loop: { name: string; inter
     let renewal = Promise.resolve();
     const renew = async () => {
       const kept = await turns.renew(turn, turnTtlMs, lost.signal).catch(() => true);
-      if (!kept) lost.abort(new Error(`the turn of ${loop.name} was lost`));
+      if (!kept) lost.abort(new Error(`the turn of ${loop} was lost`));
     };
     const timer = setInterval(() => {
       renewal = renew();
@@ -47,7 +50,7 @@ export function createUnderTurn(deps: UnderTurnDeps, loop: { name: string; inter
     if (owed) await owed();
     // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
     // same, and would keep every replica from running until it lapses.
-    const taken = await turns.take(loop.name, { ttlMs: turnTtlMs, onlyIfDue });
+    const taken = await turns.take(loop, { ttlMs: turnTtlMs, onlyIfDue });
     if (!taken.turn) return { freeInMs: taken.freeInMs };
     const turn = taken.turn;
     // From here on: a store that takes long to grant it must not make the interval shorter.
@@ -55,17 +58,17 @@ export function createUnderTurn(deps: UnderTurnDeps, loop: { name: string; inter
     const startedMs = performance.now();
     const lost = new AbortController();
     const stopRenewing = keepTurn(turn, lost);
-    let isServed = false;
+    let dueInMs: number | undefined;
     try {
       const result = await work(lost.signal);
-      isServed = !result.aborted;
+      dueInMs = result.dueInMs;
       return { ...result, startedMs };
     } catch (error) {
       // It is somebody else's now, and so is the work.
-      throw lost.signal.aborted ? alreadyRunning(loop.name, turnTtlMs, error) : error;
+      throw lost.signal.aborted ? alreadyRunning(loop, turnTtlMs, error) : error;
     } finally {
       await stopRenewing();
-      const nextRunAtMs = isServed ? grantedAtMs + loop.intervalMs * SERVED_PART : undefined;
+      const nextRunAtMs = dueInMs === undefined ? undefined : grantedAtMs + dueInMs * SERVED_PART;
       const giveUp = async () => {
         await turns.giveUp(turn, nextRunAtMs);
         if (owed === giveUp) owed = undefined;

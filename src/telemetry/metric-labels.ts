@@ -18,10 +18,6 @@ export type MarkOutcome = (typeof MARK_OUTCOMES)[number];
 export const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'] as const;
 export type Loop = (typeof LOOPS)[number];
 
-/** `aborted`: told to stop on the way; `skipped`: it was another replica's turn, or a run was under way. */
-export const RUN_OUTCOMES = ['success', 'error', 'aborted', 'skipped'] as const;
-export type RunOutcome = (typeof RUN_OUTCOMES)[number];
-
 /** How many attempts a task took. */
 export const RETRY_BUCKETS = ['1', '2', '3', '4-5', '6-10', '11-20', '21+'] as const;
 export type RetryBucket = (typeof RETRY_BUCKETS)[number];

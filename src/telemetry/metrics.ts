@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
 import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/effect.ts';
 import { READINESS_STATES, type ReadinessState } from '../domain/readiness.ts';
+import { RUN_OUTCOMES, type RunOutcome } from '../domain/run-outcome.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
 import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
 import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
@@ -26,8 +27,6 @@ import {
   RETRY_BUCKETS,
   type ReadinessCheckName,
   type RetryBucket,
-  RUN_OUTCOMES,
-  type RunOutcome,
   STORE_OPERATIONS,
   STORE_OUTCOMES,
   storeOutcome,

@@ -43,8 +43,9 @@ export function loopsOn(endpoint: string) {
     {
       intervalMs = AN_HOUR_MS,
       clock = systemClock,
+      comeBack,
       ...more
-    }: Partial<LoopDeps> & { intervalMs?: number } = {},
+    }: Partial<LoopDeps> & Partial<Pick<LoopOptions<RunOptions>, 'intervalMs' | 'comeBack'>> = {},
   ) {
     const reports: RunReport[] = [];
     const alerts: Alert[] = [];
@@ -64,7 +65,14 @@ export function loopsOn(endpoint: string) {
         },
         ...more,
       },
-      { name: NAME, action: 'background_sync', intervalMs, options: { word: 'loop' }, work },
+      {
+        name: NAME,
+        action: 'background_sync',
+        intervalMs,
+        options: { word: 'loop' },
+        work,
+        ...(comeBack && { comeBack }),
+      },
     );
     onTestFinished(() => loop.stop());
     return { loop, reports, alerts, correlated, heartbeat };

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
+import { context } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { failWith, timedOut } from '../support/injected-faults.ts';
 import { until } from '../support/until.ts';
-import { loopsOn, NAME } from './loop-steps.ts';
+import { AN_HOUR_MS, loopsOn, NAME } from './loop-steps.ts';
 
 const A_DAY_MS = 86_400_000;
+const SOON = { comeBack: { afterMs: 20, when: ({ recent = 0 }: Record<string, number>) => recent > 0 } };
 
 describeOnFastEngine('a loop', ({ endpoint }) => {
   const { make, injectFaults } = loopsOn(endpoint);
@@ -54,6 +56,34 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
       { task: NAME, reason: 'run_failed', severity: 'error', context: { error: 'run 1' } },
       { task: NAME, reason: 'run_failed', severity: 'error', context: { error: 'run 2' } },
     ]);
+  });
+
+  test('comes back soon after a run that left something, and by its interval after one that did not', async () => {
+    const left = [1, 1, 0];
+    const { loop, reports } = make(() => Promise.resolve({ recent: left.shift() ?? 1 }), SOON);
+    loop.start();
+    await until(() => reports.length === 3 && loop.nextRunAtMs() !== undefined, { what: 'the third run' });
+    expect(loop.nextRunAtMs()).toBeGreaterThan(Date.now() + AN_HOUR_MS / 2);
+    expect(left).toEqual([]);
+  });
+
+  test('comes back soon, too, when the run that left something was asked for by somebody', async () => {
+    const left = [0, 1, 0];
+    const { loop, reports } = make(() => Promise.resolve({ recent: left.shift() ?? 1 }), SOON);
+    loop.start();
+    await until(() => reports.length === 1 && loop.nextRunAtMs() !== undefined, { what: 'the first run' });
+    await loop.runNow({ word: 'now' }, context());
+    await until(() => reports.length === 3, { what: 'a third run that nobody asked for' });
+    expect(reports.map(({ counts }) => counts)).toEqual([{ recent: 0 }, { recent: 1 }, { recent: 0 }]);
+  });
+
+  test('that refused to do what it did not believe is no success, and comes again by its interval', async () => {
+    const { loop, reports, alerts } = make(() => Promise.resolve({ stale_refused: 2 }), SOON);
+    loop.start();
+    await until(() => reports.length === 1 && loop.nextRunAtMs() !== undefined, { what: 'the run' });
+    expect(reports).toMatchObject([{ outcome: 'refused', counts: { stale_refused: 2 } }]);
+    expect(loop.nextRunAtMs()).toBeGreaterThan(Date.now() + AN_HOUR_MS / 2);
+    expect(alerts).toEqual([]);
   });
 
   test('that runs once a day comes again within minutes when it failed, and in a day when it did not', async () => {

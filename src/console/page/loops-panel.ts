@@ -27,9 +27,16 @@ export function LoopsPanel({ status }: { status: StatusRecord | undefined }) {
   `;
 }
 
+/** How a run that was none is called. */
+const FAILURES: { [Outcome in NonNullable<LoopRecord['last_run']>['outcome']]?: string } = {
+  refused: 'refused',
+  error: 'failed',
+};
+
 function Loop({ loop, isHealthy }: { loop: LoopRecord; isHealthy: boolean | undefined }) {
   const { name, last_run: run, left_to_others_at: othersAt, next_run_at: nextAt } = loop;
-  const tone = isHealthy === false || run?.outcome === 'error' ? 'bad' : isHealthy ? 'good' : 'waiting';
+  const failure = run === null ? undefined : FAILURES[run.outcome];
+  const tone = isHealthy === false || failure !== undefined ? 'bad' : isHealthy ? 'good' : 'waiting';
   const isOthers = othersAt !== null && othersAt > (run?.ended_at ?? 0);
   return html`<tr>
     <th scope="row"><i class=${`dot ${tone}`}></i>${sentence(name)}</th>
@@ -39,9 +46,9 @@ function Loop({ loop, isHealthy }: { loop: LoopRecord; isHealthy: boolean | unde
           ? isOthers
             ? null
             : 'none yet'
-          : html`${run.outcome === 'error' ? html`<strong class="bad-text">failed</strong> ` : null}<${When} at=${run.ended_at} />
+          : html`${failure === undefined ? null : html`<strong class="bad-text">${failure}</strong> `}<${When} at=${run.ended_at} />
               <small class="muted">
-                ${name === 'counts' ? latency(run.duration_ms) : `${run.outcome === 'error' ? 'see the alerts' : countsText(run.counts)}, ${latency(run.duration_ms)}`}
+                ${name === 'counts' ? latency(run.duration_ms) : `${failure === undefined ? countsText(run.counts) : 'see the alerts'}, ${latency(run.duration_ms)}`}
               </small>`
       }
       ${isOthers && othersAt !== null ? html`<small class="muted">another replica’s turn, <${When} at=${othersAt} /></small>` : null}

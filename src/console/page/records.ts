@@ -59,7 +59,7 @@ export interface LoopRecord {
   name: string;
   interval_seconds: number;
   last_run: {
-    outcome: 'success' | 'error' | 'aborted';
+    outcome: 'success' | 'refused' | 'error' | 'aborted';
     ended_at: number;
     duration_ms: number;
     counts: Record<string, number>;

@@ -2,6 +2,7 @@ import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { RaisedAlert } from '../../domain/alert.ts';
+import { RUN_OUTCOMES } from '../../domain/run-outcome.ts';
 import { POOL_STATUSES } from '../../domain/sandbox.ts';
 import type { HeartbeatReport } from '../../loops/heartbeat-monitor.ts';
 import type { LoopReport } from '../../loops/loop-report.ts';
@@ -26,7 +27,10 @@ const loopSchema = z.object({
   interval_seconds: z.number(),
   last_run: z
     .object({
-      outcome: z.enum(['success', 'error', 'aborted']),
+      outcome: z
+        .enum(RUN_OUTCOMES)
+        .exclude(['skipped'])
+        .describe('refused: the listing lacked too much to be believed.'),
       ended_at: z.number().describe('Epoch seconds.'),
       duration_ms: z.number(),
       counts: z.record(z.string(), z.number()),
