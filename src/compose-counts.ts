@@ -10,8 +10,12 @@ interface CountsOptions {
   metrics: Pick<Metrics, 'setPoolCounts'>;
   /** How many changes of sandboxes this replica has made so far. */
   changes: () => number;
+  /** The pool is there: a part of its first sync is nothing to raise an alert for. */
+  isStocked: () => boolean;
   /** Looks whether counts are worth an alert. */
   watchPool: (counts: PoolCounts, signal: AbortSignal) => Promise<void>;
+  /** There is none free any more, or one again. */
+  onTurn: () => void;
   onError: (error: unknown) => void;
 }
 
@@ -21,29 +25,35 @@ const READ_WITHIN_MS = 2_000;
 export type Counts = ReturnType<typeof composeCounts>;
 
 /** The pool's counts: taken here, or learnt from the replica that took them. */
-export function composeCounts({ work, client, metrics, changes, watchPool, onError }: CountsOptions) {
+export function composeCounts({ work, client, metrics, changes, onError, ...options }: CountsOptions) {
   let known: PoolCounts | undefined;
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;
   /** The last count of a change failed: what is known may be older than what somebody was told. */
   let isOwed = false;
+  /** The changes of this replica that had been made when the last count began. */
+  let countedChanges = 0;
 
   function learn(counts: PoolCounts | undefined): void {
     if (!counts || (known && counts.asOfMs < known.asOfMs)) return;
+    const wasEmpty = known?.counts.available === 0;
     known = counts;
+    if (wasEmpty !== (counts.counts.available === 0)) options.onTurn();
     metrics.setPoolCounts(counts);
   }
 
   /** `consistent`: what was written before it began is in it, at twice the price. */
   async function count(signal: AbortSignal, { consistent }: { consistent: boolean }): Promise<PoolCounts> {
     const before = known;
+    const isWhole = options.isStocked();
+    countedChanges = changes();
     const taken = await work.count(signal, consistent);
     // Two in one millisecond, or a replica whose clock is ahead: begun later is newer.
     const counts = { ...taken, asOfMs: Math.max(taken.asOfMs, (before?.asOfMs ?? 0) + 1) };
     learn(counts);
     await writeCounts(client, counts, signal);
-    await watchPool(counts, signal);
+    if (isWhole) await options.watchPool(counts, signal);
     return counts;
   }
 
@@ -93,17 +103,16 @@ export function composeCounts({ work, client, metrics, changes, watchPool, onErr
     /** The pool has changed: it is counted again as soon as that is possible. */
     countSoon: () => void recount(),
     /**
-     * `work`, followed by a count where it has changed the pool, whether it failed or not: whoever is told what was
-     * done, and asks for the numbers then, finds it in them.
+     * `doIt`, followed by a count where this replica has changed the pool since the last one, whether it failed or not:
+     * whoever is told what was done, and asks for the numbers then, finds it in them.
      */
     counted:
       <Args extends unknown[], Result>(doIt: (...args: Args) => Promise<Result>) =>
       async (...args: Args): Promise<Result> => {
-        const before = changes();
         try {
           return await doIt(...args);
         } finally {
-          if (changes() !== before) await recount();
+          if (changes() !== countedChanges) await recount();
         }
       },
     async stop() {

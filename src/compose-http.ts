@@ -15,6 +15,7 @@ import { loadConsoleFiles } from './console/files.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
+import type { Stocking } from './usecases/stocking.ts';
 
 interface HttpOptions {
   config: Config;
@@ -34,6 +35,7 @@ interface HttpOptions {
     safety: Safety;
     core: Core;
     counts: Counts;
+    stocking: Stocking;
     loops: Loops;
     jobs: Jobs;
     watch: Watch;
@@ -45,7 +47,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
   app: FastifyInstance;
   news: { start(): void; stop(): Promise<void> };
 } {
-  const { alerting, live, resilience, safety, core, counts, loops, jobs, watch } = options.parts;
+  const { alerting, live, resilience, safety, core, counts, stocking, loops, jobs, watch } = options.parts;
   const { breakers, statistics } = resilience;
   const status = {
     readiness: watch.readiness.last,
@@ -78,6 +80,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     useCases: {
       ...core.useCases,
       ...jobs.useCases,
+      allocateSandbox: stocking.guarding(core.useCases.allocateSandbox),
       bulkDelete: counts.counted(core.useCases.bulkDelete),
       retryDeletions: counts.counted(core.useCases.retryDeletions),
       poolStats: counts.latest,

@@ -4,7 +4,7 @@ import type { Core } from './compose-core.ts';
 import type { Counts } from './compose-counts.ts';
 import type { Safety } from './compose-safety.ts';
 import type { Config } from './config.ts';
-import { isClockOff } from './domain/errors.ts';
+import { BrokerError, isClockOff } from './domain/errors.ts';
 import { createHeartbeat } from './loops/heartbeat.ts';
 import { createLoop, type LoopOptions, type RunReport } from './loops/loop.ts';
 import type { LastRun, LoopReport } from './loops/loop-report.ts';
@@ -17,6 +17,7 @@ import { runWithCorrelation } from './telemetry/correlation.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { RaiseAlert } from './usecases/alert.ts';
+import type { Stocking } from './usecases/stocking.ts';
 
 const PURGE_INTERVAL_MS = 86_400_000;
 const DEFAULT_GRACE_PERIOD_HOURS = 24;
@@ -24,6 +25,7 @@ const DEFAULT_GRACE_PERIOD_HOURS = 24;
 const COME_BACK_MS = 20_000;
 const COUNT_INTERVAL_MS = 15_000;
 const BEAT_INTERVAL_MS = 5_000;
+const FIRST_SYNC_INTERVAL_MS = 1_000;
 const REFRESH_INTERVAL_MS = 10_000;
 const TTL_SWEEP_INTERVAL_MS = 3_600_000;
 
@@ -42,13 +44,15 @@ interface LoopsOptions {
   counts: Counts;
   /** Fires when a shutdown waits no longer for the runs under way. */
   cutOff: AbortSignal;
+  stocking: Stocking;
 }
 
 export type Loops = ReturnType<typeof composeLoops>;
 
 /** The loops of DESIGN §6 and the replica's own chores, wired to logs and metrics; nothing runs before `start()`. */
 export function composeLoops(options: LoopsOptions) {
-  const { config, core, client, clock, newId, logger, metrics, alert, counts: pool } = options;
+  const { config, core, client, clock, newId, logger, metrics, alert, stocking } = options;
+  const pool = options.counts;
   const { governor } = options.safety;
   const trusted = trustedClock(clock, client);
   const lastRuns = new Map<string, LastRun>();
@@ -92,6 +96,7 @@ export function composeLoops(options: LoopsOptions) {
       loop,
     );
   const { work } = core;
+  const syncAndNote = stocking.noting(work.sync);
   const sync = make({
     name: 'sync',
     action: 'background_sync',
@@ -99,7 +104,7 @@ export function composeLoops(options: LoopsOptions) {
     options: { force: false },
     comeBack: { afterMs: COME_BACK_MS, when: ({ recent = 0, skipped = 0 }) => recent + skipped > 0 },
     work: pool.counted(async (options, context, onProgress) => ({
-      ...(await work.sync(options, context, onProgress)),
+      ...(await syncAndNote(options, context, onProgress)),
     })),
   });
   const cleanup = make({
@@ -151,6 +156,18 @@ export function composeLoops(options: LoopsOptions) {
     // The hints are of the buckets that were this replica's own, and by now somebody else's callers get them.
     if (!isDeepStrictEqual(core.register.rank(), before)) await core.readyList.refresh();
   };
+  /** Whoever is at the first sync may die of it, or be of an older version that notes nothing. */
+  const stockPool = async (signal: AbortSignal) => {
+    if (stocking.isOpen()) return;
+    await stocking.look(signal);
+    if (stocking.isOpen()) return;
+    const requestId = `first-sync-${newId()}`;
+    const context = { actor: 'background_sync', requestId, correlationId: requestId, signal };
+    await sync.runNow({ force: false }, context).catch((error: unknown) => {
+      // Another is at it, or it ended badly and is in the log.
+      if (!(error instanceof BrokerError)) throw error;
+    });
+  };
   const sweepExpired = async (signal: AbortSignal) => {
     const deleted = await deleteExpired(client, trusted.nowMs(), signal);
     logger.debug({ action: 'ttl_sweep', deleted }, 'expired items deleted');
@@ -158,6 +175,7 @@ export function composeLoops(options: LoopsOptions) {
   const chores = [
     createTicker(BEAT_INTERVAL_MS, beat, onChoreError('replica_beat')),
     createTicker(BEAT_INTERVAL_MS, (signal) => governor.refresh(signal), onChoreError('governor_refresh')),
+    createTicker(FIRST_SYNC_INTERVAL_MS, stockPool, onChoreError('first_sync')),
     createTicker(REFRESH_INTERVAL_MS, () => core.readyList.refresh(), onChoreError('refresh')),
   ];
   for (const { name, intervalMs, run } of options.chores) {
@@ -177,17 +195,16 @@ export function composeLoops(options: LoopsOptions) {
         nextRunAtMs: loop.nextRunAtMs(),
         ...lastRuns.get(loop.name),
       })),
-    /** Loops whose last run here failed, and whose interval no other replica has served since. */
+    /** Loops whose last run here failed, and whose interval no other replica has served since; of syncs the table knows. */
     failedLoops: () =>
       [...lastRuns].flatMap(([name, { run, leftToOthersAtMs }]) =>
-        (run?.outcome === 'error' || run?.outcome === 'refused') && leftToOthersAtMs === undefined
-          ? [name]
-          : [],
+        name !== sync.name && run?.outcome === 'error' && leftToOthersAtMs === undefined ? [name] : [],
       ),
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
     async prepare(signal: AbortSignal) {
       const within = () => AbortSignal.any([AbortSignal.timeout(BEAT_INTERVAL_MS), signal]);
+      await stocking.look(within());
       await beat(within()).catch((error: unknown) => {
         // It starts all the same, not ready, and beats as soon as its clock is right.
         if (!isClockOff(error)) throw error;

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock } from './clock.ts';
+import { composeProvider } from './compose-provider.ts';
 import { openStore, startEmbeddedEngine } from './compose-store.ts';
 import type { Config } from './config.ts';
 import type { RuntimeCheck } from './domain/runtime-check.ts';
-import { createCspProvider } from './provider/csp.ts';
-import { createSimulatedProvider } from './provider/simulated.ts';
 import type { Engine } from './store/engine.ts';
 import { checkRuntime } from './store/runtime-checks.ts';
 import { createSandboxStore } from './store/sandboxes.ts';
+import { noteStocked } from './store/stock.ts';
 import { trustedClock } from './store/store-time.ts';
 import { openTable } from './store/table.ts';
 import { reportTable, type TableReport } from './store/table-report.ts';
@@ -46,7 +46,9 @@ export async function composeTools(config: Config): Promise<Tools> {
     async importSandboxes(items, context, onProgress) {
       // The bucket of a record follows from the layout: with another one nobody would find it again.
       await openTable(client, { buckets, create: config.createTable }, context.signal);
-      return await importAll(items, context, onProgress);
+      const counts = await importAll(items, context, onProgress);
+      await noteStocked(client, systemClock.nowMs(), context.signal);
+      return counts;
     },
     async close() {
       client.close();
@@ -56,15 +58,8 @@ export async function composeTools(config: Config): Promise<Tools> {
 }
 
 /** Asks the provider that the configuration names for its inventory. Throws `ProviderError`. */
-export async function countInventory(
-  { provider: settings }: Pick<Config, 'provider'>,
-  signal: AbortSignal,
-): Promise<number> {
-  const observe = nobody;
-  const provider =
-    settings.kind === 'csp'
-      ? createCspProvider({ ...settings, observe, correlationId: nobody })
-      : createSimulatedProvider({ poolSize: settings.poolSize, observe });
+export async function countInventory(config: Pick<Config, 'provider'>, signal: AbortSignal): Promise<number> {
+  const provider = composeProvider(config, nobody);
   try {
     return (await provider.listSandboxes(signal)).items.length;
   } finally {

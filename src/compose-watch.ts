@@ -8,7 +8,6 @@ import { createTicker } from './loops/ticker.ts';
 import type { Governor } from './safety/governor.ts';
 import type { StoreClient } from './store/client.ts';
 import { StoreUnavailableError } from './store/errors.ts';
-import { LAYOUT_KEY } from './store/keys.ts';
 import { checkRuntime } from './store/runtime-checks.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { READINESS_CHECKS, type ReadinessCheckName } from './telemetry/metric-labels.ts';
@@ -22,6 +21,7 @@ import {
   type ReadinessReport,
   verdictText,
 } from './usecases/readiness.ts';
+import type { Stocking } from './usecases/stocking.ts';
 import { watchClock } from './usecases/watch-clock.ts';
 import { runtimeReadiness, watchRuntime } from './usecases/watch-runtime.ts';
 
@@ -47,6 +47,7 @@ interface WatchOptions {
   /** Names of the loops whose last run failed, as far as this replica knows. */
   failedLoops: () => string[];
   poolStats: PoolStats;
+  stocking: Stocking;
   isShuttingDown: () => boolean;
 }
 
@@ -54,7 +55,7 @@ export type Watch = ReturnType<typeof composeWatch>;
 
 /** What looks after the broker itself: heartbeats, checks of the store, and whether all is well; nothing runs before `start()`. */
 export function composeWatch(options: WatchOptions) {
-  const { config, client, clock, newId, logger, alert } = options;
+  const { config, client, clock, newId, logger, alert, stocking } = options;
   const monitor = createHeartbeatMonitor({
     clock,
     timeoutMs: config.heartbeatTimeoutMs,
@@ -84,7 +85,7 @@ export function composeWatch(options: WatchOptions) {
       name: 'dynamodb',
       otherwise: 'failing',
       timeoutMs: STORE_WITHIN_MS,
-      check: (signal) => storeReadiness(client, signal),
+      check: (signal) => storeReadiness(stocking, signal),
     },
     {
       ...inMemory(
@@ -112,7 +113,16 @@ export function composeWatch(options: WatchOptions) {
     ),
     inMemory('breakers', 'degraded', () => degradedIf('calls are suspended by', options.openBreakers())),
     inMemory('loops', 'degraded', () => degradedIf('the last run failed of', options.failedLoops())),
-    inMemory('pool', 'degraded', () => poolReadiness(options.poolStats())),
+    inMemory('sync', 'degraded', () => stocking.readiness().sync),
+    {
+      ...inMemory('pool', 'degraded', () => {
+        const { pool } = stocking.readiness();
+        const counts = options.poolStats();
+        const isWhole = counts && counts.asOfMs >= stocking.openSinceMs();
+        return pool.state === 'ok' ? poolReadiness(isWhole ? counts : undefined) : pool;
+      }),
+      refusal: 'POOL_NOT_SYNCED',
+    },
     inMemory('deletions', 'degraded', () => deletionReadiness(options.poolStats())),
     {
       ...inMemory('shutdown', 'failing', () =>
@@ -126,7 +136,8 @@ export function composeWatch(options: WatchOptions) {
   function tell(report: ReadinessReport): void {
     for (const name of READINESS_CHECKS) options.metrics.readiness(name, report.checks[name]?.state ?? 'ok');
     const failed = Object.entries(report.checks).filter(([, finding]) => finding.state !== 'ok');
-    logger[report.verdict === 'go' || options.isShuttingDown() ? 'info' : 'warn'](
+    const isExpected = report.verdict === 'go' || report.refusal === 'POOL_NOT_SYNCED';
+    logger[isExpected || options.isShuttingDown() ? 'info' : 'warn'](
       { action: 'readiness', outcome: report.verdict, failed: Object.fromEntries(failed) },
       verdictText(report),
     );
@@ -164,11 +175,16 @@ export function composeWatch(options: WatchOptions) {
         checks: Object.fromEntries(Object.entries(found).map(([name, each]) => [name, checkText(each)])),
       };
     },
+    /** Something has changed that the checks look at; a look under way may have been before that. */
+    lookAgain() {
+      if (readiness.last()) void readiness.evaluate().then(readiness.evaluate);
+    },
     /** The first look at everything; the loops have to be running. */
     async start() {
       monitor.check();
-      await readiness.evaluate();
+      const report = await readiness.evaluate();
       for (const chore of chores) chore.start();
+      return report;
     },
     async stop() {
       await Promise.all(chores.map((chore) => chore.stop()));
@@ -180,10 +196,11 @@ const WORKER = 'worker';
 const SHUTTING_DOWN = 'shutting_down';
 
 /** Whether the table answers, and is the one that was opened. */
-async function storeReadiness(client: StoreClient, signal: AbortSignal): Promise<ReadinessFinding> {
+async function storeReadiness(stocking: Stocking, signal: AbortSignal): Promise<ReadinessFinding> {
   try {
-    const layout = await client.get(LAYOUT_KEY, signal);
-    return layout ? { state: 'ok' } : { state: 'failing', detail: 'the table has no layout any more' };
+    return (await stocking.look(signal))
+      ? { state: 'ok' }
+      : { state: 'failing', detail: 'the table has no layout any more' };
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
     return { state: 'failing', detail: 'the store does not answer' };

@@ -5,24 +5,21 @@ import { hostname } from 'node:os';
 import { type Clock, type NewId, systemClock } from './clock.ts';
 import { composeAlerts, composeAlertWebhook } from './compose-alerts.ts';
 import { composeCore } from './compose-core.ts';
-import { composeCounts } from './compose-counts.ts';
 import { composeHttp } from './compose-http.ts';
 import { composeJobs } from './compose-jobs.ts';
 import { composeLive } from './compose-live.ts';
 import { composeLoops } from './compose-loops.ts';
+import { composePool } from './compose-pool.ts';
+import { composeProvider } from './compose-provider.ts';
 import { composeResilience, type Resilience } from './compose-resilience.ts';
 import { composeSafety } from './compose-safety.ts';
 import { openStore, startEmbeddedEngine } from './compose-store.ts';
 import { warnOfSettings } from './compose-warnings.ts';
-import { composeWatch } from './compose-watch.ts';
+import { composeWatch, type Watch } from './compose-watch.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { createCspProvider } from './provider/csp.ts';
-import type { Provider, ProviderObserver } from './provider/provider.ts';
-import { createSimulatedProvider } from './provider/simulated.ts';
 import type { AlertEvents } from './safety/alert-hooks.ts';
 import { openTable } from './store/table.ts';
-import { currentCorrelation } from './telemetry/correlation.ts';
 import { createLogger, flushLogs, type Logger } from './telemetry/logger.ts';
 import { BREAKERS } from './telemetry/metric-labels.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -93,7 +90,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     const engine = await startEmbeddedEngine(config, logger, lifecycle.stopping);
     if (engine) lifecycle.up('end the engine', () => engine.stop());
     // Closed after the store: a delete that is broken off with it is left as its record says, and nobody writes a failure.
-    const provider = createProvider(config, metrics.providerCall);
+    const provider = composeProvider(config, metrics.providerCall);
     lifecycle.up('close the provider', () => provider.close());
     // The statistics of retries are kept in the store whose retries they count.
     let storeRetried: Resilience['statistics']['storeRetried'] | undefined;
@@ -175,13 +172,15 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
         ),
       onBackgroundError,
     });
-    const counts = composeCounts({
-      work: core.work,
+    const { stocking, counts } = composePool({
+      core,
       client,
+      clock,
       metrics,
       changes: live.sandboxChanges,
       watchPool: alerting.watchPool,
-      onError: (error) => onBackgroundError('pool_counts', error),
+      onTurn: () => watch.lookAgain(),
+      onError: onBackgroundError,
     });
     const loops = composeLoops({
       config,
@@ -189,6 +188,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       safety,
       chores: resilience.chores,
       counts,
+      stocking,
       client,
       clock,
       newId,
@@ -209,7 +209,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       alert,
       onJob: live.onJob,
     });
-    const watch = composeWatch({
+    const watch: Watch = composeWatch({
       config,
       client,
       clock,
@@ -223,6 +223,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       openBreakers: () => BREAKERS.filter((name) => breakers[name].report().state !== 'closed'),
       failedLoops: loops.failedLoops,
       poolStats: counts.last,
+      stocking,
       isShuttingDown: () => lifecycle.stopping.aborted,
     });
     const { app, news } = composeHttp({
@@ -234,7 +235,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       version: VERSION,
       startedMs,
       lifecycle,
-      parts: { alerting, live, resilience, safety, core, counts, loops, jobs, watch },
+      parts: { alerting, live, resilience, safety, core, counts, stocking, loops, jobs, watch },
     });
     lifecycle.up('leave the register of replicas', () =>
       core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
@@ -255,12 +256,18 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     jobs.worker.start();
     news.start();
     lifecycle.up('end the news', news.stop);
-    await watch.start();
+    const { verdict } = await watch.start();
     lifecycle.up('end the watch', watch.stop);
     lifecycle.up('drain', () => pause(config.shutdownDrainMs, new AbortController().signal));
     logger.info(
-      { action: 'start', outcome: 'success', url, latency_ms: Math.round(performance.now() - startedMs) },
-      `ready: ${url}`,
+      {
+        action: 'start',
+        outcome: 'success',
+        verdict,
+        url,
+        latency_ms: Math.round(performance.now() - startedMs),
+      },
+      `${verdict === 'go' ? 'ready' : 'listening'}: ${url}`,
     );
     return { url };
   }
@@ -283,12 +290,6 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     },
     stopStep: lifecycle.step,
   };
-}
-
-function createProvider({ provider }: Config, observe: ProviderObserver): Provider {
-  return provider.kind === 'csp'
-    ? createCspProvider({ ...provider, observe, correlationId: () => currentCorrelation()?.correlationId })
-    : createSimulatedProvider({ poolSize: provider.poolSize, observe });
 }
 
 function readVersion(): string {

@@ -8,6 +8,8 @@ export interface Alert {
   reason: string;
   severity: AlertSeverity;
   context: Record<string, unknown>;
+  /** When what it says was so, epoch milliseconds; absent: now. */
+  atMs?: number | undefined;
 }
 
 /** Raises an alert. Never throws and never waits. */

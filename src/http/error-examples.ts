@@ -29,6 +29,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   HEADERS_TOO_LARGE: 'Request line and headers are too large: 8 KiB at most.',
   INTERNAL: 'Something went wrong inside the broker.',
   PROVIDER_UNAVAILABLE: 'The provider does not answer.',
+  POOL_NOT_SYNCED: 'The first sync of the pool has not ended yet.',
   BUSY: 'The broker was too slow to answer.',
   STORE_UNAVAILABLE: 'The store does not answer.',
   CLOCK_OFF: 'The clock of this machine is off, so nothing is decided here.',

@@ -15,6 +15,7 @@ export interface CallMetrics {
 const ALLOCATION_REFUSALS: Partial<Record<ErrorCode, AllocationOutcome>> = {
   NO_SANDBOXES_AVAILABLE: 'no_sandboxes',
   IDEMPOTENCY_KEY_REUSED: 'conflict_key',
+  POOL_NOT_SYNCED: 'busy',
   BUSY: 'busy',
   QUOTA_EXCEEDED: 'busy',
 };

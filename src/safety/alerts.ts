@@ -75,10 +75,10 @@ export function createAlerts(options: AlertsOptions): Alerts {
   }
 
   return {
-    raise({ task, reason, severity, context }) {
+    raise({ task, reason, severity, context, atMs }) {
       const alert: RaisedAlert = {
         id: newId(),
-        atMs: clock.nowMs(),
+        atMs: atMs ?? clock.nowMs(),
         task: task.slice(0, MAX_NAME),
         reason: reason.slice(0, MAX_NAME),
         severity,

@@ -86,8 +86,7 @@ export const REQUEST_MAY_BEGIN =
 export const ANSWER_IS_MINE_TO_GIVE = 'attempt = :attempt AND #state = :under_way';
 
 /** What is noted of the pool is from an earlier count. Epoch milliseconds. */
-export const LEVEL_IS_OLDER = 'as_of_ms < :asOf';
-export const LEVEL_IS_OLDER_OR_NEW = `attribute_not_exists(pk) OR ${LEVEL_IS_OLDER}`;
+export const LEVEL_IS_OLDER_OR_NEW = 'attribute_not_exists(pk) OR as_of_ms < :asOf';
 
 /** Its time is over, and TTL has not taken it yet. Aliases `#ttl`, because `ttl` is a reserved word. */
 export const IS_EXPIRED = '#ttl < :now';

@@ -2,20 +2,17 @@ import { z } from 'zod';
 import type { NewId } from '../clock.ts';
 import { POOL_LEVELS, type PoolLevel } from '../domain/pool-level.ts';
 import type { StoreClient } from './client.ts';
-import { LEVEL_IS_OLDER, LEVEL_IS_OLDER_OR_NEW } from './conditions.ts';
+import { LEVEL_IS_OLDER_OR_NEW } from './conditions.ts';
 import { ConditionFailedError } from './errors.ts';
 import { POOL_LEVEL_KEY } from './keys.ts';
 
 /** The level that the replicas saw last. Whoever brings a change is the only one to learn of it. */
 export interface PoolLevels {
   /**
-   * Notes the level as of a count, epoch milliseconds, and gives the level before. Undefined when a later count was
-   * noted already, or when nothing was ever noted and there is no pool yet.
+   * Notes the level as of a count, epoch milliseconds, and gives the level before, `ok` the first time. Undefined when a
+   * later count was noted already.
    */
-  note(
-    seen: { level: PoolLevel; asOfMs: number; poolExists: boolean },
-    signal?: AbortSignal,
-  ): Promise<PoolLevel | undefined>;
+  note(seen: { level: PoolLevel; asOfMs: number }, signal?: AbortSignal): Promise<PoolLevel | undefined>;
 }
 
 const levelItem = z.object({ previous_level: z.enum(POOL_LEVELS), write_id: z.string() });
@@ -23,7 +20,7 @@ const levelItem = z.object({ previous_level: z.enum(POOL_LEVELS), write_id: z.st
 /** The level of the pool in `client`'s table. */
 export function createPoolLevels(client: StoreClient, newId: NewId): PoolLevels {
   return {
-    async note({ level, asOfMs, poolExists }, signal) {
+    async note({ level, asOfMs }, signal) {
       const writeId = newId();
       try {
         const item = await client.update(
@@ -31,7 +28,7 @@ export function createPoolLevels(client: StoreClient, newId: NewId): PoolLevels 
             Key: POOL_LEVEL_KEY,
             UpdateExpression:
               'SET previous_level = if_not_exists(free_level, :ok), free_level = :level, as_of_ms = :asOf, write_id = :writeId',
-            ConditionExpression: poolExists ? LEVEL_IS_OLDER_OR_NEW : LEVEL_IS_OLDER,
+            ConditionExpression: LEVEL_IS_OLDER_OR_NEW,
             ExpressionAttributeValues: {
               ':ok': 'ok',
               ':level': level,

@@ -167,7 +167,8 @@ async function readOrSetLayout(client: StoreClient, buckets: number, signal: Abo
   try {
     await client.put(
       {
-        Item: { ...LAYOUT_KEY, ...wanted },
+        // A table of an older version does not tell whether it was ever stocked.
+        Item: { ...LAYOUT_KEY, ...wanted, keeps_stock: true },
         ConditionExpression: IS_NEW,
         ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
       },

@@ -36,6 +36,7 @@ export const READINESS_CHECKS = [
   'governor',
   'breakers',
   'loops',
+  'sync',
   'pool',
   'deletions',
   'shutdown',

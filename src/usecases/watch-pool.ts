@@ -18,17 +18,19 @@ const SAID: Record<PoolLevel, Pick<Alert, 'reason' | 'severity'>> = {
 
 /**
  * Raises an alert when the free sandboxes run low or out, and one when there are enough again: once for each change,
- * whichever replica counted it. A pool that never had a sandbox is not there yet, and not empty.
+ * whichever replica counted it. It bears the time of the count: which of two changes came first follows from the counts,
+ * and not from whose note is answered first.
  */
 export function watchPool({ levels, lowWatermark, alert }: WatchPoolDeps) {
   return async ({ counts, total, asOfMs }: PoolCounts, signal?: AbortSignal): Promise<void> => {
     const { available } = counts;
     const level = poolLevel(available, lowWatermark);
-    const before = await levels.note({ level, asOfMs, poolExists: total > 0 }, signal);
+    const before = await levels.note({ level, asOfMs }, signal);
     if (before === undefined || before === level) return;
     alert({
       task: 'pool',
       ...SAID[level],
+      atMs: asOfMs,
       context: { available, total, low_watermark: lowWatermark, was: before },
     });
   };

@@ -36,6 +36,15 @@ async function paste(blocks: readonly string[], url: string): Promise<string[]> 
   return stdout.split(SEPARATOR).map((output) => output.trim());
 }
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 const jsonIn = (output: string | undefined): Record<string, unknown>[] =>
   [...(output ?? '').matchAll(/\{.*?\}(?=$|\n|\{)/gm)].map(([text]) => JSON.parse(text));
 
@@ -55,7 +64,7 @@ describe('without any configuration', () => {
     expect(told).toContain('dev-admin-token');
     expect(broker.stderr()).toBe('');
 
-    const outputs = await paste(await commandsOf('Try it'), broker.url);
+    const [, ...outputs] = await paste(await commandsOf('Try it'), broker.url);
     const [lease] = jsonIn(outputs[0]);
     expect(lease?.['sandbox_id']).toEqual(expect.any(String));
     expect(outputs[1]).toMatch(/^HTTP\/1\.1 200 /);
@@ -69,6 +78,20 @@ describe('without any configuration', () => {
     for (const action of ['sync_created', 'allocate', 'mark_for_deletion', 'cleanup_recycled']) {
       expect(outputs[3]).toContain(`"action":"${action}"`);
     }
+  });
+
+  test('what the README shows works as one script that begins before the broker listens', async () => {
+    const cwd = await temporaryFolder();
+    const port = await freePort();
+    const commands = await commandsOf('Try it');
+    const pasted = paste(commands, `http://127.0.0.1:${port}`);
+    await startBroker({ cwd, unconfigured: true, env: { PORT: String(port) } });
+    const [ready, lease, again, returned, cleaned] = await pasted;
+    expect(jsonIn(ready)).toMatchObject([{ status: 'ready', checks: { pool: 'ok' } }]);
+    expect(jsonIn(lease)).toMatchObject([{ sandbox_id: expect.any(String) }]);
+    expect(jsonIn(again)).toEqual(jsonIn(lease));
+    expect(jsonIn(returned)).toMatchObject([{ status: 'pending_deletion' }]);
+    expect(cleaned).toContain('"recycled":1');
   });
 
   test('a restart keeps the leases', async () => {

@@ -46,7 +46,9 @@ describeOnEngines('the table', ({ endpoint }) => {
     await expectTimeToLive(client);
     await open(client);
     await open(client, { create: false });
-    expect(await layoutsIn(client)).toEqual([{ ...LAYOUT_KEY, buckets: 16, schema_version: 1 }]);
+    expect(await layoutsIn(client)).toEqual([
+      { ...LAYOUT_KEY, buckets: 16, schema_version: 1, keeps_stock: true },
+    ]);
   });
 
   test('is created once by replicas that start at the same moment', async () => {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { poolLevel } from '../../src/domain/pool-level.ts';
 import { toPoolCounts } from '../../src/store/counts.ts';
-import { createPoolLevels } from '../../src/store/pool-level.ts';
+import { createPoolLevels, type PoolLevels } from '../../src/store/pool-level.ts';
 import type { Alert } from '../../src/usecases/alert.ts';
 import { watchPool } from '../../src/usecases/watch-pool.ts';
 import { allocate, coreOfTest, mark, replicaOfTest } from '../support/csp-core.ts';
@@ -78,6 +78,33 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
     expect(alerts.map(({ reason }) => reason)).toEqual(['pool_empty']);
   });
 
+  test('dates what it says by the counts, whoever is told first of its note', async () => {
+    const { core, alerts } = await start(0);
+    const levels = createPoolLevels(core.client, randomUUID);
+    const late = Promise.withResolvers<void>();
+    const slowly: PoolLevels = {
+      note: async (...args) => {
+        const before = await levels.note(...args);
+        await late.promise;
+        return before;
+      },
+    };
+    const [one, two] = [slowly, levels].map((each) =>
+      watchPool({ levels: each, lowWatermark: 0, alert: (alert) => alerts.push(alert) }),
+    );
+    const counted = (available: number, asOfMs: number) =>
+      toPoolCounts({ available, allocated: 5, pending_deletion: 0, deletion_failed: 0, stale: 0 }, asOfMs);
+    const slow = one?.(counted(0, 1_000));
+    await vi.waitUntil(async () => (await levels.note({ level: 'empty', asOfMs: 999 })) === undefined);
+    await two?.(counted(3, 2_000));
+    late.resolve();
+    await slow;
+    expect(alerts.map(({ reason, atMs }) => [reason, atMs])).toEqual([
+      ['pool_recovered', 2_000],
+      ['pool_empty', 1_000],
+    ]);
+  });
+
   test('does not believe a count that comes late', async () => {
     const { count } = await start(0);
     await count(3);
@@ -86,11 +113,10 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
     expect(await count(0)).toEqual(['pool_empty error']);
   });
 
-  test('says nothing of a pool that never had a sandbox, and everything of one that was found empty', async () => {
+  test('says it from the first count on, of a pool without any sandbox, too', async () => {
     const { count } = await start(2);
-    expect(await count(0, { allocated: 0 })).toEqual([]);
-    expect(await count(20, { allocated: 0 })).toEqual([]);
     expect(await count(0, { allocated: 0 })).toEqual(['pool_empty error']);
+    expect(await count(20, { allocated: 0 })).toEqual(['pool_recovered info']);
     const started = await start(2);
     expect(await started.count(1)).toEqual(['pool_low warning']);
   });
@@ -128,7 +154,7 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
       signal: new AbortController().signal,
     });
     await count();
-    expect(alerts).toEqual([
+    expect(alerts.map(({ atMs: _, ...alert }) => alert)).toEqual([
       {
         task: 'pool',
         reason: 'pool_low',

@@ -45,6 +45,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
         errors: [
           'NO_SANDBOXES_AVAILABLE',
           'IDEMPOTENCY_KEY_REUSED',
+          'POOL_NOT_SYNCED',
           'BUSY',
           'STORE_UNAVAILABLE',
           'CLOCK_OFF',
