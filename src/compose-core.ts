@@ -48,6 +48,8 @@ export interface CoreOptions {
   cleanupDelayMs: number;
   deletionMaxAttempts: number;
   deleteTimeoutMs: number;
+  deleteMayRunMs: number;
+  deleteEvidence: CleanUpDeps['evidenceRules'];
   /** Of the provider's deletes, where they have one. */
   deleteBreaker?: CleanUpDeps['breaker'];
   /** Told of a sandbox that is parked. */
@@ -137,6 +139,8 @@ export function composeCore(options: CoreOptions) {
         delayMs: options.cleanupDelayMs,
         maxAttempts: options.deletionMaxAttempts,
         deleteTimeoutMs: options.deleteTimeoutMs,
+        deleteMayRunMs: options.deleteMayRunMs,
+        evidenceRules: options.deleteEvidence,
         breaker: options.deleteBreaker,
         onParked: options.onParked,
         alert,

@@ -2,8 +2,8 @@ import type { Clock, NewId } from './clock.ts';
 import type { Config } from './config.ts';
 import type { BreakerState } from './domain/breaker.ts';
 import type { Provider } from './provider/provider.ts';
-import { type Breaker, createBreaker } from './safety/breaker.ts';
-import { createGuardedProvider, deleteTask } from './safety/guarded-provider.ts';
+import { type Breaker, type BreakerDeps, createBreaker } from './safety/breaker.ts';
+import { createGuardedProvider, deleteTask, healthOfDelete } from './safety/guarded-provider.ts';
 import { createRetry } from './safety/retry.ts';
 import { createRetryStatistics } from './safety/retry-statistics.ts';
 import type { Transition } from './safety/shared-breaker.ts';
@@ -83,15 +83,17 @@ export function composeResilience(options: ResilienceOptions) {
   });
 
   const store = createBreakerStore(client, trustedClock(clock, client), newId);
-  const breakerOf = (name: BreakerName, probeMs: number): Breaker =>
+  const { failures, openMs, maxOpenMs, manualReset } = config.breaker;
+  const breakerOf = (name: BreakerName, probeMs: number, more: Partial<BreakerDeps> = {}): Breaker =>
     createBreaker({
       name,
       clock,
       newId,
       store,
       rules: {
-        trip: { kind: 'consecutive', failures: config.breaker.failures },
-        recovery: { kind: 'automatic', afterMs: config.breaker.openMs },
+        // Whose fault a failed delete is knows the cleanup, which asks for others before it opens the breaker.
+        trip: { kind: name === 'csp_delete' ? 'told' : 'consecutive', failures },
+        recovery: manualReset ? { kind: 'manual' } : { kind: 'automatic', afterMs: openMs, maxMs: maxOpenMs },
         probeMs,
       },
       onState: (state) => metrics.circuitState(name, state),
@@ -101,11 +103,14 @@ export function composeResilience(options: ResilienceOptions) {
           { action: 'breaker', breaker: name, outcome: 'error', err: error },
           'the breaker is not shared while the store is away',
         ),
+      ...more,
     });
   // A probe is as long under way as its call may take, and some more.
   const breakers: Record<BreakerName, Breaker> = {
     csp_list: breakerOf('csp_list', LIST_TIMEOUT_MS + DELETE_MARGIN_MS),
-    csp_delete: breakerOf('csp_delete', options.deleteTimeoutMs + DELETE_MARGIN_MS),
+    csp_delete: breakerOf('csp_delete', options.deleteTimeoutMs + DELETE_MARGIN_MS, {
+      judge: healthOfDelete,
+    }),
     webhook: breakerOf('webhook', WEBHOOK_PROBE_MS),
   };
   const attemptMs =
@@ -144,11 +149,18 @@ const REASONS: Record<BreakerState, string> = {
   closed: 'breaker_closed',
 };
 
-function transitionAlert({ name, from, to, cause }: Transition): Alert {
+function transitionAlert({ name, from, to, cause, why }: Transition): Alert {
+  const isReopened = from === 'half_open' && to === 'open';
   return {
     task: name,
-    reason: from === 'half_open' && to === 'open' ? 'breaker_reopened' : REASONS[to],
-    severity: to !== 'open' ? 'info' : cause === 'calls' && from === 'closed' ? 'error' : 'warning',
-    context: { from, to, cause },
+    reason: isReopened ? 'breaker_reopened' : REASONS[to],
+    // One alert for one outage: that a probe failed, too, is no news. A limit is the provider's right.
+    severity:
+      to !== 'open' || isReopened
+        ? 'info'
+        : cause === 'calls' && why !== 'rate_limited'
+          ? 'error'
+          : 'warning',
+    context: { from, to, cause, ...(why !== undefined && { why }) },
   };
 }

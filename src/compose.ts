@@ -163,6 +163,8 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       cleanupDelayMs: config.cleanupDelayMs,
       deletionMaxAttempts: config.deletionMaxAttempts,
       deleteTimeoutMs: DELETE_TIMEOUT_MS,
+      deleteMayRunMs: config.deleteMayRunMs,
+      deleteEvidence: config.deleteEvidence,
       alert,
       onSandboxChange: live.onSandboxChange,
       onUnreadable: (sortKey, error) =>

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { fraction, variable, whole } from './config-values.ts';
+import { fraction, onOff, variable, whole } from './config-values.ts';
 
 const DAY_SECONDS = 86_400;
 
@@ -40,14 +40,38 @@ export const RESILIENCE_VARIABLES = {
   BREAKER_OPEN_SEC: variable(
     fraction(0.05, DAY_SECONDS),
     '60',
-    'time before an open breaker lets a probe through, seconds',
+    'time before an open breaker lets a probe through, seconds; twice as long after each that fails',
+  ),
+  BREAKER_MAX_OPEN_SEC: variable(
+    fraction(0.05, DAY_SECONDS),
+    '600',
+    'longest time between two probes, seconds; a Retry-After wins',
+  ),
+  BREAKER_SHARE: variable(
+    fraction(0.01, 1),
+    '0.5',
+    'the part of the deletes that fails, others going through, which opens the breaker of deletes',
+  ),
+  BREAKER_SHARE_AT_LEAST: variable(whole(1, 10_000), '10', 'and of so many sandboxes or more'),
+  BREAKER_SHARE_WINDOW_SEC: variable(fraction(1, DAY_SECONDS), '300', 'and within so many seconds'),
+  BREAKER_MANUAL_RESET: variable(
+    onOff,
+    'false',
+    'an open breaker waits for an operator to reset it, unless the provider has said when to come again',
+  ),
+  DELETE_MAY_RUN_SEC: variable(
+    fraction(1, 3600),
+    '120',
+    'how long a delete whose answer never came may still be under way at the provider, seconds: no other for that sandbox is sent meanwhile',
   ),
 };
 
 export interface ResilienceConfig {
   retry: { retries: number; baseMs: number; maxMs: number; multiplier: number };
   retryAlerts: { rateWindowMs: number; spikeWindowMs: number; spikeCooldownMs: number };
-  breaker: { failures: number; openMs: number };
+  breaker: { failures: number; openMs: number; maxOpenMs: number; manualReset: boolean };
+  deleteEvidence: { failures: number; share: number; atLeast: number; windowMs: number };
+  deleteMayRunMs: number;
 }
 
 type Values = z.output<z.ZodObject<typeof RESILIENCE_VARIABLES>>;
@@ -62,6 +86,12 @@ export function readResilience(values: Values, problems: string[]): ResilienceCo
       `RETRY_BASE_DELAY_SEC (${base}) must not exceed RETRY_MAX_DELAY_SEC (${max}): no wait is longer than that.`,
     );
   }
+  const { BREAKER_OPEN_SEC: open, BREAKER_MAX_OPEN_SEC: maxOpen } = values;
+  if (open > maxOpen) {
+    problems.push(
+      `BREAKER_OPEN_SEC (${open}) must not exceed BREAKER_MAX_OPEN_SEC (${maxOpen}): no breaker rests for longer than that.`,
+    );
+  }
   return {
     retry: {
       retries: values.RETRY_MAX_RETRIES,
@@ -74,6 +104,18 @@ export function readResilience(values: Values, problems: string[]): ResilienceCo
       spikeWindowMs: toMs(values.RETRY_SPIKE_WINDOW_SEC),
       spikeCooldownMs: toMs(values.RETRY_SPIKE_COOLDOWN_SEC),
     },
-    breaker: { failures: values.BREAKER_FAILURES, openMs: toMs(values.BREAKER_OPEN_SEC) },
+    breaker: {
+      failures: values.BREAKER_FAILURES,
+      openMs: toMs(open),
+      maxOpenMs: toMs(maxOpen),
+      manualReset: values.BREAKER_MANUAL_RESET,
+    },
+    deleteEvidence: {
+      failures: values.BREAKER_FAILURES,
+      share: values.BREAKER_SHARE,
+      atLeast: values.BREAKER_SHARE_AT_LEAST,
+      windowMs: toMs(values.BREAKER_SHARE_WINDOW_SEC),
+    },
+    deleteMayRunMs: toMs(values.DELETE_MAY_RUN_SEC),
   };
 }

@@ -14,11 +14,29 @@ import { assertNever } from './errors.ts';
 export const BREAKER_STATES = ['closed', 'open', 'half_open'] as const;
 export type BreakerState = (typeof BREAKER_STATES)[number];
 
+/** Why calls are suspended. `half_failing`: many of them fail, while others go through. */
+export const TRIP_REASONS = ['outage', 'rate_limited', 'unauthorized', 'half_failing'] as const;
+export type TripReason = (typeof TRIP_REASONS)[number];
+
+/** `retryAfterMs`: the far side's own word on when to come again; it wins over the rules. */
+export interface Trip {
+  why: TripReason;
+  retryAfterMs?: number | undefined;
+}
+
 export interface BreakerRules {
-  /** `within`: so many failures in so long, successes in between or not. `consecutive`: in a row. */
-  trip: { kind: 'within'; failures: number; windowMs: number } | { kind: 'consecutive'; failures: number };
-  /** `manual`: an open breaker waits for an operator. `automatic`: after this long a probe may go. */
-  recovery: { kind: 'manual' } | { kind: 'automatic'; afterMs: number };
+  /**
+   * `within`: so many failures in so long, successes in between or not. `consecutive`: in a row. `told`: by whoever makes
+   * the calls and knows what they were about; the failures in a row are only shown.
+   */
+  trip:
+    | { kind: 'within'; failures: number; windowMs: number }
+    | { kind: 'consecutive' | 'told'; failures: number };
+  /**
+   * `manual`: an open breaker waits for an operator, unless the far side has said when to come again. `automatic`: after
+   * this long a probe may go, and twice as long after each that fails, up to `maxMs` (`afterMs` unless given).
+   */
+  recovery: { kind: 'manual' } | { kind: 'automatic'; afterMs: number; maxMs?: number };
   /** A probe that has not come back after so long is given up on: its replica is gone. Longer than any call. */
   probeMs: number;
 }
@@ -37,6 +55,9 @@ interface Base {
   lastFailureAtMs?: number | undefined;
   /** An operator's word, which holds until its time is over, whatever the calls do meanwhile. */
   override?: { state: 'open' | 'closed'; untilMs: number } | undefined;
+  /** Why it was opened last, and how often it was since it was closed. */
+  why?: TripReason | undefined;
+  opens?: number | undefined;
 }
 
 export type BreakerRecord =
@@ -67,8 +88,10 @@ export function checkRules({ trip, recovery, probeMs }: BreakerRules): void {
   if (trip.kind === 'within' && !(trip.windowMs > 0)) {
     throw new RangeError(`windowMs must be > 0, not ${trip.windowMs}`);
   }
-  if (recovery.kind === 'automatic' && !(recovery.afterMs > 0)) {
-    throw new RangeError(`afterMs must be > 0, not ${recovery.afterMs}`);
+  if (recovery.kind === 'automatic') {
+    const { afterMs, maxMs = afterMs } = recovery;
+    if (!(afterMs > 0)) throw new RangeError(`afterMs must be > 0, not ${afterMs}`);
+    if (!(maxMs >= afterMs)) throw new RangeError(`maxMs must be >= afterMs (${afterMs}), not ${maxMs}`);
   }
   if (!(probeMs > 0)) throw new RangeError(`probeMs must be > 0, not ${probeMs}`);
 }
@@ -122,14 +145,31 @@ export function failed(
   permit: Permit,
   rules: BreakerRules,
   nowMs: number,
+  cause: Trip = { why: 'outage' },
 ): BreakerRecord | undefined {
   if (!counts(record, permit, nowMs)) return undefined;
   const base = { ...record, lastFailureAtMs: nowMs };
-  if (base.state !== 'closed') return opened(base, rules, nowMs);
+  if (base.state !== 'closed') return opened(base, cause, rules, nowMs);
   const { trip } = rules;
   const afterMs = trip.kind === 'within' ? nowMs - trip.windowMs : Number.NEGATIVE_INFINITY;
   const failedAtMs = [...base.failedAtMs.filter((atMs) => atMs > afterMs), nowMs];
-  return failedAtMs.length >= trip.failures ? opened(base, rules, nowMs) : { ...base, failedAtMs };
+  if (trip.kind === 'told') return { ...base, failedAtMs: failedAtMs.slice(-trip.failures) };
+  return failedAtMs.length >= trip.failures ? opened(base, cause, rules, nowMs) : { ...base, failedAtMs };
+}
+
+/** The record once its caller has found reason to suspend the calls; `undefined` when that changes nothing. */
+export function tripped(
+  record: BreakerRecord,
+  cause: Trip,
+  rules: BreakerRules,
+  nowMs: number,
+): BreakerRecord | undefined {
+  if (overrideOf(record, nowMs) !== undefined) return undefined;
+  if (record.state === 'closed') return opened(record, cause, rules, nowMs);
+  // Others were under way when the first was told to come again later: the longest wait counts.
+  const untilMs = nowMs + (cause.retryAfterMs ?? 0);
+  const isLonger = record.state === 'open' && record.retryAtMs !== undefined && record.retryAtMs < untilMs;
+  return isLonger ? { ...record, retryAtMs: untilMs } : undefined;
 }
 
 /** The record after the far side answered; `undefined` when that changes nothing. */
@@ -141,7 +181,7 @@ export function answered(
 ): BreakerRecord | undefined {
   if (!counts(record, permit, nowMs)) return undefined;
   if (record.state !== 'closed') return closed(record, nowMs);
-  const clears = rules.trip.kind === 'consecutive' && record.failedAtMs.length > 0;
+  const clears = rules.trip.kind !== 'within' && record.failedAtMs.length > 0;
   return clears ? { ...record, failedAtMs: [] } : undefined;
 }
 
@@ -168,6 +208,8 @@ export function withoutPastOverride(record: BreakerRecord, nowMs: number): Break
 export const closed = (record: BreakerRecord, nowMs: number): BreakerRecord => ({
   ...baseOf(record, nowMs),
   override: undefined,
+  why: undefined,
+  opens: undefined,
   state: 'closed',
   failedAtMs: [],
 });
@@ -188,16 +230,32 @@ function counts(record: BreakerRecord, permit: Permit, nowMs: number): boolean {
   }
 }
 
-const opened = (record: BreakerRecord, { recovery }: BreakerRules, nowMs: number): BreakerRecord => ({
-  ...baseOf(record, nowMs),
-  state: 'open',
-  ...(recovery.kind === 'automatic' && { retryAtMs: nowMs + recovery.afterMs }),
-});
+function opened(
+  record: BreakerRecord,
+  { why, retryAfterMs }: Trip,
+  { recovery }: BreakerRules,
+  nowMs: number,
+): BreakerRecord {
+  const opens = (record.opens ?? 0) + 1;
+  const waitMs = retryAfterMs ?? (recovery.kind === 'automatic' ? waitOf(recovery, opens) : undefined);
+  return {
+    ...baseOf(record, nowMs),
+    state: 'open',
+    why,
+    opens,
+    ...(waitMs !== undefined && { retryAtMs: nowMs + waitMs }),
+  };
+}
+
+const waitOf = ({ afterMs, maxMs = afterMs }: { afterMs: number; maxMs?: number }, opens: number): number =>
+  Math.min(afterMs * 2 ** (opens - 1), maxMs);
 
 /** What stays when the state changes. */
-const baseOf = ({ era, lastFailureAtMs, override }: BreakerRecord, sinceMs: number): Base => ({
+const baseOf = ({ era, lastFailureAtMs, override, why, opens }: BreakerRecord, sinceMs: number): Base => ({
   era: era + 1,
   sinceMs,
   ...(lastFailureAtMs !== undefined && { lastFailureAtMs }),
   ...(override !== undefined && { override }),
+  ...(why !== undefined && { why }),
+  ...(opens !== undefined && { opens }),
 });

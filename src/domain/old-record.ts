@@ -64,7 +64,7 @@ export function translate(
       const due = requestDeletion(leased, nowMs);
       const pending = { ...due, cleanup: { ...due.cleanup, requestedAt } };
       if (old.status === 'pending_deletion') return { sandbox: pending };
-      const failed = failDeletion(pending, 'before_migration', nowMs, nowMs);
+      const failed = failDeletion(pending, 'before_migration', { dueMs: nowMs, counts: true }, nowMs);
       return {
         sandbox: { ...failed, cleanup: { ...failed.cleanup, retries: old.deletionRetries ?? 0 } },
       };

@@ -159,17 +159,25 @@ export const bury = (
     cleanup: settled(seen.cleanup),
   });
 
-/** The provider refused. `dueMs` is the next try; without it the sandbox is parked for an operator. */
+/**
+ * Its delete failed. `dueMs` is the next try; without it the sandbox is parked for an operator. `counts`: others went
+ * through, so that a retry is used up.
+ */
 export const failDeletion = (
   seen: PendingSandbox | FailedSandbox,
   error: string,
-  dueMs: number | undefined,
+  { dueMs, counts }: { dueMs: number | undefined; counts: boolean },
   nowMs: number,
 ): FailedSandbox =>
   next<FailedSandbox>(seen, nowMs, {
     status: 'deletion_failed',
     lease: seen.lease,
-    cleanup: { ...settled(seen.cleanup), retries: seen.cleanup.retries + 1, dueMs, lastError: error },
+    cleanup: {
+      ...settled(seen.cleanup),
+      retries: seen.cleanup.retries + (counts ? 1 : 0),
+      dueMs,
+      lastError: error,
+    },
   });
 
 /** An operator gives a failed deletion a fresh set of attempts, due at once. */

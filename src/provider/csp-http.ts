@@ -151,6 +151,16 @@ async function unlessAborted<T>(request: Promise<T>, signal: AbortSignal): Promi
   }
 }
 
+/** With these nothing was sent. */
+const NOT_CONNECTED: ReadonlySet<string> = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
+
 function asProviderError(error: unknown, signal: AbortSignal): ProviderError {
   if (error instanceof ProviderError) return error;
   if (signal.aborted) return new ProviderError('aborted', 'the call to CSP was given up', { cause: error });
@@ -158,19 +168,20 @@ function asProviderError(error: unknown, signal: AbortSignal): ProviderError {
   if (error instanceof errors.HTTPParserError)
     return new ProviderError('bad_response', "CSP's answer is not HTTP");
   const code = codeOf(error);
+  const options = { cause: error, mayBeUnderWay: !NOT_CONNECTED.has(code) };
   switch (code) {
     case 'UND_ERR_CONNECT_TIMEOUT':
     case 'UND_ERR_HEADERS_TIMEOUT':
     case 'UND_ERR_BODY_TIMEOUT':
     case 'ETIMEDOUT':
-      return new ProviderError('timeout', `CSP did not answer in time (${code})`, { cause: error });
+      return new ProviderError('timeout', `CSP did not answer in time (${code})`, options);
     case 'UND_ERR_DESTROYED':
     case 'UND_ERR_CLOSED':
       return new ProviderError('aborted', 'the connection to CSP was closed by the broker', { cause: error });
     case 'UND_ERR_HEADERS_OVERFLOW':
       return new ProviderError('bad_response', "CSP's answer has too many headers", { cause: error });
     default:
-      return new ProviderError('network', `the connection to CSP failed (${code})`, { cause: error });
+      return new ProviderError('network', `the connection to CSP failed (${code})`, options);
   }
 }
 

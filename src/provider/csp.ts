@@ -92,14 +92,23 @@ export function createCspProvider(options: CspProviderOptions): Provider {
 const isHtml = ({ mediaType }: CspAnswer): boolean =>
   mediaType === 'text/html' || mediaType === 'application/xhtml+xml';
 
+/** A gateway's word that CSP itself has not answered. */
+const BEHIND_A_GATEWAY: ReadonlySet<number> = new Set([502, 504]);
+
 /** Throws what a status other than the `good` ones means. Nobody waits for such an answer's body. */
 function refuseUnless(answer: CspAnswer, good: readonly number[], operation: 'list' | 'delete'): void {
   const { status, retryAfterMs } = answer;
   if (good.includes(status)) return;
   answer.body.destroy();
-  const options = { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  const options = {
+    status,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    mayBeUnderWay: BEHIND_A_GATEWAY.has(status),
+  };
   const message = `CSP answered ${operation} with ${status}`;
-  if (status === 429) throw new ProviderError('rate_limited', message, options);
+  const isLimit = status === 429 || (status < 500 && status >= 400 && retryAfterMs !== undefined);
+  if (isLimit) throw new ProviderError('rate_limited', message, options);
+  if (status === 401 || status === 403) throw new ProviderError('unauthorized', message, options);
   if (status >= 500) throw new ProviderError('server_error', message, options);
   if (status >= 400) throw new ProviderError('rejected', message, options);
   // A redirect (to a login page, mostly), or a success that is none: part of a listing, a body that is missing.

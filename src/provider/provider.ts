@@ -6,6 +6,8 @@ export interface ProviderSandbox {
   /** The provider's own id for it (CSP: `id`, whose last `/`-separated part is the account's uuid). */
   externalId: string;
   name: string;
+  /** Throws once the right to delete it is over: asked right before each request is sent. */
+  assertInTime?: (() => void) | undefined;
 }
 
 /**
@@ -41,14 +43,20 @@ export const PROVIDER_ERROR_KINDS = [
   'timeout',
   'network',
   'rate_limited',
+  'unauthorized',
   'rejected',
   'server_error',
   'bad_response',
   'aborted',
 ] as const;
 
-/** `rejected` is a 4xx other than 404-on-delete and 429; `bad_response` is an answer that is not what it should be. */
+/**
+ * `rate_limited` is a 429, and any 4xx that says when to come again; `unauthorized` is a 401 or 403, `rejected` any other
+ * 4xx but 404-on-delete; `bad_response` is an answer that is not what it should be.
+ */
 export type ProviderErrorKind = (typeof PROVIDER_ERROR_KINDS)[number];
+
+const UNANSWERED: ReadonlySet<ProviderErrorKind> = new Set(['timeout', 'network', 'aborted']);
 
 /** A provider call that did not work. The message never contains a token or a response body. */
 export class ProviderError extends Error {
@@ -56,17 +64,20 @@ export class ProviderError extends Error {
   readonly status: number | undefined;
   /** From `Retry-After`, where the provider sent one. */
   readonly retryAfterMs: number | undefined;
+  /** No answer came: what was sent may be under way at the provider still. */
+  readonly mayBeUnderWay: boolean;
 
   constructor(
     kind: ProviderErrorKind,
     message: string,
-    options: { status?: number; retryAfterMs?: number; cause?: unknown } = {},
+    options: { status?: number; retryAfterMs?: number; mayBeUnderWay?: boolean; cause?: unknown } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = 'ProviderError';
     this.kind = kind;
     this.status = options.status;
     this.retryAfterMs = options.retryAfterMs;
+    this.mayBeUnderWay = options.mayBeUnderWay ?? UNANSWERED.has(kind);
   }
 }
 

@@ -13,10 +13,13 @@ import {
   overridden,
   type Permit,
   released,
+  type Trip,
+  type TripReason,
+  tripped,
 } from '../domain/breaker.ts';
 import { BrokerError } from '../domain/errors.ts';
 import type { BreakerStore } from '../store/breakers.ts';
-import { type Health, healthOf } from './retryable.ts';
+import { type Health, healthOf, tripOf } from './retryable.ts';
 import { createSharedRecord, type Transition } from './shared-breaker.ts';
 
 /** The breaker is open: nothing was called. Over HTTP it is a 502 with `Retry-After`. */
@@ -44,6 +47,8 @@ export interface BreakerReport {
   /** So many open it. */
   threshold: number;
   lastFailureAtMs?: number;
+  /** Why its calls are suspended; absent while they are not, or by an operator's word alone. */
+  why?: TripReason;
   /** When a probe may go; absent unless open, and where an operator has to end it. */
   retryAtMs?: number;
   override?: { state: 'open' | 'closed'; untilMs: number };
@@ -65,6 +70,8 @@ export interface Breaker {
   report(): BreakerReport;
   /** Looks what the other replicas have done. Never throws. */
   refresh(): Promise<void>;
+  /** The caller knows what its calls were about, and has found reason to suspend them. */
+  trip(cause: Trip): Promise<void>;
   /** An operator's word: open or closed for `durationMs`, whatever the calls do. */
   override(state: 'open' | 'closed', durationMs: number): Promise<void>;
   /** An operator's fresh start: closed, no failures, no override. */
@@ -117,10 +124,10 @@ export function createBreaker(deps: BreakerDeps): Breaker {
     return answer.type === 'probe' ? answer.next : undefined;
   }
 
-  async function leave(permit: Permit, health: Health): Promise<void> {
+  async function leave(permit: Permit, health: Health, error?: unknown): Promise<void> {
     const step = (record: BreakerRecord): BreakerRecord | undefined => {
       const nowMs = clock.nowMs();
-      if (health === 'failure') return failed(record, permit, rules, nowMs);
+      if (health === 'failure') return failed(record, permit, rules, nowMs, tripOf(error));
       if (health === 'answered') return answered(record, permit, rules, nowMs);
       return released(record, permit, nowMs);
     };
@@ -143,7 +150,7 @@ export function createBreaker(deps: BreakerDeps): Breaker {
         await leave(permit, 'answered');
         return result;
       } catch (error) {
-        await leave(permit, signal.aborted ? 'ignored' : judge(error));
+        await leave(permit, signal.aborted ? 'ignored' : judge(error), error);
         throw error;
       }
     },
@@ -157,6 +164,7 @@ export function createBreaker(deps: BreakerDeps): Breaker {
         sinceMs: record.sinceMs,
         failures: record.state === 'closed' ? record.failedAtMs.length : 0,
         threshold: rules.trip.failures,
+        ...(record.why !== undefined && { why: record.why }),
         ...(record.lastFailureAtMs !== undefined && { lastFailureAtMs: record.lastFailureAtMs }),
         ...(record.state === 'open' && record.retryAtMs !== undefined && { retryAtMs: record.retryAtMs }),
         ...(record.override !== undefined && { override: record.override }),
@@ -164,6 +172,7 @@ export function createBreaker(deps: BreakerDeps): Breaker {
       };
     },
     refresh: () => shared.refresh(),
+    trip: (cause) => shared.update((record) => tripped(record, cause, rules, clock.nowMs())),
     override: (state, durationMs) =>
       shared.update((record) => overridden(record, state, clock.nowMs() + durationMs), 'override'),
     reset: () => shared.update((record) => closed(record, clock.nowMs()), 'reset'),

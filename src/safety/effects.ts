@@ -22,6 +22,8 @@ export interface OnceOptions<T> {
   runLimitMs?: number;
   /** Asks the far side whether it has happened already: its result, or undefined if it has not. */
   ask?: (signal: AbortSignal) => Promise<T | undefined>;
+  /** After such an error nobody knows: the next one waits for the end of the right to run, and asks. */
+  mayHaveHappened?: (error: unknown) => boolean;
 }
 
 /** Carries side effects out once, over retries, crashes and replicas. */
@@ -90,11 +92,8 @@ export function createEffects(options: EffectsOptions): Effects {
   }
 
   return {
-    async once<T>(
-      key: EffectKey,
-      run: (signal: AbortSignal) => Promise<T>,
-      { signal, ask, runLimitMs: limitMs = runLimitMs }: OnceOptions<T>,
-    ) {
+    async once<T>(key: EffectKey, run: (signal: AbortSignal) => Promise<T>, options: OnceOptions<T>) {
+      const { signal, runLimitMs: limitMs = runLimitMs } = options;
       const taken = await take(key, limitMs + leaseMarginMs, signal);
       if (taken.type === 'completed') {
         onOutcome?.(key.type, 'replayed');
@@ -102,7 +101,7 @@ export function createEffects(options: EffectsOptions): Effects {
       }
       const time = limitTime(limitMs, signal);
       try {
-        return await carryOut(key.type, taken.hold, run, ask, time.signal);
+        return await carryOut(key.type, taken.hold, run, options, time.signal);
       } finally {
         time.clear();
       }
@@ -113,7 +112,7 @@ export function createEffects(options: EffectsOptions): Effects {
     type: string,
     hold: EffectHold,
     run: (signal: AbortSignal) => Promise<T>,
-    ask: OnceOptions<T>['ask'],
+    { ask, mayHaveHappened }: OnceOptions<T>,
     signal: AbortSignal,
   ) {
     // While the far side cannot be asked, nothing is known and nothing is written: the next one has to ask as well.
@@ -124,11 +123,13 @@ export function createEffects(options: EffectsOptions): Effects {
     }
     let result: T;
     try {
+      // By the wall clock: a machine that was suspended in between has let nothing else of its time pass.
+      if (records.isOver(hold)) throw inProgress(0);
       result = await run(signal);
     } catch (error) {
       onOutcome?.(type, 'failed');
       // Where that cannot be stored either, the lease runs out by itself.
-      await records.fail(hold, nameOf(error)).catch(() => false);
+      if (!mayHaveHappened?.(error)) await records.fail(hold, nameOf(error)).catch(() => false);
       throw error;
     }
     await store(type, hold, result, 'completed');

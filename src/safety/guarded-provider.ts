@@ -1,6 +1,7 @@
 import { type Provider, ProviderError } from '../provider/provider.ts';
 import { type Breaker, BreakerOpenError } from './breaker.ts';
 import type { Retry, RetryPolicy, RetryRunOptions } from './retry.ts';
+import { type Classify, classify, type Health, healthOf } from './retryable.ts';
 
 /** How far a call is retried; the retry's own policy where nothing is said. */
 export type CallPolicy = Partial<RetryPolicy>;
@@ -37,7 +38,7 @@ export function createGuardedProvider(deps: GuardedProviderDeps): Provider {
   ): Promise<T> {
     const retried = async (inner: AbortSignal): Promise<T> => {
       try {
-        return await retry.run(task, (_n, each) => call(each), { ...policy, signal: inner });
+        return await retry.run(task, async (_n, each) => call(each), { ...policy, signal: inner });
       } catch (error) {
         throw inner.aborted ? error : unlessGivenUp(error, task);
       }
@@ -64,10 +65,11 @@ export function createGuardedProvider(deps: GuardedProviderDeps): Provider {
       guarded(
         deleteBreaker,
         deleteTask(sandbox.sandboxId),
-        { ...deps.deletePolicy, resumable: true, onProgress },
+        { ...deps.deletePolicy, resumable: true, onProgress, classify: classifyDelete },
         (each) => {
           // At the very last moment: a claim, its effect record and a breaker's look at the store all take their time.
           deps.stopping?.throwIfAborted();
+          sandbox.assertInTime?.();
           return provider.deleteSandbox(sandbox, each, onProgress);
         },
         signal,
@@ -75,6 +77,14 @@ export function createGuardedProvider(deps: GuardedProviderDeps): Provider {
     close: () => provider.close(),
   };
 }
+
+/** To the breaker of deletes a limit is a reason to come again later, like any other. */
+export const healthOfDelete = (error: unknown): Health =>
+  error instanceof ProviderError && error.kind === 'rate_limited' ? 'failure' : healthOf(error);
+
+/** One delete at a time for one sandbox: what may be under way at the provider still is not sent again for now. */
+const classifyDelete: Classify = (error) =>
+  error instanceof ProviderError && error.mayBeUnderWay ? { retry: false } : classify(error);
 
 /** Nobody but the deadline has given this call up: the far side was too slow. */
 function unlessGivenUp(error: unknown, task: string): unknown {

@@ -1,5 +1,6 @@
+import type { Trip } from '../domain/breaker.ts';
 import { BrokerError } from '../domain/errors.ts';
-import { ProviderError } from '../provider/provider.ts';
+import { ProviderError, type ProviderErrorKind } from '../provider/provider.ts';
 import { ConditionFailedError, TransactionCancelledError } from '../store/errors.ts';
 
 /** Whether another attempt makes sense, and when: `afterMs` is the far side's own word (`Retry-After`). */
@@ -30,12 +31,22 @@ export function healthOf(error: unknown): Health {
   if (error instanceof BrokerError) return 'ignored';
   if (!(error instanceof Error)) return 'failure';
   if (isGivenUp(error)) return 'ignored';
+  // It answers, but nobody is served: that ends when somebody sees to the token.
+  if (error instanceof ProviderError && error.kind === 'unauthorized') return 'failure';
   if (error instanceof ProviderError && error.kind === 'rejected') {
     // Refused before anything was sent: the far side had no part in it.
     return error.status === undefined ? 'ignored' : 'answered';
   }
   const status = statusOf(error);
   return isClientError(error, status) ? 'answered' : 'failure';
+}
+
+/** What a far side that fails so is said to suffer from, and when it wants to be asked again. */
+export function tripOf(error: unknown): Trip {
+  const retryAfterMs = error instanceof Error ? retryAfterOf(error) : undefined;
+  const kind = error instanceof ProviderError ? error.kind : undefined;
+  const why = kind === 'rate_limited' || kind === 'unauthorized' ? kind : 'outage';
+  return retryAfterMs === undefined ? { why } : { why, retryAfterMs };
 }
 
 /** Mistakes in the program or in its data: the same call fails the same way again. */
@@ -54,9 +65,11 @@ const isGivenUp = (error: Error): boolean =>
 const isTooMany = (error: Error, status: number | undefined): boolean =>
   error instanceof ProviderError ? error.kind === 'rate_limited' : status === 429;
 
+const CLIENT_ERRORS: ReadonlySet<ProviderErrorKind> = new Set(['rejected', 'rate_limited', 'unauthorized']);
+
 function isClientError(error: Error, status: number | undefined): boolean {
   // A 404 with a proxy's page is a `bad_response`: its status is not CSP's word.
-  if (error instanceof ProviderError) return error.kind === 'rejected' || error.kind === 'rate_limited';
+  if (error instanceof ProviderError) return CLIENT_ERRORS.has(error.kind);
   return status !== undefined && status >= 400 && status < 500;
 }
 

@@ -4,6 +4,7 @@ import {
   type BreakerState,
   newBreaker,
   stateAt,
+  type TripReason,
   withoutPastOverride,
 } from '../domain/breaker.ts';
 import type { BreakerStore, SharedBreaker } from '../store/breakers.ts';
@@ -17,6 +18,8 @@ export interface Transition {
   from: BreakerState;
   to: BreakerState;
   cause: TransitionCause;
+  /** Why its calls are suspended, where they suspended themselves. */
+  why?: TripReason;
 }
 
 export interface SharedRecordDeps {
@@ -83,7 +86,9 @@ export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
     const from = known;
     known = state;
     deps.onState?.(state);
-    if (cause !== undefined) deps.onTransition?.({ name, from, to: state, cause });
+    if (cause === undefined) return;
+    const why = state === 'open' && cause === 'calls' ? next.why : undefined;
+    deps.onTransition?.({ name, from, to: state, cause, ...(why !== undefined && { why }) });
   }
 
   function hear(current: SharedBreaker | undefined): void {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock, NewId } from '../clock.ts';
-import type { BreakerRecord } from '../domain/breaker.ts';
+import { type BreakerRecord, TRIP_REASONS } from '../domain/breaker.ts';
 import { assertNever } from '../domain/errors.ts';
 import type { Key, StoreClient } from './client.ts';
 import { IS_NEW, IS_UNCHANGED } from './conditions.ts';
@@ -38,6 +38,9 @@ const base = {
   since_ms: z.number(),
   last_failure_at_ms: z.number().optional(),
   override: z.object({ state: z.enum(['open', 'closed']), until_ms: z.number() }).optional(),
+  /** A reason that only a later version knows is none. */
+  why: z.enum(TRIP_REASONS).optional().catch(undefined),
+  opens: z.int().optional(),
   generation: z.int(),
   write_id: z.string(),
 };
@@ -88,12 +91,14 @@ function ttlOf(record: BreakerRecord, nowMs: number): { ttl?: number } {
 }
 
 function toItem(record: BreakerRecord, generation: number, writeId: string): BreakerItem {
-  const { era, sinceMs, lastFailureAtMs, override } = record;
+  const { era, sinceMs, lastFailureAtMs, override, why, opens } = record;
   const common = {
     era,
     since_ms: sinceMs,
     ...(lastFailureAtMs !== undefined && { last_failure_at_ms: lastFailureAtMs }),
     ...(override !== undefined && { override: { state: override.state, until_ms: override.untilMs } }),
+    ...(why !== undefined && { why }),
+    ...(opens !== undefined && { opens }),
     generation,
     write_id: writeId,
   };
@@ -130,6 +135,8 @@ function toRecord(row: BreakerItem): BreakerRecord {
     sinceMs: row.since_ms,
     ...(row.last_failure_at_ms !== undefined && { lastFailureAtMs: row.last_failure_at_ms }),
     ...(row.override && { override: { state: row.override.state, untilMs: row.override.until_ms } }),
+    ...(row.why !== undefined && { why: row.why }),
+    ...(row.opens !== undefined && { opens: row.opens }),
   };
   switch (row.state) {
     case 'closed':

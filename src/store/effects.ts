@@ -13,6 +13,8 @@ export interface EffectHold {
   fence: number;
   /** Its last holder went silent: nobody knows whether it happened. */
   isTakenOver: boolean;
+  /** The end of the right, epoch milliseconds. */
+  untilMs: number;
 }
 
 /** What taking an effect came to. `result` is the JSON that the effect was completed with. */
@@ -25,6 +27,8 @@ export type EffectTaken =
 export interface EffectRecords {
   /** Takes the effect for `leaseMs`, unless it is completed or somebody else's. */
   take(pk: string, leaseMs: number, signal?: AbortSignal): Promise<EffectTaken>;
+  /** Is the time of the right over? Somebody else may have taken over by then. */
+  isOver(hold: EffectHold): boolean;
   /** False when somebody else has taken over meanwhile. */
   complete(hold: EffectHold, result: unknown): Promise<boolean>;
   /** It did not happen: anybody may try again at once. False when somebody else has taken over meanwhile. */
@@ -76,6 +80,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
     async take(pk, leaseMs, signal) {
       const nowMs = clock.nowMs();
       const owner = newId();
+      const untilMs = nowMs + leaseMs;
       try {
         const before = await client.update(
           {
@@ -88,7 +93,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
               ':in_progress': 'in_progress',
               ':failed': 'failed',
               ':owner': owner,
-              ':until': nowMs + leaseMs,
+              ':until': untilMs,
               ':now': nowMs,
               ':now_seconds': Math.floor(nowMs / 1000),
               ':ttl': ttl(),
@@ -101,8 +106,8 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
         );
         // The embedded engine gives the keys alone where there was nothing.
         const last = before?.state === undefined ? undefined : recordItem.parse(before);
-        const hold = { pk, owner, fence: (last?.fence ?? 0) + 1, isTakenOver: last?.state === 'in_progress' };
-        return { type: 'taken', hold };
+        const isTakenOver = last?.state === 'in_progress';
+        return { type: 'taken', hold: { pk, owner, fence: (last?.fence ?? 0) + 1, isTakenOver, untilMs } };
       } catch (error) {
         if (!(error instanceof ConditionFailedError)) throw error;
         const record = recordItem.parse(error.item);
@@ -114,11 +119,16 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
         }
         // Our own write, whose answer was lost. What was there before it is lost, too, so the far side is asked.
         if (record.owner === owner) {
-          return { type: 'taken', hold: { pk, owner, fence: record.fence, isTakenOver: record.fence > 1 } };
+          const { fence, lease_until_ms } = record;
+          return {
+            type: 'taken',
+            hold: { pk, owner, fence, isTakenOver: fence > 1, untilMs: lease_until_ms },
+          };
         }
         return { type: 'in_progress', freeInMs: Math.max(0, record.lease_until_ms - nowMs) };
       }
     },
+    isOver: ({ untilMs }) => clock.nowMs() >= untilMs,
     complete: (hold, result) =>
       settle(hold, 'completed', result === undefined ? {} : { result: JSON.stringify(result) }),
     fail: (hold, error) => settle(hold, 'failed', { error }),

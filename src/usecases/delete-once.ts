@@ -1,10 +1,12 @@
 import type { FailedSandbox, PendingSandbox } from '../domain/sandbox.ts';
-import type { DeleteOutcome, Provider } from '../provider/provider.ts';
+import { type DeleteOutcome, type Provider, ProviderError } from '../provider/provider.ts';
 import type { Effects } from '../safety/effects.ts';
 
 /** `seems_gone`: it was done, or asked after, by a cleaner that did not live to write down what it learnt. */
 export type DeleteOnce = (
   sandbox: PendingSandbox | FailedSandbox,
+  /** Throws once the right to delete it is over. */
+  assertInTime: () => void,
   signal: AbortSignal,
   onProgress?: () => void,
 ) => Promise<DeleteOutcome | 'seems_gone'>;
@@ -19,7 +21,7 @@ export function deleteOnce(deps: {
   /** How long one delete may take, milliseconds. */
   deleteTimeoutMs: number;
 }): DeleteOnce {
-  return async ({ id: sandboxId, externalId, name, lease, cleanup }, signal, onProgress) => {
+  return async ({ id: sandboxId, externalId, name, lease, cleanup }, assertInTime, signal, onProgress) => {
     const entity = [sandboxId, lease.leaseId];
     const effect = { type: 'csp_delete', entity, generation: cleanup.requestedAt };
     const isGone = async (asking: AbortSignal) => {
@@ -28,7 +30,9 @@ export function deleteOnce(deps: {
     };
     let isAccepted = false;
     const remove = async (running: AbortSignal) => {
-      const outcome = await deps.provider.deleteSandbox({ sandboxId, externalId, name }, running, onProgress);
+      assertInTime();
+      const sandbox = { sandboxId, externalId, name, assertInTime };
+      const outcome = await deps.provider.deleteSandbox(sandbox, running, onProgress);
       isAccepted = outcome === 'accepted';
       // What may be read by a replica of an older version is the weakest word that one knows.
       return outcome === 'accepted' ? 'already_gone' : outcome;
@@ -37,6 +41,7 @@ export function deleteOnce(deps: {
       signal,
       ask: isGone,
       runLimitMs: deps.deleteTimeoutMs,
+      mayHaveHappened: (error) => error instanceof ProviderError && error.mayBeUnderWay,
     });
     if (isAccepted) return 'accepted';
     // Neither one listing nor another's memory is proof: both may be of the time before it went.

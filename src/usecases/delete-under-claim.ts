@@ -21,64 +21,71 @@ export interface DeleteUnderClaimDeps {
   maxAttempts: number;
   /** How long one delete at the provider may take, milliseconds; the claim outlasts it. */
   deleteTimeoutMs: number;
+  /** How long a delete whose answer never came may be under way at the provider, milliseconds. */
+  deleteMayRunMs: number;
   alert: RaiseAlert;
   /** Told of a sandbox that is parked. */
   onParked?: ((sandboxId: string) => void) | undefined;
 }
 
 export type Used = PendingSandbox | FailedSandbox;
-/** How one sandbox's turn in a cleanup ended. */
-export type Ending =
-  | 'deleted'
-  | 'accepted'
-  | 'recycled'
-  | 'failed'
-  | 'parked'
-  | 'skipped'
-  | 'provider_says_later'
-  | 'breaker_open'
-  | 'dry_run';
+/** How one sandbox's turn in a cleanup ended, unless its delete failed. */
+export type Ending = 'deleted' | 'accepted' | 'recycled' | 'skipped' | 'breaker_open' | 'dry_run';
+
+/** A delete that failed. Its claim is held until {@link settleFailure}: whose fault it was shows by how the others end. */
+export interface Failure {
+  claimed: Used;
+  claimId: string;
+  error: ProviderError;
+  /** Epoch milliseconds. */
+  atMs: number;
+}
 
 /**
- * A claim outlasts its delete by this much, so that a cleaner whose clock is ahead does not take over while the delete
- * may still be on its way:
+ * A claim outlasts its delete by as long as that may be under way at the provider, and by this much at least, so that a
+ * cleaner whose clock is ahead does not take over too early. Nothing is sent after the delete's own time:
  *
- *     claimed ──── delete, deleteTimeoutMs at most ────┊──── CLAIM_MARGIN_MS ────▶ claim over, another may take it
+ *     claimed ──── delete, deleteTimeoutMs at most ────┊──── deleteMayRunMs ────▶ claim over, another may take it
  */
 const CLAIM_MARGIN_MS = 30_000;
 /** A description that changes, or another transaction on the sandbox, is in the way once or twice, not for ever. */
 const MAX_TRIES = 10;
 
-/** The wait before a cleaner comes again. */
+/** The wait before a cleaner comes again: after failures that count against the sandbox, and after others. */
 const BACKOFF = { baseMs: 60_000, maxMs: 3_600_000, multiplier: 2 };
+const BACKOFF_OF_OTHERS = { ...BACKOFF, maxMs: 600_000 };
 
 export const isUsed = (sandbox: Sandbox): sandbox is Used =>
   sandbox.status === 'pending_deletion' || sandbox.status === 'deletion_failed';
 
-/** Deletes one used sandbox at the provider under a claim of its own, and writes how that ended. */
+/** Deletes one used sandbox at the provider under a claim of its own, and writes how that ended, unless it failed. */
 export async function deleteUnderClaim(
   deps: DeleteUnderClaimDeps,
   seen: Used,
   context: CallContext,
-  pauseUntil: (ms: number) => void,
   onProgress?: () => void,
-): Promise<Ending> {
+): Promise<Ending | Failure> {
   const claimId = deps.newId();
   const nowMs = deps.clock.nowMs();
-  const claimed = claim(seen, claimId, nowMs + deps.deleteTimeoutMs + CLAIM_MARGIN_MS, nowMs);
+  const sendBeforeMs = nowMs + deps.deleteTimeoutMs;
+  const claimEndMs = sendBeforeMs + Math.max(deps.deleteMayRunMs, CLAIM_MARGIN_MS);
+  const claimed = claim(seen, claimId, claimEndMs, nowMs);
   // Not given up when the run is told to stop: a claim whose answer nobody awaits may have been granted.
   if (!(await deps.store.write({ seen, next: claimed }))) return 'skipped';
 
   let outcome: Awaited<ReturnType<DeleteOnce>>;
   // A delete that was sent is seen through even when the run is told to stop: its outcome belongs in the record.
   const time = limitTime(deps.deleteTimeoutMs);
+  // By the wall clock, too: timers stand still while a machine is suspended.
+  const assertInTime = () => {
+    if (deps.clock.nowMs() >= sendBeforeMs) throw tooLate();
+  };
   try {
-    outcome = await deps.deleteOnce(claimed, time.signal, onProgress);
+    outcome = await deps.deleteOnce(claimed, assertInTime, time.signal, onProgress);
   } catch (error) {
     if (error instanceof BreakerOpenError) {
       // It opened between the look at it and the call: nothing was sent, and the sandbox is due as it was.
       const { dueMs = nowMs } = seen.cleanup;
-      pauseUntil(deps.clock.nowMs() + error.retryAfterMs);
       await settle(deps, claimed, claimId, context, {
         action: 'cleanup_postponed',
         detail: 'breaker_open',
@@ -106,7 +113,7 @@ export async function deleteUnderClaim(
       return 'skipped';
     }
     if (!(error instanceof ProviderError)) throw error;
-    return await settleFailure(deps, claimed, claimId, error, context, pauseUntil);
+    return { claimed, claimId, error, atMs: deps.clock.nowMs() };
   } finally {
     time.clear();
   }
@@ -138,32 +145,41 @@ function endOf(outcome: Awaited<ReturnType<DeleteOnce>>): {
   }
 }
 
-async function settleFailure(
+const tooLate = () =>
+  new BrokerError('EFFECT_IN_PROGRESS', 'The time to delete it is over; another may be at it.', {
+    retryAfterSeconds: 0,
+  });
+
+/**
+ * Writes that a delete failed. `isItsOwn`: others went through meanwhile, so that it counts against the sandbox, which is
+ * parked at last; else it is due again later, and no retry is used up.
+ */
+export async function settleFailure(
   deps: DeleteUnderClaimDeps,
-  claimed: Used,
-  claimId: string,
-  error: ProviderError,
+  { claimed, claimId, error, atMs }: Failure,
+  isItsOwn: boolean,
   context: CallContext,
-  pauseUntil: (ms: number) => void,
-): Promise<Ending> {
-  const nowMs = deps.clock.nowMs();
+): Promise<'failed' | 'parked' | 'skipped'> {
   if (error.kind === 'rate_limited') {
-    // Not this sandbox's fault: nothing is counted against it.
-    const untilMs = nowMs + (error.retryAfterMs ?? BACKOFF.baseMs);
-    pauseUntil(untilMs);
+    // It was not even looked at: as if nobody had set out.
+    const untilMs = atMs + (error.retryAfterMs ?? BACKOFF.baseMs);
     await settle(deps, claimed, claimId, context, {
       action: 'cleanup_postponed',
       end: (sandbox, at) => unclaim(sandbox, untilMs, at),
     });
-    return 'provider_says_later';
+    return 'skipped';
   }
-  const retries = claimed.cleanup.retries + 1;
-  const park = retries >= deps.maxAttempts;
-  const waitMs = backoffDelayMs(BACKOFF, retries - 1, Math.random());
+  const { retries, attempts } = claimed.cleanup;
+  const counts = isItsOwn && isAboutSandbox(error);
+  const waitMs = counts
+    ? backoffDelayMs(BACKOFF, retries, Math.random())
+    : backoffDelayMs(BACKOFF_OF_OTHERS, Math.max(0, attempts - 1), Math.random());
+  const dueMs = Math.max(deps.clock.nowMs() + waitMs, error.mayBeUnderWay ? atMs + deps.deleteMayRunMs : 0);
+  const park = counts && retries + 1 >= deps.maxAttempts;
   const done = await settle(deps, claimed, claimId, context, {
     action: 'cleanup_failed',
     detail: error.kind,
-    end: (sandbox, at) => failDeletion(sandbox, error.kind, park ? undefined : nowMs + waitMs, at),
+    end: (sandbox, at) => failDeletion(sandbox, error.kind, { dueMs: park ? undefined : dueMs, counts }, at),
   });
   if (!done) return 'skipped';
   if (!park) return 'failed';
@@ -172,10 +188,14 @@ async function settleFailure(
     task: 'cleanup',
     reason: 'deletion_parked',
     severity: 'error',
-    context: { sandbox_id: claimed.id, attempts: retries, last_error: error.kind },
+    context: { sandbox_id: claimed.id, attempts: retries + 1, last_error: error.kind },
   });
   return 'parked';
 }
+
+/** Did the provider answer about this very sandbox? A wrong token and a provider that is not there are about all. */
+const isAboutSandbox = ({ mayBeUnderWay, kind, status }: ProviderError): boolean =>
+  !mayBeUnderWay && !(kind === 'unauthorized' && status !== 403) && kind !== 'network' && status !== 503;
 
 /**
  * Writes how the claimed delete ended, for as long as the claim is ours; a sync may have changed the description in

@@ -84,7 +84,11 @@ const everyQuota = (quota: { maxActions: number; windowSeconds: number }) =>
 
 /** The store's part of an effect, without the store. */
 const ANSWERS_AT_ONCE: EffectRecords = {
-  take: async (pk) => ({ type: 'taken', hold: { pk, owner: 'bench', fence: 1, isTakenOver: false } }),
+  isOver: () => false,
+  take: async (pk) => ({
+    type: 'taken',
+    hold: { pk, owner: 'bench', fence: 1, isTakenOver: false, untilMs: 0 },
+  }),
   complete: async () => true,
   fail: async () => true,
 };

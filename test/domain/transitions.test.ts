@@ -99,7 +99,12 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
   [
     'fail a deletion: one retry more, due later, the claim is over',
     claim(pending, 'claim-1', LATER_MS, MADE_AT_MS),
-    failDeletion(claim(pending, 'claim-1', LATER_MS, MADE_AT_MS), 'timeout', LATER_MS + 3, LATER_MS),
+    failDeletion(
+      claim(pending, 'claim-1', LATER_MS, MADE_AT_MS),
+      'timeout',
+      { dueMs: LATER_MS + 3, counts: true },
+      LATER_MS,
+    ),
     {
       status: 'deletion_failed',
       lease: LEASE,
@@ -115,7 +120,7 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
   [
     'park: no due',
     failed,
-    failDeletion(failed, 'timeout', undefined, LATER_MS),
+    failDeletion(failed, 'timeout', { dueMs: undefined, counts: true }, LATER_MS),
     {
       status: 'deletion_failed',
       lease: LEASE,

@@ -159,13 +159,13 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
     expect([late.status, late.json.error?.code]).toEqual([409, 'INVALID_STATE']);
   });
 
-  test('POST retry-deletion gives a parked deletion another try, POST bulk-delete forgets it', async () => {
+  test('POST retry-deletion gives a failed deletion another try, POST bulk-delete forgets it', async () => {
     const ids = [await take('fail', 'fail-1'), await take('fail', 'fail-2')] as const;
     for (const [index, id] of ids.entries()) {
       csp.faults.add('delete', { kind: 'respond', status: 500 }, { uuid: uuidOf(accountOf(id)!) });
       await broker.mark(id, `fail-${index + 1}`);
     }
-    expect(await run('cleanup')).toMatchObject({ failed: 2, parked: 2 });
+    expect(await run('cleanup')).toMatchObject({ failed: 2 });
     for (const id of ids) expect(await inspect(id)).toMatchObject({ status: 'deletion_failed' });
 
     const retried = await broker.admin('POST', `/v1/admin/sandboxes/${ids[0]}/retry-deletion`);

@@ -183,6 +183,9 @@ export function createCallers(
         case 'bring_back':
           farSide.bringBack();
           break;
+        case 'outage':
+          farSide.outage(step.how, step.seconds * 1_000);
+          break;
         case 'pass':
           break;
       }

@@ -25,6 +25,8 @@ export interface FarSide {
   remove(sandboxId: string): void;
   /** One that was there once is there again. */
   bringBack(): void;
+  /** From now on it fails whoever asks, for so long. */
+  outage(how: 'server_error' | 'unauthorized', ms: number): void;
   /** The provider as one process of the model reaches it. */
   reachedBy(process: ModelProcess): Provider;
 }
@@ -56,6 +58,7 @@ export function createFarSide(
   const deletes: ProviderDelete[] = [];
   const listings: ProviderListing[] = [];
   let made = 0;
+  let outage: { how: 'server_error' | 'unauthorized'; untilMs: number } | undefined;
 
   const drop = (item: InventoryItem) => {
     leaving.delete(item.sandboxId);
@@ -92,8 +95,21 @@ export function createFarSide(
   const send = <Answer>(
     process: ModelProcess,
     signal: AbortSignal,
-    perform: OutgoingCall<Answer>['perform'],
-  ) => boundary.send(process, { to: 'provider', perform, signal, errorFor, givenUp, endsWithCaller: true });
+    answer: OutgoingCall<Answer>['perform'],
+  ) => {
+    const perform = async () => {
+      if (outage && outage.untilMs > world.nowMs()) throw new ProviderError(outage.how, 'an outage');
+      return await answer();
+    };
+    return boundary.send(process, {
+      to: 'provider',
+      perform,
+      signal,
+      errorFor,
+      givenUp,
+      endsWithCaller: true,
+    });
+  };
 
   return {
     get inventory() {
@@ -124,6 +140,9 @@ export function createFarSide(
       if (!item) return;
       gone.delete(item.sandboxId);
       inventory.set(item.sandboxId, item);
+    },
+    outage(how, ms) {
+      outage = { how, untilMs: world.nowMs() + ms };
     },
     reachedBy: (process) => ({
       name: 'csp',

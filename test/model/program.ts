@@ -24,6 +24,8 @@ export type WorldStep = { waits: boolean } & (
   | { do: 'rename'; sandbox: Choice; name: string }
   | { do: 'remove'; sandbox: Choice }
   | { do: 'bring_back' }
+  /** The provider fails whoever asks, for so long. */
+  | { do: 'outage'; how: 'server_error' | 'unauthorized'; seconds: number }
   | { do: 'pass'; seconds: number }
 );
 

@@ -67,6 +67,11 @@ const inWorld: fc.Arbitrary<Body<WorldStep>> = fc.oneof(
   body(1, { do: verb('rename'), sandbox: choice, name }),
   body(1, { do: verb('remove'), sandbox: choice }),
   body(1, { do: verb('bring_back') }),
+  body(1, {
+    do: verb('outage'),
+    how: fc.constantFrom('server_error' as const, 'unauthorized' as const),
+    seconds: fc.constantFrom(31, 1_800, 4 * 3_600),
+  }),
   body(4, {
     do: verb('pass'),
     seconds: fc.constantFrom(1, 12, 31, 62, 130, 1_800, LEASE_SECONDS, TERM_SECONDS, DAY_SECONDS),

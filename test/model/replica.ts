@@ -39,7 +39,7 @@ export interface Machine {
 export const BUCKETS = 2;
 const DELETE_TIMEOUT_MS = 20_000;
 const INTERVAL_MS = 300_000;
-const { dryRun, quotas } = loadConfig({});
+const { dryRun, quotas, deleteEvidence } = loadConfig({});
 const UNLIMITED = { ...quotas, bulk_delete: { ...quotas.bulk_delete, maxActions: null } };
 
 /** What is sent to the engine; several replicas of a program share the sockets of one client. */
@@ -94,6 +94,8 @@ export function createReplica(options: ReplicaOptions): Replica {
     cleanupDelayMs: 0,
     deletionMaxAttempts: 3,
     deleteTimeoutMs: DELETE_TIMEOUT_MS,
+    deleteMayRunMs: 30_000,
+    deleteEvidence,
     alert,
     onUnreadable: (sortKey, error) => onFinding(`the record ${String(sortKey)} cannot be read: ${error}`),
     onBackgroundError: () => undefined,

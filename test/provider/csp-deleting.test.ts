@@ -52,15 +52,22 @@ describe('deleting', () => {
       { kind: 'bad_response' },
     ],
     ['400', { kind: 'respond', status: 400 }, { kind: 'rejected', status: 400 }],
-    ['401', { kind: 'respond', status: 401 }, { kind: 'rejected', status: 401 }],
+    ['401', { kind: 'respond', status: 401 }, { kind: 'unauthorized', status: 401 }],
+    ['403', { kind: 'respond', status: 403 }, { kind: 'unauthorized', status: 403, mayBeUnderWay: false }],
+    [
+      '403 that says when to come again',
+      { kind: 'respond', status: 403, headers: { 'retry-after': '30' } },
+      { kind: 'rate_limited', retryAfterMs: 30_000 },
+    ],
     ['409', { kind: 'respond', status: 409 }, { kind: 'rejected', status: 409 }],
     [
       '429',
       { kind: 'respond', status: 429, headers: { 'retry-after': '7' } },
       { kind: 'rate_limited', retryAfterMs: 7000 },
     ],
-    ['502', { kind: 'respond', status: 502 }, { kind: 'server_error', status: 502 }],
-    ['no answer', { kind: 'hang' }, { kind: 'timeout' }],
+    ['500', { kind: 'respond', status: 500 }, { kind: 'server_error', mayBeUnderWay: false }],
+    ['502', { kind: 'respond', status: 502 }, { kind: 'server_error', status: 502, mayBeUnderWay: true }],
+    ['no answer', { kind: 'hang' }, { kind: 'timeout', mayBeUnderWay: true }],
     ['a body that breaks off', { kind: 'cut' }, { kind: 'network' }],
   ])('%s is not a deletion', async (_, fault, expected) => {
     const { csp, provider } = await setUp(expected.kind === 'timeout' ? { readTimeoutMs: 300 } : {});

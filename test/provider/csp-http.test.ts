@@ -135,10 +135,10 @@ describe('headers', () => {
     expect(csp.calls.map((call) => call.accept)).toEqual(Array(4).fill('application/json'));
   });
 
-  it('a wrong token is rejected', async () => {
+  it('a wrong token is told from other refusals', async () => {
     const { provider } = await setUp({ token: 'another-token' });
-    expect(await failureOf(list(provider))).toMatchObject({ kind: 'rejected', status: 401 });
-    expect(await failureOf(remove(provider, 'one'))).toMatchObject({ kind: 'rejected', status: 401 });
+    expect(await failureOf(list(provider))).toMatchObject({ kind: 'unauthorized', status: 401 });
+    expect(await failureOf(remove(provider, 'one'))).toMatchObject({ kind: 'unauthorized', status: 401 });
   });
 });
 

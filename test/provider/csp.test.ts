@@ -152,7 +152,7 @@ describe('an inventory is complete or an error', () => {
       { kind: 'respond', status: 503, headers: { 'retry-after': '2' } },
       { kind: 'server_error', retryAfterMs: 2000 },
     ],
-    ['403', { kind: 'respond', status: 403 }, { kind: 'rejected', status: 403 }],
+    ['403', { kind: 'respond', status: 403 }, { kind: 'unauthorized', status: 403 }],
     ['404', { kind: 'respond', status: 404 }, { kind: 'rejected', status: 404 }],
     ['429', { kind: 'respond', status: 429 }, { kind: 'rate_limited', status: 429, retryAfterMs: undefined }],
     ['no content', { kind: 'respond', status: 204 }, { kind: 'bad_response', status: 204 }],

@@ -61,7 +61,9 @@ describe('a closed breaker', () => {
     });
     expect(calls()).toBe(5);
     expect(states).toEqual(['closed', 'open']);
-    expect(transitions).toEqual([{ name: 'csp_delete', from: 'closed', to: 'open', cause: 'calls' }]);
+    expect(transitions).toEqual([
+      { name: 'csp_delete', from: 'closed', to: 'open', cause: 'calls', why: 'outage' },
+    ]);
   });
 
   test('by default opens with ten failures, and only an operator closes it', async () => {

@@ -46,6 +46,45 @@ describeOnEngines('a side effect', ({ endpoint }) => {
     expect(outcomes).toEqual(['completed', 'replayed']);
   });
 
+  it('of one who wakes up after its time does not happen: another may be at it', async () => {
+    const { core, effects, replica } = await start();
+    await expect(
+      effects.once(key, () => Promise.reject(new Error('no answer')), {
+        signal,
+        mayHaveHappened: () => true,
+      }),
+    ).rejects.toThrow('no answer');
+    core.clock.advanceSeconds(3_600);
+    let runs = 0;
+    const run = async () => ++runs;
+    const ask = async () => {
+      core.clock.advanceSeconds(3_600);
+      return undefined;
+    };
+    await expect(effects.once(key, run, { signal, ask })).rejects.toMatchObject({
+      code: 'EFFECT_IN_PROGRESS',
+    });
+    expect(runs).toBe(0);
+    expect(await (await replica()).effects.once(key, run, { signal })).toEqual({
+      result: 1,
+      replayed: false,
+    });
+  });
+
+  it('that may have happened is asked after by the next one, once the right to run is over', async () => {
+    const { core, effects } = await start(1);
+    const fails = () => Promise.reject(new Error('no answer'));
+    await expect(effects.once(key, fails, { signal, mayHaveHappened: () => true })).rejects.toThrow(
+      'no answer',
+    );
+    const ask = async () => 'gone';
+    await expect(effects.once(key, fails, { signal, ask })).rejects.toMatchObject({
+      code: 'EFFECT_IN_PROGRESS',
+    });
+    core.clock.advanceSeconds(61);
+    expect(await effects.once(key, fails, { signal, ask })).toEqual({ result: 'gone', replayed: true });
+  });
+
   it('happens once for ten who come at once over two replicas, and none gets an empty success', async () => {
     const { effects, replica } = await start();
     const other = (await replica()).effects;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { shuttingDown } from '../../src/domain/errors.ts';
+import { BrokerError, shuttingDown } from '../../src/domain/errors.ts';
 import type { Provider } from '../../src/provider/provider.ts';
 import { BreakerOpenError, createBreaker } from '../../src/safety/breaker.ts';
 import { createGuardedProvider } from '../../src/safety/guarded-provider.ts';
@@ -67,7 +67,7 @@ describe('a call to the provider', () => {
     csp.faults.add('list', DOWN);
     csp.faults.add('list', { kind: 'html' });
     expect((await list(guarded)).items).toHaveLength(1);
-    csp.faults.add('delete', { kind: 'lost' });
+    csp.faults.add('delete', DOWN);
     expect(await remove(guarded, id)).toBe('destroyed');
     expect(csp.deletes.get(uuid)?.effective).toBe(1);
     expect(attempts.map(({ task, attempt }) => [task, attempt])).toEqual([
@@ -79,11 +79,49 @@ describe('a call to the provider', () => {
     ]);
   });
 
-  test('whose answer was lost after the effect has no second one', async () => {
-    const { csp, guarded, id, uuid } = await setUp();
-    csp.faults.add('delete', { kind: 'lost', afterEffect: true });
-    expect(await remove(guarded, id)).toBe('already_gone');
-    expect(csp.deletes.get(uuid)).toEqual({ effective: 1, missed: 1 });
+  test.each<[string, FakeFault]>([
+    ['broke off', { kind: 'lost' }],
+    ['broke off after its effect', { kind: 'lost', afterEffect: true }],
+    ['hangs', { kind: 'hang' }],
+    ['a gateway gave up', { kind: 'respond', status: 504 }],
+  ])('to delete that %s may be under way still, and is not sent again', async (_, fault) => {
+    const { csp, guarded, id, deletes } = await setUp({ totalMs: 300 });
+    csp.faults.add('delete', fault);
+    expect(await failureOf(remove(guarded, id))).toMatchObject({ mayBeUnderWay: true });
+    expect(deletes()).toBe(1);
+  });
+
+  test('to delete that was never sent is made again', async () => {
+    const { guarded, csp, id, attempts } = await setUp({ retries: 1 });
+    await csp.close();
+    expect(await failureOf(remove(guarded, id))).toMatchObject({ kind: 'network', mayBeUnderWay: false });
+    expect(attempts).toHaveLength(2);
+  });
+
+  test('to delete whose time is over by the wall clock is not made, be it the first or a retry', async () => {
+    const { csp, guarded, clock, id, deletes } = await setUp();
+    const endMs = clock.nowMs() + 1_000;
+    const assertInTime = () => {
+      if (clock.nowMs() >= endMs) throw new BrokerError('EFFECT_IN_PROGRESS', 'too late');
+    };
+    const sandbox = { sandboxId: 'any', externalId: String(id), name: 'any', assertInTime };
+    const { promise: asleep, resolve: wake } = Promise.withResolvers<void>();
+    csp.faults.add('delete', { kind: 'hold', until: asleep });
+    csp.faults.add('delete', DOWN, { times: Number.POSITIVE_INFINITY });
+    csp.accounts.clear();
+    const first = guarded.deleteSandbox(sandbox, never());
+    await csp.arrived('delete', 1);
+    wake();
+    expect(await first).toBe('already_gone');
+    const slow = () => {
+      assertInTime();
+      clock.advanceSeconds(2);
+    };
+    const second = guarded.deleteSandbox({ ...sandbox, assertInTime: slow }, never());
+    await expect(second).rejects.toThrow('too late');
+    expect(deletes()).toBe(2);
+    await expect(guarded.deleteSandbox(sandbox, never())).rejects.toThrow('too late');
+    expect(deletes()).toBe(2);
   });
 
   test('shows after every attempt that it is alive', async () => {

@@ -84,7 +84,7 @@ describeOnEngines('a dry run', ({ endpoint }) => {
     expect(await cleanUp(live)).toMatchObject({ failed: 1 });
     live.clock.advanceSeconds(3_600);
     const before = await recordOf(live, 'sim-0001');
-    expect(before).toMatchObject({ status: 'deletion_failed', cleanup: { retries: 1, attempts: 1 } });
+    expect(before).toMatchObject({ status: 'deletion_failed', cleanup: { retries: 0, attempts: 1 } });
     const dry = await replicaOfTest(live, { ...DRY_RUN });
     for (let run = 0; run < 3; run++)
       expect(await cleanUp(dry)).toMatchObject({ due: 1, dry_run_blocked: 1 });

@@ -18,6 +18,7 @@ describe('never retried is', () => {
   test.each<[string, unknown]>([
     ['a 4xx of the provider', new ProviderError('rejected', 'no', { status: 400 })],
     ['a 404', withStatus(404)],
+    ['a wrong token', new ProviderError('unauthorized', 'who?', { status: 401 })],
     ['a 4xx, even one with Retry-After', withStatus(403, 1_000)],
     ['a 429 without Retry-After', new ProviderError('rate_limited', 'slower', { status: 429 })],
     ['a failed condition', new ConditionFailedError(undefined, undefined)],
@@ -67,6 +68,7 @@ test.each<[string, unknown, string]>([
   ['a 4xx', new ProviderError('rejected', 'no', { status: 409 }), 'answered'],
   ["anybody's 404", withStatus(404), 'answered'],
   ['a 429', new ProviderError('rate_limited', 'slower', { status: 429 }), 'answered'],
+  ['a wrong token', new ProviderError('unauthorized', 'who?', { status: 401 }), 'failure'],
   ['a refusal before anything was sent', new ProviderError('rejected', 'no uuid'), 'ignored'],
   ['a call that was given up', new ProviderError('aborted', 'given up'), 'ignored'],
   ['an abort', aborted(), 'ignored'],

@@ -131,7 +131,7 @@ describeOnEngines('writes whose answers are lost, in conflict, doubled or thrott
     await expectOneEventEach(core, faults, action, to);
   });
 
-  test('a failed cleanup is counted against the sandbox once', async () => {
+  test('a failed cleanup is written once', async () => {
     const { core, simulated, faults } = await start();
     await leaseAll(core);
     await markAll(core);
@@ -140,7 +140,7 @@ describeOnEngines('writes whose answers are lost, in conflict, doubled or thrott
     expect(await core.work.cleanup(context())).toMatchObject({ due: 4, failed: 4, skipped: 0 });
     await expectOneEventEach(core, faults, 'cleanup_failed', 'deletion_failed');
     for (const sandboxId of DISTURBED) {
-      expect(await core.store.get(sandboxId)).toMatchObject({ cleanup: { attempts: 1, retries: 1 } });
+      expect(await core.store.get(sandboxId)).toMatchObject({ cleanup: { attempts: 1, retries: 0 } });
     }
   });
 

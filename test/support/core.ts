@@ -120,6 +120,8 @@ export async function startCore(
     cleanupDelayMs: 0,
     deletionMaxAttempts: 3,
     deleteTimeoutMs: 20_000,
+    deleteMayRunMs: 30_000,
+    deleteEvidence: loadConfig({}).deleteEvidence,
     alert: (alert) => alerts.push(alert),
     onUnreadable: (sortKey, error) => {
       throw new Error(`unreadable record ${String(sortKey)}`, { cause: error });

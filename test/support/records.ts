@@ -36,7 +36,12 @@ export const RECORDS = {
   available: free,
   allocated: leased,
   pending_deletion: pending,
-  deletion_failed: failDeletion(pending, 'server_error', MADE_AT_MS + 60_000, MADE_AT_MS),
+  deletion_failed: failDeletion(
+    pending,
+    'server_error',
+    { dueMs: MADE_AT_MS + 60_000, counts: true },
+    MADE_AT_MS,
+  ),
   stale: markStale(free, MADE_AT_MS),
   deleted: bury(pending, 'destroyed', MADE_AT_MS),
 } as const satisfies { [Status in SandboxStatus]: Extract<Sandbox, { status: Status }> };

@@ -185,7 +185,7 @@ describeOnEngines("a lease's life", ({ endpoint }) => {
     core.clock.advanceSeconds(BUFFER_END_SECONDS);
     await core.work.expire(by('auto_expiry', 3));
     core.clock.advanceSeconds(10);
-    csp.faults.add('delete', { kind: 'respond', status: 403 });
+    csp.faults.add('delete', { kind: 'respond', status: 422 });
     await core.work.cleanup(by('background_cleanup', 4));
     core.clock.advanceSeconds(10);
     await core.useCases.retryDeletion(sandboxId, by('admin', 5));

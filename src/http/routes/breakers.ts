@@ -1,7 +1,7 @@
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { BREAKER_STATES } from '../../domain/breaker.ts';
+import { BREAKER_STATES, TRIP_REASONS } from '../../domain/breaker.ts';
 import type { Breaker, BreakerReport } from '../../safety/breaker.ts';
 import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
 import { emptyBody, noQuery } from '../request-schemas.ts';
@@ -41,6 +41,7 @@ export const breakerSchema = z
     since: epochSeconds('Since when the calls themselves have had it where it is'),
     failures: z.int().describe('Failed calls that count at the moment.'),
     threshold: z.int().describe('With so many it opens.'),
+    why: z.enum(TRIP_REASONS).optional().describe('Why its calls are suspended.'),
     last_failure_at: epochSeconds('The last failed call that counted').optional(),
     retry_at: epochSeconds('When one call may probe').optional(),
     override: z
@@ -58,13 +59,14 @@ const breakersSchema = z
 const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
 
 export function breakerRecord(name: BreakerName, report: BreakerReport): z.output<typeof breakerSchema> {
-  const { lastFailureAtMs, retryAtMs, override } = report;
+  const { why, lastFailureAtMs, retryAtMs, override } = report;
   return {
     name,
     state: report.state,
     since: seconds(report.sinceMs),
     failures: report.failures,
     threshold: report.threshold,
+    ...(why !== undefined && { why }),
     ...(lastFailureAtMs !== undefined && { last_failure_at: seconds(lastFailureAtMs) }),
     // Not before that second.
     ...(retryAtMs !== undefined && { retry_at: Math.ceil(retryAtMs / 1000) }),
