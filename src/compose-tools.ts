@@ -33,7 +33,7 @@ const nobody = () => undefined;
  * `EngineError`, also where a broker has the engine's file in use.
  */
 export async function composeTools(config: Config): Promise<Tools> {
-  const logger = createLogger({ level: 'silent', pretty: false });
+  const logger = createLogger({ level: 'silent', pretty: false, destination: { write: nobody } });
   const engine: Engine | undefined = await startEmbeddedEngine(config, logger);
   const client = openStore(config, engine, nobody, nobody);
   const { buckets } = config;

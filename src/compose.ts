@@ -20,6 +20,7 @@ import { type Config, configSecrets, describeConfig } from './config.ts';
 import { createLifecycle } from './lifecycle.ts';
 import type { AlertEvents } from './safety/alert-hooks.ts';
 import { openTable } from './store/table.ts';
+import { standardOutput } from './telemetry/log-output.ts';
 import { createLogger, flushLogs, type Logger } from './telemetry/logger.ts';
 import { BREAKERS } from './telemetry/metric-labels.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -28,6 +29,8 @@ import { pause } from './time-limit.ts';
 /** A whole broker in one process, not started. */
 export interface Broker {
   readonly logger: Logger;
+  /** To be called when the process ends, for its last lines: nothing can be logged afterwards. */
+  endLogs(): void;
   /**
    * Brings up engine, table, HTTP and loops, in this order. Throws what stops the start; call `stop()` then, too.
    * `SHUTTING_DOWN`: a `stop()` meanwhile ended it, and takes down what was up.
@@ -64,9 +67,18 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
   const newId = overrides.newId ?? randomUUID;
   const replicaId = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const metrics = createMetrics(clock);
-  const logger = createLogger({
+  const isTerminal = process.stdout.isTTY === true;
+  const output = standardOutput({
+    sync: isTerminal,
+    onDropped: metrics.logDropped,
+    onResumed: (dropped) =>
+      logger.warn({ action: 'log', dropped }, 'nobody read the log for a while, and lines are lost'),
+  });
+  const logger: Logger = createLogger({
     level: config.logLevel,
-    pretty: process.stdout.isTTY === true,
+    pretty: isTerminal,
+    colours: isTerminal,
+    destination: output,
     secrets: configSecrets(config),
   });
   const events: AlertEvents = new EventEmitter();
@@ -284,6 +296,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
   return {
     logger,
+    endLogs: output.endNow,
     events,
     start: () => lifecycle.start(bringUp),
     stop: () => {

@@ -44,6 +44,8 @@ const isShutdown = (error: unknown): boolean =>
 
 const config = readConfig();
 const broker: Broker = composeBroker(config);
+// The first of those who listen: the log's library would wait for a reader.
+process.prependOnceListener('exit', broker.endLogs);
 
 closeWithGrace(
   {

@@ -1,9 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** Why a signal of {@link limitTime} fired, where nobody gave up and only the time was over. */
+class TimeIsUp extends DOMException {
+  constructor() {
+    super('the time is up', 'AbortError');
+  }
+}
+
+/** Whether the signal fired because somebody gave up, and not because a time was over. */
+export const isGivenUp = ({ aborted, reason }: AbortSignal): boolean =>
+  aborted && !(reason instanceof TimeIsUp) && !(reason instanceof Error && reason.name === 'TimeoutError');
+
 /** A signal that fires after `ms` or with `parent`, whichever is first. `clear` frees the timer and the listener. */
 export function limitTime(ms: number, parent?: AbortSignal): { signal: AbortSignal; clear(): void } {
   const controller = new AbortController();
-  const abort = () => controller.abort();
+  const abort = () => controller.abort(parent && isGivenUp(parent) ? undefined : new TimeIsUp());
   const timer = setTimeout(abort, ms);
   if (parent?.aborted) abort();
   parent?.addEventListener('abort', abort, { once: true });

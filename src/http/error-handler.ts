@@ -112,8 +112,12 @@ export function toBrokerError(error: unknown, request: FastifyRequest): BrokerEr
 export function handleError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toBrokerError(thrown, request);
   const { status, body } = errorAnswer(error, request.id);
-  request.errorCode = error.code;
-  logFailure(error, thrown, request);
+  // Whoever went away has cancelled the call: no dependency has failed, and nobody reads the answer.
+  const isCancelled = request.signal.aborted && (error.code === 'STORE_UNAVAILABLE' || error.code === 'BUSY');
+  if (!isCancelled) {
+    request.errorCode = error.code;
+    logFailure(error, thrown, request);
+  }
   if (body.error.retry_after !== undefined) reply.header('retry-after', body.error.retry_after);
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   // Fastify closes the connection after a body it did not like. Node throws the rest of the body away by itself, and

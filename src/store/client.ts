@@ -17,7 +17,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { limitTime, untilAborted } from '../time-limit.ts';
+import { isGivenUp, limitTime, untilAborted } from '../time-limit.ts';
 import { createCongestionLimit } from './congestion.ts';
 import {
   fromDriver,
@@ -49,7 +49,7 @@ export interface StoreClientOptions {
   totalTimeoutMs?: number;
   /** Learns the store's time from its answers; absent: nothing is known of it. */
   time?: StoreTime | undefined;
-  /** Told about every call that was sent, retries included. `outcome` is `success` or an error's name. */
+  /** Told about every call that was sent, retries included. `outcome` is `success`, `given_up` by its caller, or an error's name. */
   observe?: (operation: string, outcome: string, seconds: number) => void;
   /** Told that a call's attempt (1, 2, …) failed and that another follows after `waitMs`. */
   onRetry?: ((operation: string, attempt: number, error: unknown, waitMs: number) => void) | undefined;
@@ -137,6 +137,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     operation: string,
     send: (options: { abortSignal: AbortSignal }) => Promise<T>,
     overall: CallLimit,
+    signal: AbortSignal | undefined,
   ) => {
     overall.signal.throwIfAborted();
     overall.sent();
@@ -149,7 +150,9 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
       return answer;
     } catch (error) {
       if (isAnswer(error)) patience.answered();
-      outcome = error instanceof Error ? error.name : 'unknown';
+      // The store is not to blame for a caller that goes away.
+      const isGivenUpByCaller = signal !== undefined && isGivenUp(signal);
+      outcome = isGivenUpByCaller ? 'given_up' : error instanceof Error ? error.name : 'unknown';
       throw error;
     } finally {
       timer.clear();
@@ -167,7 +170,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     const overall = patience.limit(signal);
     const inTurn = () =>
       untilAborted(
-        limit.run(() => attempt(operation, send, overall)),
+        limit.run(() => attempt(operation, send, overall, signal)),
         overall.signal,
       );
     try {

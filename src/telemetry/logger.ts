@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { pause } from '../time-limit.ts';
 import { currentCorrelation } from './correlation.ts';
 import { MASK, toLoggable } from './loggable.ts';
 
@@ -10,8 +11,10 @@ export interface LoggerOptions {
   level: string;
   /** Readable lines instead of JSON: for a terminal. */
   pretty: boolean;
-  /** Where the lines go; standard output by default. */
-  destination?: DestinationStream;
+  /** Colours in readable lines; none by default. */
+  colours?: boolean;
+  /** Where the lines go. */
+  destination: DestinationStream;
   /** Values that are masked wherever they turn up in a line. */
   secrets?: readonly string[];
 }
@@ -38,10 +41,10 @@ const escaped = (character: string): string => `\\u${character.charCodeAt(0).toS
  */
 export function createLogger(options: LoggerOptions): Logger {
   const { pretty, destination } = options;
-  // Written at once either way; but with a `minLength` of 0 the stream's `flush` would not wait for what is on its way.
-  const out = destination ?? pino.destination({ fd: 1, sync: pretty, minLength: 1 });
-  const format = prettyFactory({ colorize: destination === undefined });
-  const stream = pretty ? { write: (line: string) => void out.write(format(line)) } : out;
+  const format = prettyFactory({ colorize: options.colours ?? false });
+  const stream = pretty
+    ? { ...destination, write: (line: string) => void destination.write(format(line)) }
+    : destination;
   const secrets = (options.secrets ?? [])
     .filter((secret) => secret.length >= SHORTEST_SECRET)
     .map((secret) => JSON.stringify(secret).slice(1, -1));
@@ -71,14 +74,17 @@ export function createLogger(options: LoggerOptions): Logger {
   return keepBindingsApart(logger);
 }
 
+const FLUSH_WITHIN_MS = 1_000;
+
 /**
- * Resolves when every line written so far has left the process. What cannot be written cannot be reported either, and
- * a pipe refuses the sync to disk that ends a flush: so an error is no reason to hold up the shutdown.
+ * Resolves when every line written so far has left the process, or nobody has read them in time. What cannot be written
+ * cannot be reported either, and a pipe refuses the sync to disk that ends a flush: so an error is no reason to hold up
+ * the shutdown.
  */
-export function flushLogs(logger: Logger): Promise<void> {
-  return new Promise((resolve) => {
-    logger.flush(() => resolve());
-  });
+export async function flushLogs(logger: Logger): Promise<void> {
+  const flushed = new AbortController();
+  logger.flush(() => flushed.abort());
+  await pause(FLUSH_WITHIN_MS, flushed.signal);
 }
 
 /** `time` and `level` are pino's to write, and the ids are those of the request at work, whatever a caller says. */

@@ -77,6 +77,7 @@ export const STORE_OPERATIONS = [
 /** A store call ends with success or an error's name; those not listed count as `error`. */
 const STORE_OUTCOME_OF: Record<string, string> = {
   success: 'success',
+  given_up: 'given_up',
   ConditionalCheckFailedException: 'condition_failed',
   TransactionCanceledException: 'cancelled',
   TransactionConflictException: 'conflict',

@@ -58,6 +58,8 @@ export interface Metrics extends AlertMetrics, JobMetrics {
   effect(type: string, outcome: EffectOutcome): void;
   /** Seconds since a loop's, or the worker's, last sign of life. */
   heartbeatAge(loop: string, seconds: number): void;
+  /** A line of the log that nobody took, and that was dropped. */
+  logDropped(): void;
   /** How far this replica's clock is ahead of the store's; negative: behind. */
   clockOffset(seconds: number): void;
   /** An irreversible action that a dry run held back. */
@@ -223,6 +225,7 @@ export function createMetrics(clock: Clock): Metrics {
     status,
     count: gauge(`broker_pool_${status}`, `Sandboxes in the pool that are ${status}`),
   }));
+  const logDropped = counter('broker_log_lines_dropped_total', 'Log lines lost because nobody read them');
   const clockOffset = gauge(
     'broker_clock_offset_seconds',
     "How far the clock is ahead of the store's; negative: behind; 0: no difference can be told",
@@ -272,6 +275,7 @@ export function createMetrics(clock: Clock): Metrics {
     rateLimited: () => rateLimited.inc({}),
     effect: (type, outcome) => effects.inc({ type, outcome }),
     heartbeatAge: (loop, seconds) => heartbeatAge.set({ loop }, seconds),
+    logDropped: () => logDropped.inc({}),
     clockOffset: (seconds) => clockOffset.set({}, seconds),
     dryRunBlocked: (action) => dryRunBlocked.inc({ action }),
     governorDenied: (resource) => governorDenied.inc({ resource }),

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
+import { StoreUnavailableError } from '../../src/store/errors.ts';
 import { currentCorrelation } from '../../src/telemetry/correlation.ts';
 import type { CallContext } from '../../src/usecases/context.ts';
 import { availableSandbox, fakeAppDeps } from '../support/fake-app-deps.ts';
@@ -154,6 +155,30 @@ describe('a client that goes away', () => {
     release();
     expect(await logged(({ msg }) => msg === 'request')).toMatchObject({ status: 499 });
     expect(recorded.of('metrics.request')).toEqual([['GET', '/v1/sandboxes/:id', 499, expect.any(Number)]]);
+  });
+
+  test('is no failure of the store', async () => {
+    const { started, hold } = heldOpen();
+    const { useCases } = fakeAppDeps().deps;
+    const { connect, logged, recorded } = await startApp({
+      useCases: {
+        ...useCases,
+        getSandbox: async (_input, context) => {
+          const held = hold(context);
+          await Promise.race([held, once(context.signal, 'abort')]);
+          throw new StoreUnavailableError(context.signal.reason);
+        },
+      },
+    });
+    const socket = await connect();
+    socket.write(head('GET /v1/sandboxes/sbx-1 HTTP/1.1'));
+    await started;
+    socket.destroy();
+    const line = await logged(({ msg }) => msg === 'request');
+    expect(line).toMatchObject({ status: 499, outcome: 'cancelled' });
+    expect(line).not.toHaveProperty('error_code');
+    await new Promise(setImmediate);
+    expect(recorded.logs.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
   });
 
   test('does not end an allocation, which is counted and logged like any other', async () => {

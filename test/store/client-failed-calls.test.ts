@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { TransactionCancelledError } from '../../src/store/errors.ts';
+import { limitTime } from '../../src/time-limit.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import {
   cancelled,
@@ -26,6 +27,21 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
     const { client, observed } = connect({ endpoint: proxy.endpoint, callTimeoutMs: 60 });
     await within(TRIES * 60 + LONGEST_PAUSES_MS, expectUnavailable(client.get(key('there'))));
     expect(observed).toEqual(Array(TRIES).fill({ operation: 'GetItem', outcome: 'AbortError' }));
+  });
+
+  test.for([
+    ['that its caller has given up', 'given_up', () => new AbortController()],
+    ['whose time is over', 'AbortError', () => limitTime(50)],
+  ] as const)('tells a call %s from the others', async ([, outcome, caller]) => {
+    const proxy = await startProxy();
+    await proxy.behave({ kind: 'black_hole' });
+    const { client, observed } = connect({ endpoint: proxy.endpoint });
+    const called = caller();
+    const reading = expectUnavailable(client.get(key('there'), called.signal));
+    await until(() => proxy.liveConnections === 1, { what: 'the call is under way' });
+    if ('abort' in called) called.abort();
+    await reading;
+    await expect.poll(() => observed).toEqual([{ operation: 'GetItem', outcome }]);
   });
 
   test('comes back by itself when the store does', async () => {

@@ -51,7 +51,7 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
     await within(0, expectUnavailable(reading));
     await proxy.behave({ kind: 'pass' });
     expect(await client.get(key('there'))).toBeDefined();
-    expect(observed.map(({ outcome }) => outcome)).toEqual(['AbortError', 'success']);
+    expect(observed.map(({ outcome }) => outcome)).toEqual(['given_up', 'success']);
   });
 
   test('sends nothing for a caller who is gone already', async () => {

@@ -1,6 +1,3 @@
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import Fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { runWithCorrelation } from '../../src/telemetry/correlation.ts';
@@ -171,21 +168,4 @@ test('in a terminal, lines are readable', () => {
   const { logger, lines } = capture({ pretty: true });
   logger.info({ loop: 'sync' }, 'run ended');
   expect(lines[0]).toMatch(/INFO: run ended\n\s+loop: "sync"/);
-});
-
-test('a process that flushes and dies at once has lost no line', async () => {
-  const program = `
-    import { createLogger, flushLogs } from ${JSON.stringify(fileURLToPath(new URL('../../src/telemetry/logger.ts', import.meta.url)))};
-    const logger = createLogger({ level: 'info', pretty: false });
-    for (let line = 1; line <= 5000; line++) logger.info({ line, padding: 'x'.repeat(100) });
-    await flushLogs(logger);
-    process.kill(process.pid, 'SIGKILL');`;
-  const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], {
-    maxBuffer: 2 ** 24,
-  });
-  const { stdout, stderr } = await run.catch((error) => error as { stdout: string; stderr: string });
-  expect(stderr).toBe('');
-  const lines = stdout.trimEnd().split('\n');
-  expect(lines).toHaveLength(5000);
-  expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ line: 5000 });
 });

@@ -73,6 +73,7 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
         // Without the query, and cut: it is the caller's text.
         path: request.originalUrl.split('?', 1)[0]?.slice(0, MAX_LOGGED_PATH),
         status,
+        ...(!isAnswered && { outcome: 'cancelled' }),
         latency_ms: Math.round(latencyMs * 100) / 100,
         ...(request.errorCode === undefined ? {} : { error_code: request.errorCode }),
       },
