@@ -82,7 +82,9 @@ export function composeCore(options: CoreOptions) {
     options.onBackgroundError('refill', error),
   );
   const deps = { store, reads, clock };
-  const purgeDeps = { ...deps, guard, recordGuard };
+  const onFailure = (chore: string) => (sandboxId: string, error: unknown) =>
+    options.onBackgroundError(chore, new Error(`${sandboxId} is left for the next run`, { cause: error }));
+  const purgeDeps = { ...deps, guard, recordGuard, onFailure: onFailure('purge') };
   const onSandbox = (sandboxId: string, { signal }: CallContext, _leaseId?: string) => ({
     entity: sandboxId,
     generation: 0,
@@ -145,7 +147,7 @@ export function composeCore(options: CoreOptions) {
         onParked: options.onParked,
         alert,
       }),
-      expire: expireLeases(deps),
+      expire: expireLeases({ ...deps, onFailure: onFailure('expire') }),
       purge: purgeStale(purgeDeps),
       count: (signal: AbortSignal, consistent = false) => countPool(deps, consistent, signal),
     },

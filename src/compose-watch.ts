@@ -164,6 +164,13 @@ export function composeWatch(options: WatchOptions) {
   return {
     readiness,
     runtime,
+    /** The first look at the store. What is worse than a warning is an alert by itself. */
+    async lookFirst() {
+      const warnings = (await runtime.look()).filter(({ status }) => status === 'warning');
+      if (warnings.length === 0) return;
+      const checks = Object.fromEntries(warnings.map(({ name, message }) => [name, message]));
+      logger.warn({ action: 'start', checks }, `the store could be safer: ${Object.keys(checks).join(', ')}`);
+    },
     heartbeats: monitor.report,
     /** For `/readyz`: served or not, and each check with its reason. */
     async probe(): Promise<Readiness> {

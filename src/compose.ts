@@ -254,7 +254,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     lifecycle.up('leave the register of replicas', () =>
       core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
     );
-    await Promise.all([loops.prepare(lifecycle.stopping), watch.runtime.look()]);
+    await Promise.all([loops.prepare(lifecycle.stopping), watch.lookFirst()]);
     lifecycle.up('end the chores', loops.stopChores);
     lifecycle.up('end the runs', loops.stopRuns);
     lifecycle.up('put the jobs back', jobs.worker.stop);

@@ -9,6 +9,7 @@ import type { Guard } from '../safety/guard.ts';
 import { everywhere, type SandboxReads } from '../store/reads.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
 import type { CallContext } from './context.ts';
+import { workOff } from './work-off.ts';
 
 export interface PurgeDeps {
   /** For a whole purge; without effect records, whose time would be too short for it. */
@@ -18,12 +19,16 @@ export interface PurgeDeps {
   store: Pick<SandboxStore, 'write'>;
   reads: SandboxReads;
   clock: Clock;
+  /** A record could not be removed; the next purge tries it again. */
+  onFailure: (sandboxId: string, error: unknown) => void;
 }
 
 export interface PurgeCounts {
   deleted: number;
   /** Changed while the run looked at them, or a cleaner is at work on them. */
   skipped: number;
+  /** Could not be removed; only there where one failed. */
+  failed?: number;
   /** What would have been deleted; only there in a dry run. */
   dry_run_blocked?: number;
 }
@@ -114,9 +119,7 @@ async function* purgeable(
   const found = everywhere(reads.buckets, (place) => reads.byStatus({ status, ...place }, context.signal));
   for await (const seen of found) {
     if (seen.status !== 'stale' && seen.status !== 'deletion_failed') continue;
-    if (!isPurgeable(seen)) continue;
-    context.signal.throwIfAborted();
-    yield seen;
+    if (isPurgeable(seen)) yield seen;
   }
 }
 
@@ -130,12 +133,18 @@ async function purgeRecords(
   onProgress?: () => void,
 ): Promise<PurgeCounts> {
   const counts: PurgeCounts = { deleted: 0, skipped: 0 };
-  for await (const seen of purgeable(deps, scope, context)) {
+  const purgeEach = async (seen: Purgeable) => {
     const written = !isClaimed(seen) && (await purgeOne(deps, scope, seen, context));
     counts[written ? 'deleted' : 'skipped']++;
     onProgress?.();
-  }
-  return counts;
+  };
+  const { failed } = await workOff(purgeable(deps, scope, context), purgeEach, {
+    // What cannot be undone goes one by one.
+    atOnce: 1,
+    signal: context.signal,
+    onFailure: ({ id }, error) => deps.onFailure(id, error),
+  });
+  return { ...counts, ...(failed > 0 && { failed }) };
 }
 
 async function purgeOne(

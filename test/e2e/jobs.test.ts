@@ -213,10 +213,7 @@ describeOnFastEngine('a process that is killed', ({ endpoint }) => {
 
       const early = await idle.admin('POST', '/v1/admin/cleanup', keyed);
       expect([early.status, early.json.error?.code]).toEqual([409, 'IDEMPOTENCY_IN_PROGRESS']);
-      const job = await ended(idle, id, LEASE_MS + 15_000).catch(async (e) => {
-        console.log(await jobOf(idle, id), idle.logs.slice(-40));
-        throw e;
-      });
+      const job = await ended(idle, id, LEASE_MS + 15_000);
       expect(job).toMatchObject({ status: 'completed', attempts: 2, result: { listed: ACCOUNTS } });
       expect(
         listsOf(pair)

@@ -1,11 +1,12 @@
 import { expect, test, vi } from 'vitest';
 import { PROCESS_TIMES } from '../support/broker-process.ts';
-import { BROKERS, freshSeed, killStorm } from './kill-storm.ts';
+import { testSeed } from '../support/test-seed.ts';
+import { BROKERS, killStorm } from './kill-storm.ts';
 
 vi.setConfig(PROCESS_TIMES);
 
 const SECONDS = Number(process.env['KILL_STORM_SECONDS'] ?? 10);
-const SEED = Number(process.env['KILL_STORM_SEED'] ?? freshSeed());
+const SEED = testSeed('KILL_STORM_SEED');
 /** What callers may see of processes that die; `-` is no answer. */
 const LAWFUL =
   /^(allocate (200|201|409 NO_SANDBOXES_AVAILABLE)|mark (200|403 NOT_SANDBOX_OWNER)|get (200|403 NOT_SANDBOX_OWNER)|(allocate|mark|get) (-|503 (STORE_UNAVAILABLE|BUSY)))$/;

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -261,6 +260,3 @@ function startWatch(client: StoreClient, now: () => number) {
     },
   };
 }
-
-/** A seed nobody has used yet. */
-export const freshSeed = (): number => Number.parseInt(randomUUID().slice(0, 8), 16);

@@ -137,7 +137,7 @@ describeOnEngines('the purge of stale records', ({ endpoint }) => {
     const run = core.work.purge({ gracePeriodHours: 0 }, { ...context(), signal: stopping.signal }, () =>
       stopping.abort(new Error('the broker is shutting down')),
     );
-    await expect(run).rejects.toThrow();
+    expect(await run).toEqual({ deleted: 1, skipped: 0 });
     expect(await statusCounts(core)).toEqual({ stale: 2, deleted: 1 });
     expect(await purge(core, 0)).toEqual({ deleted: 2, skipped: 0 });
   });
