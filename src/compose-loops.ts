@@ -7,7 +7,8 @@ import type { Config } from './config.ts';
 import { BrokerError, isClockOff } from './domain/errors.ts';
 import { createHeartbeat } from './loops/heartbeat.ts';
 import { createLoop, type LoopOptions, type RunReport } from './loops/loop.ts';
-import type { LastRun, LoopReport } from './loops/loop-report.ts';
+import type { LoopReport } from './loops/loop-report.ts';
+import { createRunMemory } from './loops/run-memory.ts';
 import { createTicker } from './loops/ticker.ts';
 import type { StoreClient } from './store/client.ts';
 import { readCounts } from './store/counts.ts';
@@ -55,12 +56,10 @@ export function composeLoops(options: LoopsOptions) {
   const pool = options.counts;
   const { governor } = options.safety;
   const trusted = trustedClock(clock, client);
-  const lastRuns = new Map<string, LastRun>();
-  const report = ({ loop, action, outcome, durationMs, counts, error }: RunReport) => {
-    const before = lastRuns.get(loop);
-    const nowMs = clock.nowMs();
-    if (outcome === 'skipped') lastRuns.set(loop, { ...before, leftToOthersAtMs: nowMs });
-    else lastRuns.set(loop, { run: { outcome, endedAtMs: nowMs, durationMs, counts: counts ?? {} } });
+  const memory = createRunMemory(clock, () => core.register.living().length > 1);
+  const report = (run: RunReport) => {
+    const { loop, action, outcome, durationMs, counts, error } = run;
+    memory.note(run);
     metrics.loopRun(loop as MetricLoop, outcome, durationMs / 1000, forMetrics(counts ?? {}));
     const level =
       outcome === 'error'
@@ -193,13 +192,10 @@ export function composeLoops(options: LoopsOptions) {
         name: loop.name,
         intervalMs: loop.intervalMs,
         nextRunAtMs: loop.nextRunAtMs(),
-        ...lastRuns.get(loop.name),
+        ...memory.of(loop.name),
       })),
     /** Loops whose last run here failed, and whose interval no other replica has served since; of syncs the table knows. */
-    failedLoops: () =>
-      [...lastRuns].flatMap(([name, { run, leftToOthersAtMs }]) =>
-        name !== sync.name && run?.outcome === 'error' && leftToOthersAtMs === undefined ? [name] : [],
-      ),
+    failedLoops: () => memory.failed().filter((name) => name !== sync.name),
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
     async prepare(signal: AbortSignal) {

@@ -11,6 +11,8 @@ export interface LastRun {
     durationMs: number;
     counts: RunCounts;
   };
+  /** This replica's last runs, ten at most; `withFailures`: they failed, or something in them did. */
+  recent: { runs: number; withFailures: number };
   /** Epoch milliseconds of a later try that found the interval served, or being served, by another replica. */
   leftToOthersAtMs?: number;
 }

@@ -34,9 +34,16 @@ const FAILURES: { [Outcome in NonNullable<LoopRecord['last_run']>['outcome']]?: 
 };
 
 function Loop({ loop, isHealthy }: { loop: LoopRecord; isHealthy: boolean | undefined }) {
-  const { name, last_run: run, left_to_others_at: othersAt, next_run_at: nextAt } = loop;
+  const { name, last_run: run, recent_runs: recent, left_to_others_at: othersAt, next_run_at: nextAt } = loop;
   const failure = run === null ? undefined : FAILURES[run.outcome];
-  const tone = isHealthy === false || failure !== undefined ? 'bad' : isHealthy ? 'good' : 'waiting';
+  const tone =
+    isHealthy === false || failure !== undefined
+      ? 'bad'
+      : recent.with_failures > 0
+        ? 'warning'
+        : isHealthy
+          ? 'good'
+          : 'waiting';
   const isOthers = othersAt !== null && othersAt > (run?.ended_at ?? 0);
   return html`<tr>
     <th scope="row"><i class=${`dot ${tone}`}></i>${sentence(name)}</th>
@@ -50,6 +57,11 @@ function Loop({ loop, isHealthy }: { loop: LoopRecord; isHealthy: boolean | unde
               <small class="muted">
                 ${name === 'counts' ? latency(run.duration_ms) : `${failure === undefined ? countsText(run.counts) : 'see the alerts'}, ${latency(run.duration_ms)}`}
               </small>`
+      }
+      ${
+        recent.with_failures > 0
+          ? html`<small class="bad-text">failures in ${recent.with_failures} of the last ${recent.runs} runs</small>`
+          : null
       }
       ${isOthers && othersAt !== null ? html`<small class="muted">another replica’s turn, <${When} at=${othersAt} /></small>` : null}
       ${isHealthy === false ? html`<small class="bad-text">no sign of life</small>` : null}

@@ -64,6 +64,7 @@ export interface LoopRecord {
     duration_ms: number;
     counts: Record<string, number>;
   } | null;
+  recent_runs: { runs: number; with_failures: number };
   left_to_others_at: number | null;
   next_run_at: number | null;
 }

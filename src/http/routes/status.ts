@@ -37,10 +37,13 @@ const loopSchema = z.object({
     })
     .nullable()
     .describe('null before the first run of this replica.'),
+  recent_runs: z
+    .object({ runs: z.int(), with_failures: z.int() })
+    .describe("This replica's last ten: how many failed, or had something in them that did."),
   left_to_others_at: z
     .number()
     .nullable()
-    .describe('A later try that found the interval served by another replica, epoch seconds.'),
+    .describe('A later try that found the interval served by another living replica, epoch seconds.'),
   next_run_at: z.number().nullable().describe("This replica's next try, epoch seconds; null while it runs."),
 });
 
@@ -130,7 +133,7 @@ export function statusRoutes({ status, requireAdmin }: StatusRoutesDeps): Fastif
 
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
-const loopRecord = ({ name, intervalMs, run, leftToOthersAtMs, nextRunAtMs }: LoopReport) => ({
+const loopRecord = ({ name, intervalMs, run, recent, leftToOthersAtMs, nextRunAtMs }: LoopReport) => ({
   name,
   interval_seconds: intervalMs / 1000,
   last_run: run
@@ -141,6 +144,7 @@ const loopRecord = ({ name, intervalMs, run, leftToOthersAtMs, nextRunAtMs }: Lo
         counts: run.counts,
       }
     : null,
+  recent_runs: { runs: recent.runs, with_failures: recent.withFailures },
   left_to_others_at: leftToOthersAtMs === undefined ? null : seconds(leftToOthersAtMs),
   next_run_at: nextRunAtMs === undefined ? null : seconds(nextRunAtMs),
 });
