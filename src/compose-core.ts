@@ -1,6 +1,6 @@
 import type { Clock, NewId } from './clock.ts';
 import type { Safety } from './compose-safety.ts';
-import type { LeaseTerms } from './domain/lease.ts';
+import { type LeaseTerms, TRACK_PRINCIPAL } from './domain/lease.ts';
 import type { Provider } from './provider/provider.ts';
 import type { StoreClient } from './store/client.ts';
 import { readHistory } from './store/events.ts';
@@ -119,7 +119,13 @@ export function composeCore(options: CoreOptions) {
         store,
         readHistory: (sandboxId, limit, signal) => readHistory(client, sandboxId, limit, signal),
       }),
-      listSandboxes: listSandboxes(deps),
+      listSandboxes: listSandboxes({
+        ...deps,
+        async heldBy(holder, signal) {
+          const pk = idempotencyPk(TRACK_PRINCIPAL, holder, holder);
+          return (await readKey(client, pk, clock.nowMs(), signal))?.sandboxId;
+        },
+      }),
       bulkDelete: bulkDelete(purgeDeps),
       releaseSandbox: adapters.leaseState(releaseSandbox(deps), onSandbox),
       retryDeletion,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from './clock.ts';
 import { openStore } from './compose-store.ts';
 import { type Config, loadConfig } from './config.ts';
+import { TRACK_PRINCIPAL } from './domain/lease.ts';
 import { createImports } from './store/imports.ts';
 import { idempotencyPk } from './store/keys.ts';
 import { readOldTable } from './store/old-table.ts';
@@ -24,9 +25,6 @@ export interface MigrationOptions {
   signal: AbortSignal;
 }
 
-/** As a track's principal is called in `http/routes/tracks.ts`. */
-const PRINCIPAL = 'track';
-
 /** Copies the Python broker's table into this one's. Throws `ConfigError` for an option that makes no
  * sense, `RangeError` for a store that cannot take part, and `TableError` for a table that is not as it should be. */
 export async function composeMigration(options: MigrationOptions): Promise<MigrationReport> {
@@ -47,7 +45,7 @@ export async function composeMigration(options: MigrationOptions): Promise<Migra
       return await migrateTable({
         entries: (signal) => readOldTable(source.client, signal),
         imports: createImports(target.client, buckets, randomUUID),
-        keyPkOf: (holder) => idempotencyPk(PRINCIPAL, holder, holder),
+        keyPkOf: (holder) => idempotencyPk(TRACK_PRINCIPAL, holder, holder),
         clock: trustedClock(systemClock, target.client),
         newId: randomUUID,
         terms: { leaseSeconds, bufferSeconds },

@@ -11,6 +11,17 @@ export interface SandboxPage {
   cursor?: string;
 }
 
+export interface SandboxWithHistory extends SandboxRecord {
+  history: {
+    at: number;
+    action: string;
+    actor: string;
+    to: string;
+    allocated_to_track?: string;
+    detail?: string;
+  }[];
+}
+
 export interface PoolStats {
   total: number;
   as_of: number;

@@ -11,6 +11,7 @@ interface ListOptions extends GlobalOptions {
   status?: string;
   prefix?: string;
   holder?: string;
+  holderPrefix?: string;
   lab?: string;
   type?: string;
   minSeverity?: string;
@@ -27,7 +28,8 @@ export function addPoolCommands(program: Command): void {
     .description('list sandboxes')
     .addOption(new Option('--status <status>', 'only in this status').choices(SANDBOX_STATUSES))
     .option('--prefix <name>', 'only names that begin so')
-    .option('--holder <id>', 'only leases of holders that begin so')
+    .option('--holder <id>', 'only leases of this holder')
+    .option('--holder-prefix <text>', 'only leases of holders that begin so')
     .option('--lab <name>', 'only leases of labs that begin so')
     .addOption(limitOption(50))
     .addHelpText(
@@ -35,13 +37,14 @@ export function addPoolCommands(program: Command): void {
       `
 Examples:
   $ sandbox-broker list --status deletion_failed
-  $ sandbox-broker list --holder student- --limit 500 --json`,
+  $ sandbox-broker list --holder student-0042
+  $ sandbox-broker list --holder-prefix student- --limit 500 --json`,
     )
     .action(async (_options, command: Command) => {
       const options: ListOptions = command.optsWithGlobals();
-      const { status, prefix, holder, lab } = options;
+      const { status, prefix, holder, holderPrefix, lab } = options;
       const found = await collect(options, async (limit, cursor) => {
-        const query = { status, prefix, holder, lab, limit, cursor };
+        const query = { status, prefix, holder, holder_prefix: holderPrefix, lab, limit, cursor };
         const page = as<SandboxPage>(
           await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/sandboxes', query }),
         );

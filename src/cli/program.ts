@@ -8,6 +8,7 @@ import { addExportCommand } from './export-command.ts';
 import { wholeNumber } from './numbers.ts';
 import { addPoolCommands } from './pool-commands.ts';
 import { addRunCommands } from './run-commands.ts';
+import { addShowCommand } from './show-command.ts';
 import { addTableCommands } from './table-commands.ts';
 import { addTrackCommands } from './track-commands.ts';
 
@@ -71,6 +72,7 @@ Examples:
     });
   addTrackCommands(program);
   addPoolCommands(program);
+  addShowCommand(program);
   addRunCommands(program);
   addDeletionCommands(program);
   addDoctorCommand(program);

@@ -16,6 +16,9 @@ export interface Lease {
   keyRememberedUntil?: number | undefined;
 }
 
+/** Whose keys those of the tracks are: all their tokens are one principal, so that rotating them takes nobody's lease away. */
+export const TRACK_PRINCIPAL = 'track';
+
 export interface LeaseTerms {
   /** Length of a lease, seconds, > 0. */
   leaseSeconds: number;

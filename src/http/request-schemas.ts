@@ -96,7 +96,18 @@ export const listQuery = z.strictObject({
     .optional()
     .describe('Only sandboxes in this status; without it the whole pool, tombstones left out.'),
   prefix: text.optional().describe('Only sandboxes whose name begins so.'),
-  holder: text.optional().describe('Only sandboxes with a lease, running or over, whose holder begins so.'),
+  holder: text
+    .optional()
+    .describe(
+      'Only sandboxes with a lease, running or over, of exactly this holder. The one that it has under its own name as ' +
+        'the key comes at once; the cursor leads to those that it leased under other keys.',
+    ),
+  holder_prefix: text
+    .optional()
+    .describe('Only sandboxes with a lease, running or over, whose holder begins so.'),
+  find: text
+    .optional()
+    .describe('What one has: an id, a whole holder, or the beginning of a name. The exact ones come first.'),
   lab: text.optional().describe('Only sandboxes with a lease, running or over, whose lab begins so.'),
   limit: withDefault(
     decimal(

@@ -59,6 +59,8 @@ export interface StoreClientOptions {
 interface Page {
   items: Item[];
   count: number;
+  /** How many were read for it, those that a filter left out included. */
+  lookedAt: number;
   lastKey?: Item | undefined;
 }
 
@@ -230,9 +232,10 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   };
 }
 
-const toPage = ({ Items, Count, LastEvaluatedKey }: QueryCommandOutput): Page => ({
+const toPage = ({ Items, Count, ScannedCount, LastEvaluatedKey }: QueryCommandOutput): Page => ({
   items: Items?.map((item) => unmarshall(item)) ?? [],
   count: Count ?? 0,
+  lookedAt: ScannedCount ?? Count ?? 0,
   lastKey: fromDriver(LastEvaluatedKey),
 });
 

@@ -20,6 +20,8 @@ const cursorSchema = z.strictObject({
    * those in one status.
    */
   last: z.strictObject({ id: keyText(256).min(1), name: keyText(1_024).optional() }).optional(),
+  /** The sandboxes that were found without the walk, and told before it: the walk leaves them out. */
+  told: z.array(keyText(256).min(1)).max(2).optional(),
 });
 
 const jobCursorSchema = z.strictObject({

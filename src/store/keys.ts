@@ -23,9 +23,12 @@ export function bucketOf(sandboxId: string, buckets: number): number {
 
 export const bucketPk = (bucket: number): string => `B#${bucket.toString(16).padStart(2, '0')}`;
 
+/** The beginning of a sandbox's sort key; its id follows. */
+export const SANDBOX_SK = 'S#';
+
 export const sandboxKey = (sandboxId: string, buckets: number): Key => ({
   pk: bucketPk(bucketOf(sandboxId, buckets)),
-  sk: `S#${sandboxId}`,
+  sk: `${SANDBOX_SK}${sandboxId}`,
 });
 
 /** Scoped to principal and holder, so that nobody can replay another's lease by naming its key. */

@@ -2,7 +2,17 @@ import type { Sandbox, SandboxStatus } from '../domain/sandbox.ts';
 import type { StoreClient } from './client.ts';
 import type { Item } from './documents.ts';
 import { toSandbox } from './items.ts';
-import { BY_DUE, BY_STATUS, bucketPk, dueUpTo, sandboxKey, statusPrefix, statusSortKey } from './keys.ts';
+import {
+  BY_DUE,
+  BY_STATUS,
+  bucketPk,
+  dueUpTo,
+  SANDBOX_SK,
+  sandboxKey,
+  statusPrefix,
+  statusSortKey,
+} from './keys.ts';
+import { filterMembers, passes, type SandboxFilter } from './sandbox-filter.ts';
 
 /** A place in a bucket: the last key that was read. */
 export interface Place {
@@ -12,8 +22,16 @@ export interface Place {
 
 export interface Page {
   sandboxes: Sandbox[];
+  /** Records read for it, those that a filter left out included. */
+  lookedAt: number;
   /** Absent when the bucket has no more. */
   after?: Item | undefined;
+}
+
+interface Reading extends Place {
+  limit?: number | undefined;
+  backwards?: boolean | undefined;
+  filter?: SandboxFilter | undefined;
 }
 
 /** Strongly consistent reads over the buckets. */
@@ -26,15 +44,21 @@ export interface SandboxReads {
       namePrefix?: string | undefined;
       limit?: number | undefined;
       backwards?: boolean | undefined;
+      filter?: SandboxFilter | undefined;
     } & Place,
     signal?: AbortSignal,
   ): Promise<Page>;
   /** One page of a bucket's whole content, tombstones included, by id. */
-  all(query: { limit?: number | undefined } & Place, signal?: AbortSignal): Promise<Page>;
+  all(
+    query: { limit?: number | undefined; filter?: SandboxFilter | undefined } & Place,
+    signal?: AbortSignal,
+  ): Promise<Page>;
   /** One page of a bucket's sandboxes that are due at `nowMs`, the longest due first. */
   due(query: { nowMs: number } & Place, signal?: AbortSignal): Promise<Page>;
   /** The place right behind a sandbox: in the bucket's index of `status`, or in the bucket itself. */
   placeOf(sandbox: { id: string; name?: string | undefined }, status: SandboxStatus | undefined): Item;
+  /** The sandbox that a place is right behind: the other way round. Its name is cut as in the index. */
+  sandboxAt(place: Item, status: SandboxStatus | undefined): { id: string; name?: string | undefined };
   /** How many sandboxes are in one status, over all buckets. Not `consistent`, it costs half and may be a second old. */
   count(status: SandboxStatus, consistent: boolean, signal?: AbortSignal): Promise<number>;
 }
@@ -50,23 +74,23 @@ export function createSandboxReads(
 ): SandboxReads {
   const inBucket = (
     index: { name?: string; condition: string; values: Item },
-    {
-      bucket,
-      after,
-      limit,
-      backwards,
-    }: Place & { limit?: number | undefined; backwards?: boolean | undefined },
-  ) => ({
-    ...(index.name && { IndexName: index.name }),
-    KeyConditionExpression: `pk = :pk AND ${index.condition}`,
-    ExpressionAttributeValues: { ':pk': bucketPk(bucket), ...index.values },
-    ...(limit !== undefined && { Limit: limit }),
-    ...(backwards && { ScanIndexForward: false }),
-    ...(after && { ExclusiveStartKey: after }),
-  });
+    { bucket, after, limit, backwards, filter = {} }: Reading,
+  ) => {
+    const picked = filterMembers(filter);
+    return {
+      ...(index.name && { IndexName: index.name }),
+      KeyConditionExpression: `pk = :pk AND ${index.condition}`,
+      ...(picked && { FilterExpression: picked.expression }),
+      ...(picked && Object.keys(picked.names).length > 0 && { ExpressionAttributeNames: picked.names }),
+      ExpressionAttributeValues: { ':pk': bucketPk(bucket), ...index.values, ...picked?.values },
+      ...(limit !== undefined && { Limit: limit }),
+      ...(backwards && { ScanIndexForward: false }),
+      ...(after && { ExclusiveStartKey: after }),
+    };
+  };
 
   const page = async (input: ReturnType<typeof inBucket>, signal?: AbortSignal): Promise<Page> => {
-    const { items, lastKey } = await client.query(input, signal);
+    const { items, lookedAt, lastKey } = await client.query(input, signal);
     const sandboxes: Sandbox[] = [];
     for (const item of items) {
       try {
@@ -75,7 +99,7 @@ export function createSandboxReads(
         onUnreadable(item.sk, error);
       }
     }
-    return { sandboxes, after: lastKey };
+    return { sandboxes, lookedAt, after: lastKey };
   };
 
   const withStatus = (status: SandboxStatus, namePrefix?: string) => ({
@@ -87,12 +111,14 @@ export function createSandboxReads(
   return {
     buckets,
     async byStatus({ status, namePrefix = '', ...place }, signal) {
-      const { sandboxes, after } = await page(inBucket(withStatus(status, namePrefix), place), signal);
+      const found = await page(inBucket(withStatus(status, namePrefix), place), signal);
       // The index may give more: a long prefix is cut there, and the embedded engine's begins_with ignores case.
-      return { sandboxes: sandboxes.filter((sandbox) => sandbox.name.startsWith(namePrefix)), after };
+      return picked(found, { ...place.filter, namePrefix });
     },
-    all: (place, signal) =>
-      page(inBucket({ condition: 'begins_with(sk, :prefix)', values: { ':prefix': 'S#' } }, place), signal),
+    async all(place, signal) {
+      const index = { condition: 'begins_with(sk, :prefix)', values: { ':prefix': SANDBOX_SK } };
+      return picked(await page(inBucket(index, place), signal), place.filter);
+    },
     due: ({ nowMs, ...place }, signal) =>
       page(
         inBucket({ name: BY_DUE, condition: 'due_key < :upTo', values: { ':upTo': dueUpTo(nowMs) } }, place),
@@ -101,6 +127,10 @@ export function createSandboxReads(
     placeOf: ({ id, name = '' }, status) => ({
       ...sandboxKey(id, buckets),
       ...(status !== undefined && { status_key: statusSortKey(status, name) }),
+    }),
+    sandboxAt: ({ sk, status_key: key }, status) => ({
+      id: String(sk).slice(SANDBOX_SK.length),
+      ...(status !== undefined && { name: String(key).slice(statusPrefix(status).length) }),
     }),
     async count(status, consistent, signal) {
       let total = 0;
@@ -121,6 +151,11 @@ export function createSandboxReads(
     },
   };
 }
+
+const picked = (page: Page, filter: SandboxFilter = {}): Page => ({
+  ...page,
+  sandboxes: page.sandboxes.filter((sandbox) => passes(sandbox, filter)),
+});
 
 /** Every record that `read` pages through, over all buckets, one page in memory at a time. */
 export async function* everywhere(

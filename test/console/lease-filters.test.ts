@@ -45,16 +45,16 @@ describeOnFastEngine('a list filtered by holder and lab', ({ endpoint }) => {
     pool.flatMap((one) => (one.status === 'allocated' && matches(one.lease) ? [one.id] : [])).sort();
 
   it.each([
-    ['a holder’s beginning', { holder: 'student-7' }],
-    ['one whole holder', { holder: 'student-1-1' }],
+    ['a holder’s beginning', { holderPrefix: 'student-7' }],
+    ['one whole holder as a beginning', { holderPrefix: 'student-1-1' }],
     ['a lab', { lab: 'course-2' }],
-    ['both', { holder: 'student-4', lab: 'course-2' }],
-    ['a status besides', { holder: 'student-4', status: 'allocated' }],
+    ['both', { holderPrefix: 'student-4', lab: 'course-2' }],
+    ['a status besides', { holderPrefix: 'student-4', status: 'allocated' }],
     ['a name besides', { lab: 'course', prefix: 'lab-1' }],
-    ['pages of one', { holder: 'student-1-1', limit: 1 }],
-    ['nobody', { holder: 'teacher' }],
+    ['pages of one', { holderPrefix: 'student-1-1', limit: 1 }],
+    ['nobody', { holderPrefix: 'teacher' }],
   ] as const)('finds each once that has it: %s', async (_name, query) => {
-    const { holder = '', lab, prefix = '' }: Partial<ListInput> = query;
+    const { holderPrefix: holder = '', lab, prefix = '' }: Partial<ListInput> = query;
     const names = new Map(pool.map((one) => [one.id, one.name]));
     const wanted = leased(
       (lease) =>
@@ -64,20 +64,25 @@ describeOnFastEngine('a list filtered by holder and lab', ({ endpoint }) => {
   });
 
   it('finds none where no lease can be', async () => {
-    expect(await walk({ holder: 'student', status: 'available' })).toEqual([]);
+    expect(await walk({ holderPrefix: 'student', status: 'available' })).toEqual([]);
   });
 
   it('reads on in growing steps where few have it', async () => {
     core.calls.clear();
-    await walk({ holder: 'student-1-1', status: 'allocated', limit: 2 });
+    await walk({ holderPrefix: 'student-1-1', status: 'allocated', limit: 2 });
     // 600 are allocated: in steps of two that would be 300.
     expect(core.calls.count('Query')).toBeLessThan(60);
   });
 
   it('refuses a cursor of another filter', async () => {
-    const { cursor } = await list({ holder: 'student', limit: 5 });
+    const { cursor } = await list({ holderPrefix: 'student', limit: 5 });
     expect(cursor).toBeDefined();
-    for (const other of [{}, { holder: 'student-1' }, { holder: 'student', lab: 'course' }]) {
+    for (const other of [
+      {},
+      { holder: 'student' },
+      { find: 'student' },
+      { holderPrefix: 'student', lab: 'course' },
+    ]) {
       expect(await refused(list({ ...other, cursor }))).toBe('INVALID_CURSOR');
     }
   });

@@ -45,7 +45,7 @@ describeInChromium('the console over slow answers', (browser: () => Browser) => 
     const page = await open();
     await filterBy(page, 'Holder', 'anna');
     await rowOf(page, 'anna').waitFor();
-    const slow = await holdBack(page, 'holder=berta');
+    const slow = await holdBack(page, 'holder_prefix=berta');
     await filterBy(page, 'Holder', 'berta');
     await slow.arrived(1);
     // What was found before can be read, and is no target.
@@ -67,7 +67,7 @@ describeInChromium('the console over slow answers', (browser: () => Browser) => 
 
   it('shows what was asked last, whichever answer comes last', async () => {
     const page = await open();
-    const slow = await holdBack(page, 'holder=anna');
+    const slow = await holdBack(page, 'holder_prefix=anna');
     await filterBy(page, 'Holder', 'anna');
     await slow.arrived(1);
     await filterBy(page, 'Holder', 'clara');
@@ -79,7 +79,7 @@ describeInChromium('the console over slow answers', (browser: () => Browser) => 
 
   it('shows nothing of the question before when the next one has failed', async () => {
     const page = await open();
-    await page.route(/holder=nobody/, (route) => route.fulfill({ status: 500, json: {} }));
+    await page.route(/holder_prefix=nobody/, (route) => route.fulfill({ status: 500, json: {} }));
     await filterBy(page, 'Holder', 'nobody');
     await page.getByText('The answer was 500.').waitFor();
     await page.getByText('Page 1, not loaded').waitFor();

@@ -2,6 +2,7 @@ import { onTestFinished } from 'vitest';
 import type { CoreOptions } from '../../src/compose-core.ts';
 import type { SafetyConfig } from '../../src/config-safety.ts';
 import { BrokerError, type ErrorCode } from '../../src/domain/errors.ts';
+import { TRACK_PRINCIPAL } from '../../src/domain/lease.ts';
 import type { Description, Sandbox } from '../../src/domain/sandbox.ts';
 import { create } from '../../src/domain/transitions.ts';
 import type { Provider } from '../../src/provider/provider.ts';
@@ -71,7 +72,7 @@ export async function allocate(
   holder: string,
   more: Partial<AllocateInput> = {},
 ): Promise<AllocateResult> {
-  return core.useCases.allocateSandbox({ principal: 'tracks', holder, ...more }, context());
+  return core.useCases.allocateSandbox({ principal: TRACK_PRINCIPAL, holder, ...more }, context());
 }
 
 /** A new lease; throws for a replay. */

@@ -70,7 +70,6 @@ function leaseInWords({ track_name: lab, allocated_at: since }: SandboxRecord): 
 /** Whoever looks for one holder's sandbox does not mean another's: what the filter asks for, and what is there instead. */
 function mismatch(sandbox: SandboxRecord, filter: Filter): string | undefined {
   const sought = [
-    ['name', filter.prefix, sandbox.name],
     ['holder', filter.holder, sandbox.allocated_to_track],
     ['lab', filter.lab, sandbox.track_name],
   ] as const;
@@ -78,5 +77,8 @@ function mismatch(sandbox: SandboxRecord, filter: Filter): string | undefined {
     if (found.startsWith(beginning)) continue;
     return `The table is filtered by the ${what} ${beginning}, and this sandbox’s is ${found}. Close it and look again, or clear the filter.`;
   }
-  return undefined;
+  const { find } = filter;
+  const { sandbox_id: id, allocated_to_track: holder, name } = sandbox;
+  if (find === '' || id === find || holder === find || name.startsWith(find)) return undefined;
+  return `What was looked for is ${find}, and this is ${name}, held by ${holder ?? 'nobody'}. Close it and look again, or clear the filter.`;
 }

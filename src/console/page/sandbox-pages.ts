@@ -7,8 +7,11 @@ import type { SandboxPage, SandboxRecord, SandboxStatus } from './records.ts';
 /** What the table is narrowed down to; empty: not at all. */
 export interface Filter {
   status: SandboxStatus | '';
-  prefix: string;
+  /** An id, a whole holder, or the beginning of a name: the broker decides. */
+  find: string;
+  /** The beginning. */
   holder: string;
+  /** The beginning. */
   lab: string;
 }
 
@@ -36,6 +39,9 @@ const ANSWERS_PER_PAGE = 6;
 const RELOAD_AFTER_MS = 1_000;
 /** What other replicas change is not among the news. */
 const RELOAD_EVERY_MS = 15_000;
+
+/** Where the broker calls a filter otherwise. */
+const PARAMETERS: Readonly<Record<string, string>> = { holder: 'holder_prefix' };
 
 interface Loaded {
   /** What this answers: {@link askedFor}. */
@@ -154,12 +160,15 @@ async function fill(
   let cursor = start;
   for (let answers = 0; answers < ANSWERS_PER_PAGE; answers++) {
     const query = new URLSearchParams({ limit: String(size - rows.length) });
-    for (const [name, value] of Object.entries(filter)) if (value !== '') query.set(name, value);
+    for (const [name, value] of Object.entries(filter))
+      if (value !== '') query.set(PARAMETERS[name] ?? name, value);
     if (cursor !== undefined) query.set('cursor', cursor);
     const page = await api.get<SandboxPage>(`/v1/admin/sandboxes?${query}`, signal);
     rows.push(...page.sandboxes);
     ({ cursor } = page);
     if (cursor === undefined || rows.length >= size) return { rows, cursor, isUnfinished: false };
+    // What is found without a search comes first, and is what was looked for.
+    if (filter.find !== '' && rows.length > 0) return { rows, cursor, isUnfinished: true };
   }
   return { rows, cursor, isUnfinished: true };
 }

@@ -19,7 +19,7 @@ interface SandboxesPanelProps {
   panel: RefObject<HTMLElement>;
 }
 
-const NO_FILTER: Filter = { status: '', prefix: '', holder: '', lab: '' };
+const NO_FILTER: Filter = { status: '', find: '', holder: '', lab: '' };
 const SIZES = [25, 50, 100];
 
 /** The table of sandboxes with its filters and pages, and the drawer for one of them. */
@@ -76,7 +76,7 @@ const inWords = (count: number, { isUnfinished, hasNext }: Pages): string =>
 
 /** How many there are, where the counts tell: they know statuses only. */
 function known(pool: NonNullable<BrokerState['status']>['pool'] | undefined, filter: Filter): string {
-  if (!pool || filter.prefix !== '' || filter.holder !== '' || filter.lab !== '') return '';
+  if (!pool || filter.find !== '' || filter.holder !== '' || filter.lab !== '') return '';
   if (filter.status === '') return `${grouped(pool.total)} in all`;
   return filter.status === 'deleted'
     ? ''
@@ -96,7 +96,7 @@ function Filters({ filter, isFiltered, onFilter }: FiltersProps) {
     setTyped(next);
     return next;
   };
-  const text = (name: 'prefix' | 'holder' | 'lab', label: string) => html`<label>
+  const text = (name: 'find' | 'holder' | 'lab', label: string, hint: string) => html`<label>
     ${label}
     <input
       type="search"
@@ -104,7 +104,7 @@ function Filters({ filter, isFiltered, onFilter }: FiltersProps) {
       maxlength="128"
       autocomplete="off"
       spellcheck=${false}
-      placeholder="begins with"
+      placeholder=${hint}
       value=${typed[name]}
       onInput=${(event: Event) => change({ [name]: (event.currentTarget as HTMLInputElement).value })}
       onSearch=${(event: Event) => onFilter(change({ [name]: (event.currentTarget as HTMLInputElement).value.trim() }))}
@@ -130,7 +130,7 @@ function Filters({ filter, isFiltered, onFilter }: FiltersProps) {
           ${[...POOL_STATUSES, 'deleted' as const].map((each) => html`<option key=${each} value=${each}>${STATUS_NAMES[each]}</option>`)}
         </select>
       </label>
-      ${text('prefix', 'Name')} ${text('holder', 'Holder')} ${text('lab', 'Lab')}
+      ${text('find', 'Find', 'id, holder or name')} ${text('holder', 'Holder', 'begins with')} ${text('lab', 'Lab', 'begins with')}
       <button type="button" class="secondary outline" disabled=${!isFiltered} onClick=${() => onFilter(change(NO_FILTER))}>Clear</button>
     </form></search>
   `;

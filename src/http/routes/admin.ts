@@ -62,7 +62,8 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
         response: { 200: listSchema },
       },
       handler: async (request) => {
-        const page = await useCases.listSandboxes(request.query, callContext(request, 'admin'));
+        const { holder_prefix: holderPrefix, ...query } = request.query;
+        const page = await useCases.listSandboxes({ ...query, holderPrefix }, callContext(request, 'admin'));
         return {
           sandboxes: page.sandboxes.map(sandboxRecord),
           count: page.sandboxes.length,

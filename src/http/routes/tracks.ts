@@ -1,5 +1,6 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import type { AllocateSandbox } from '../../usecases/allocate-sandbox.ts';
 import type { GetSandbox } from '../../usecases/get-sandbox.ts';
 import type { MarkForDeletion } from '../../usecases/mark-for-deletion.ts';
@@ -18,9 +19,6 @@ export interface TrackRoutesDeps {
   requireTrack: onRequestHookHandler;
   metrics: CallMetrics;
 }
-
-/** All static track tokens are one principal, so that rotating them takes nobody's lease away. */
-const PRINCIPAL = 'track';
 
 function holderOf(headers: {
   'x-instruqt-sandbox-id'?: string | undefined;
@@ -78,7 +76,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           () =>
             useCases.allocateSandbox(
               {
-                principal: PRINCIPAL,
+                principal: TRACK_PRINCIPAL,
                 holder,
                 lab: request.headers['x-instruqt-track-id'],
                 namePrefix: request.headers['x-sandbox-name-prefix'],
