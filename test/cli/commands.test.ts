@@ -26,7 +26,7 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     const [again, empty, listed] = await Promise.all([
       allocate('student-1'),
       cli(['allocate', '--holder', 'student-3', '--json'], { env }),
-      cli(['list', '--holder', 'student-', '--status', 'allocated'], { env }),
+      cli(['list', '--holder-prefix', 'student-', '--status', 'allocated'], { env }),
     ]);
     expect(again.result).toMatchObject({ sandbox_id: one.result['sandbox_id'], replayed: true });
     expect(empty).toMatchObject({ code: 3, stdout: '' });
@@ -46,6 +46,25 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
       'pending_deletion',
       'pending_deletion',
     ]);
+  });
+
+  test('a sandbox is shown by its id or by its holder, and a holder by its whole name', async () => {
+    const here = await startBrokerHere(endpoint, ROTATING);
+    const env = { ...TOKENS, BROKER_URL: here.url };
+    const { result } = await cliJson(['allocate', '--holder', 'student-1'], { env });
+    const id = String(result['sandbox_id']);
+    const [exact, byHolder, byId, none] = await Promise.all([
+      cliJson(['list', '--holder', 'student-1'], { env }),
+      cliJson(['show', 'student-1'], { env }),
+      cli(['show', id], { env }),
+      cli(['show', 'student-'], { env }),
+    ]);
+    expect(exact.result).toMatchObject({ count: 1, sandboxes: [{ sandbox_id: id }], more: false });
+    const leased = expect.objectContaining({ action: 'allocate' });
+    expect(byHolder.result).toMatchObject({ sandbox_id: id, history: expect.arrayContaining([leased]) });
+    expect(byId.stdout).toMatch(/AT +ACTION +ACTOR/);
+    expect(byId.stdout).toMatch(/allocate +track/);
+    expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('nobody of that name') });
   });
 
   test('a key whose lease is over is a refusal, and nothing for a script to take for a sandbox', async () => {
