@@ -60,7 +60,8 @@ function rawRow(measured: Measurement): string[] {
 
 /** The results as tables, the promises first. */
 function toTables(results: Results): Table[] {
-  const { storms, sameKey, oneByOne, sustained, growth, startMs, memory, safety, jobStartMs } = results;
+  const { storms, sameKey, oneByOne, sustained, shortOfRoom, growth, startMs, memory, safety, jobStartMs } =
+    results;
   const loads = [
     ...storms.flatMap(({ result: { leases, replays } }) => [
       loadRow(leases),
@@ -69,6 +70,7 @@ function toTables(results: Results): Table[] {
     loadRow(sameKey.measurement),
     loadRow(oneByOne),
     loadRow(sustained.measurement),
+    ...shortOfRoom.map((one) => loadRow(one)),
   ];
   const measured = [
     ...storms.flatMap(({ result: { leases, replays } }) => [

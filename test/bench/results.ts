@@ -16,6 +16,8 @@ export interface Results {
   sameKey: SameKeyResult;
   oneByOne: Measurement;
   sustained: SustainedResult;
+  /** On stores with latency: with all the room there is, then with less. */
+  shortOfRoom: Measurement[];
   growth: GrowthPoint[];
   startMs: number[];
   memory: MemoryResult;

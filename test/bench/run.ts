@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { jobStartTimes, safetyCosts } from './costs.ts';
 import { toMarkdown, toText } from './report.ts';
 import { type Results, targetsOf } from './results.ts';
+import { shortOfRoom } from './short-of-room.ts';
 import { startTimes } from './start.ts';
 import { memory, sustained } from './steady.ts';
 import { growth, oneByOne, sameKey, storm } from './storms.ts';
@@ -123,6 +124,7 @@ async function runAll(sizes: Sizes): Promise<Results> {
         seconds: sizes.sustainedSeconds,
       }),
     ),
+    shortOfRoom: await step('short of room', () => shortOfRoom(callers)),
     growth: await step('growth', () => growth(sizes.growthSizes, { callers, rounds })),
     startMs,
     memory: await step('memory', () => memory({ ...sizes.memory, concurrency })),
