@@ -8,20 +8,20 @@ import { composeCore } from './compose-core.ts';
 import { composeHttp } from './compose-http.ts';
 import { composeJobs } from './compose-jobs.ts';
 import { composeLive } from './compose-live.ts';
+import { composeLog } from './compose-log.ts';
 import { composeLoops } from './compose-loops.ts';
 import { composePool } from './compose-pool.ts';
 import { composeProvider } from './compose-provider.ts';
 import { composeResilience, type Resilience } from './compose-resilience.ts';
 import { composeSafety } from './compose-safety.ts';
-import { openStore, startEmbeddedEngine } from './compose-store.ts';
+import { openStore, remakeLostTable, startEmbeddedEngine } from './compose-store.ts';
 import { warnOfSettings } from './compose-warnings.ts';
 import { composeWatch, type Watch } from './compose-watch.ts';
 import { type Config, configSecrets, describeConfig } from './config.ts';
 import { createLifecycle } from './lifecycle.ts';
 import type { AlertEvents } from './safety/alert-hooks.ts';
 import { openTable } from './store/table.ts';
-import { standardOutput } from './telemetry/log-output.ts';
-import { createLogger, flushLogs, type Logger } from './telemetry/logger.ts';
+import { flushLogs, type Logger } from './telemetry/logger.ts';
 import { BREAKERS } from './telemetry/metric-labels.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { pause } from './time-limit.ts';
@@ -67,20 +67,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
   const newId = overrides.newId ?? randomUUID;
   const replicaId = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const metrics = createMetrics(clock);
-  const isTerminal = process.stdout.isTTY === true;
-  const output = standardOutput({
-    sync: isTerminal,
-    onDropped: metrics.logDropped,
-    onResumed: (dropped) =>
-      logger.warn({ action: 'log', dropped }, 'nobody read the log for a while, and lines are lost'),
-  });
-  const logger: Logger = createLogger({
-    level: config.logLevel,
-    pretty: isTerminal,
-    colours: isTerminal,
-    destination: output,
-    secrets: configSecrets(config),
-  });
+  const { logger, endLogs } = composeLog(config, metrics);
   const events: AlertEvents = new EventEmitter();
 
   const { shutdownTimeoutMs } = config;
@@ -211,6 +198,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       alert,
       cutOff: lifecycle.cutOff,
     });
+    remakeLostTable(engine, client, { config, logger, newId, sync: loops.runs.sync });
     const jobs = composeJobs({
       config,
       client,
@@ -296,7 +284,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
   return {
     logger,
-    endLogs: output.endNow,
+    endLogs,
     events,
     start: () => lifecycle.start(bringUp),
     stop: () => {

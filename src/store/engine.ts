@@ -28,6 +28,8 @@ export interface Engine {
   readonly endpoint: string;
   /** False while it is being restarted, and after `stop()`. */
   readonly running: boolean;
+  /** `listener` is told whenever it died and is back; one without a file has forgotten everything by then. */
+  onRestart(listener: () => void): void;
   /** Ends the engine within about two seconds. Resolves when its process is gone; can be called again. */
   stop(): Promise<void>;
 }
@@ -74,6 +76,7 @@ export async function startEngine(options: EngineOptions, signal?: AbortSignal):
   const { port, launched } = await launchOnFreePort(launch, signal);
   const endpoint = endpointOf(port);
   const stopping = new AbortController();
+  const restartListeners: (() => void)[] = [];
   let child = launched;
   let running = true;
 
@@ -109,6 +112,7 @@ export async function startEngine(options: EngineOptions, signal?: AbortSignal):
       startedAtMs = performance.now();
       running = true;
       options.onEvent?.({ type: 'restarted', downMs: startedAtMs - diedAtMs });
+      for (const listener of restartListeners) listener();
     }
   };
   const supervision = supervise();
@@ -119,6 +123,7 @@ export async function startEngine(options: EngineOptions, signal?: AbortSignal):
     get running() {
       return running;
     },
+    onRestart: (listener) => void restartListeners.push(listener),
     async stop() {
       stopping.abort();
       await child.terminate();

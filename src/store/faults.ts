@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   ConditionalCheckFailedException,
   type CancellationReason as DriverReason,
+  ResourceNotFoundException,
   TransactionCanceledException,
   TransactionConflictException,
 } from '@aws-sdk/client-dynamodb';
@@ -62,6 +63,9 @@ export function translate(error: unknown, signal?: AbortSignal): unknown {
   }
   if (error instanceof TransactionCanceledException && !isUnavailable(error)) return toCancelled(error);
   if (isThrottled(error)) return new StoreThrottledError(error);
+  // A store without its table answers, and is none: it was deleted, or its engine has just forgotten it.
+  if (error instanceof ResourceNotFoundException)
+    return new StoreUnavailableError(error, { mayComeTrue: false });
   if (!signal?.aborted && !isUnavailable(error)) return error;
   return new StoreUnavailableError(error, {
     mayComeTrue: !hasCode(error, NO_CONNECTION) && !isSignedAnew(error),
