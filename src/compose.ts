@@ -109,18 +109,13 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       events,
     });
     const alert = alerting.alerts.raise;
+    const shared = { config, client, clock, newId, logger, metrics, alert };
     const live = composeLive({ clock, logger, events });
     lifecycle.up('store the alerts', alerting.flushAlerts);
 
     const resilience = composeResilience({
-      config,
-      client,
+      ...shared,
       provider,
-      clock,
-      newId,
-      logger,
-      metrics,
-      alert,
       deleteTimeoutMs: DELETE_TIMEOUT_MS,
       stopping: lifecycle.stopping,
     });
@@ -184,41 +179,23 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       onError: onBackgroundError,
     });
     const loops = composeLoops({
-      config,
+      ...shared,
       core,
       safety,
       chores: resilience.chores,
       counts,
       stocking,
-      client,
-      clock,
-      newId,
-      logger,
-      metrics,
-      alert,
       cutOff: lifecycle.cutOff,
     });
     remakeLostTable(engine, client, { config, logger, newId, sync: loops.runs.sync });
     const jobs = composeJobs({
-      config,
-      client,
-      clock,
-      newId,
+      ...shared,
       replicaId,
       runs: loops.runs,
-      logger,
-      metrics,
-      alert,
       onJob: live.onJob,
     });
     const watch: Watch = composeWatch({
-      config,
-      client,
-      clock,
-      newId,
-      logger,
-      metrics,
-      alert,
+      ...shared,
       heartbeats: loops.heartbeats,
       worker: jobs.worker.heartbeat,
       governor: safety.governor,
