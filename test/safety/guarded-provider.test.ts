@@ -13,8 +13,8 @@ const DOWN: FakeFault = { kind: 'respond', status: 503 };
 const never = () => new AbortController().signal;
 
 /** A CSP at the other end of a socket, behind breakers and retries whose waits take no time. */
-async function setUp(policy: Partial<RetryPolicy> = {}, stopping?: AbortSignal) {
-  const { csp, provider } = await startCsp();
+async function setUp(policy: Partial<RetryPolicy> = {}, stopping?: AbortSignal, readTimeoutMs = 5_000) {
+  const { csp, provider } = await startCsp({ readTimeoutMs });
   const clock = createFakeClock();
   const attempts: AttemptReport[] = [];
   const ends: RunReport[] = [];
@@ -85,7 +85,7 @@ describe('a call to the provider', () => {
     ['hangs', { kind: 'hang' }],
     ['a gateway gave up', { kind: 'respond', status: 504 }],
   ])('to delete that %s may be under way still, and is not sent again', async (_, fault) => {
-    const { csp, guarded, id, deletes } = await setUp({ totalMs: 300 });
+    const { csp, guarded, id, deletes } = await setUp({}, undefined, 300);
     csp.faults.add('delete', fault);
     expect(await failureOf(remove(guarded, id))).toMatchObject({ mayBeUnderWay: true });
     expect(deletes()).toBe(1);
