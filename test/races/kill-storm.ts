@@ -18,13 +18,26 @@ import { seededRandom } from '../support/seeded-random.ts';
 import { until } from '../support/until.ts';
 import { startBrokerCrew } from './broker-crew.ts';
 import { startStormClients } from './storm-clients.ts';
-import { startRenewing, troubleEngine, troubleNetwork, troubleProvider } from './storm-troubles.ts';
+import {
+  type EngineTrouble,
+  startRenewing,
+  troubleAllDeletes,
+  troubleEngine,
+  troubleNetwork,
+  troubleProvider,
+} from './storm-troubles.ts';
 
 export interface KillStormOptions {
   /** How long it lasts, seconds; coming to rest afterwards takes about half a minute more. */
   seconds: number;
   /** Decides what clients, killers and faults do, though not how the machine interleaves it. */
   seed: number;
+  /** Replicas that are killed and started again. */
+  brokers: number;
+  /** What befalls the engine, in this order. */
+  engine: readonly EngineTrouble[];
+  /** Some sandboxes cannot be deleted while it lasts, and at times none can. */
+  sickProvider?: boolean;
 }
 
 export interface KillStormReport {
@@ -36,14 +49,15 @@ export interface KillStormReport {
   kinds: Record<string, number>;
   /** How often brokers and the engine were killed, and how much was done meanwhile. */
   brokerKills: number;
-  engineKills: number;
+  engineTroubles: number;
+  /** How often the provider refused every delete. */
+  outages: number;
   /** Events by action. */
   actions: Record<string, number>;
   providerEffects: number;
   settledAfterMs: number;
 }
 
-export const BROKERS = 4;
 const POOL = 60;
 const CLIENTS = 8;
 const BUCKETS = 4;
@@ -55,7 +69,6 @@ const BUFFER_SECONDS = 5;
 /** An effect's record is held for its 45 s and a margin of 15 s. */
 const TAKEOVER_MS = 60_000;
 /** On a busy machine brokers take their time to start, and there is less to kill. */
-const LEAST_KILLS = BROKERS + 1;
 const LEAST_KILLS_WITHIN_MS = 40_000;
 const LISTED_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 150;
@@ -65,11 +78,12 @@ const SETTLED_WITHIN_MS = 90_000;
 const NAMES = ['red', 'green', 'blue'];
 
 /**
- * Four brokers on one durable engine behind a faulty network, whose processes are killed all the time, the engine twice,
- * while clients lease and give back and a provider makes new ones of what was deleted, with failures of its own. Then everything is left alone
- * until it has come to rest, and the whole history is judged.
+ * Brokers on one durable engine behind a faulty network, whose processes are killed all the time, and the engine is
+ * killed or frozen, while clients lease and give back and a provider makes new ones of what was deleted, with failures
+ * of its own. Then everything is left alone until it has come to rest, and the whole history is judged.
  */
-export async function killStorm({ seconds, seed }: KillStormOptions): Promise<KillStormReport> {
+export async function killStorm(options: KillStormOptions): Promise<KillStormReport> {
+  const { seconds, seed, brokers } = options;
   await using cleanups = new AsyncDisposableStack();
   const random = seededRandom(seed);
   const originMs = Date.now();
@@ -114,7 +128,7 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   });
   cleanups.defer(() => client.close());
   const crew = await startBrokerCrew({
-    count: BROKERS,
+    count: brokers,
     env: {
       DDB_ENDPOINT_URL: proxy.endpoint,
       DDB_TABLE_NAME: table,
@@ -151,21 +165,20 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
   });
   const interruptionsMs: number[] = [];
   const noted = () => void interruptionsMs.push(clock());
-  const troubles = [
+  const troubles = Promise.all([
     crew.killAtRandom(random.fork(), noted, storm.signal),
-    troubleEngine({ engine, file, seconds, noted, signal: storm.signal }),
+    troubleEngine({ engine, file, troubles: options.engine, seconds, noted, signal: storm.signal }),
+    options.sickProvider ? troubleAllDeletes(csp, random.fork(), storm.signal) : 0,
     troubleNetwork(proxy, random.fork(), storm.signal),
     troubleProvider(csp, random.fork(), storm.signal),
-  ];
+  ]);
   const time = delay(seconds * 1000);
   const limit = { timeoutMs: seconds * 1000 + LEAST_KILLS_WITHIN_MS, what: 'brokers that are killed' };
   // A trouble that fails is the end of it.
-  await Promise.race([
-    Promise.all([time, until(() => crew.kills >= LEAST_KILLS, limit)]),
-    Promise.all(troubles),
-  ]);
+  await Promise.race([Promise.all([time, until(() => crew.kills > brokers, limit)]), troubles]);
   storm.abort();
-  const [, engineKills] = await Promise.all(troubles);
+  const [, engineTroubles, outages] = await troubles;
+  csp.faults.clear();
   await clients.stop();
 
   const startedMs = performance.now();
@@ -195,12 +208,28 @@ export async function killStorm({ seconds, seed }: KillStormOptions): Promise<Ki
     unsettled: unsettledOf(end.sandboxes),
     kinds: Object.fromEntries([...clients.kinds].sort()),
     brokerKills: crew.kills,
-    engineKills: engineKills ?? 0,
+    engineTroubles,
+    outages,
     actions: countsBy(end.events.map(({ action }) => action)),
     providerEffects: deletes.filter(({ outcome }) => outcome === 'deleted').length,
     settledAfterMs,
   };
 }
+
+/** Four brokers, and an engine that dies twice. */
+export const KILLS = { brokers: 4, engine: [{ kind: 'kill' }, { kind: 'kill' }] } as const;
+
+/** Three brokers, an engine that freezes for long and dies in between, and a provider that is not well. */
+export const freezes = (seconds: number) =>
+  ({
+    brokers: 3,
+    engine: [
+      { kind: 'freeze', forMs: Math.min(5_000, (seconds * 1000) / 12) },
+      { kind: 'kill' },
+      { kind: 'freeze', forMs: Math.min(20_000, (seconds * 1000) / 3) },
+    ],
+    sickProvider: true,
+  }) as const;
 
 const QUICK = {
   LAB_DURATION_HOURS: String(LEASE_SECONDS / 3600),

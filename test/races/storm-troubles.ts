@@ -11,37 +11,48 @@ import { until } from '../support/until.ts';
  * What makes a storm, besides dying brokers. Each goes on until its signal, then puts everything right again.
  */
 
-const ENGINE_KILLS = 2;
 const ENGINE_BACK_WITHIN_MS = 15_000;
 /** By the storm's clock. */
 const LISTED_FOR_AT_MOST_MS = 30_000;
 const RENEW_EVERY_MS = 100;
 const COMMITS = /x-amz-target: *DynamoDB_20120810\.TransactWriteItems/i;
 
-/** Kills the engine twice, each time far into the storm and far from its end; it starts again on its file and its port. */
+/** What befalls the engine: killed it starts again on its file and its port; frozen it answers nothing for a while. */
+export type EngineTrouble = { kind: 'kill' } | { kind: 'freeze'; forMs: number };
+
+/** Troubles the engine, one after the other, far from the storm's ends and from each other. How many there were. */
 export async function troubleEngine(options: {
   engine: Engine;
   /** Its database file, by which its process is known. */
   file: string;
+  troubles: readonly EngineTrouble[];
   seconds: number;
   noted: () => void;
   signal: AbortSignal;
 }): Promise<number> {
-  const { engine, file, seconds, noted, signal } = options;
-  let kills = 0;
-  for (; kills < ENGINE_KILLS; kills++) {
-    await delay((seconds * 1000) / (ENGINE_KILLS + 1));
-    if (signal.aborted) return kills;
+  const { engine, file, troubles, seconds, noted, signal } = options;
+  const frozenMs = troubles.reduce((sum, each) => sum + (each.kind === 'freeze' ? each.forMs : 0), 0);
+  let done = 0;
+  for (const trouble of troubles) {
+    await delay((seconds * 1000 - frozenMs) / (troubles.length + 1));
+    if (signal.aborted) return done;
     const [victim, ...others] = enginesWith(file);
     if (victim === undefined || others.length > 0)
       throw new Error('there is not just one engine on the file');
     noted();
-    process.kill(victim.pid, 'SIGKILL');
-    const limit = { timeoutMs: ENGINE_BACK_WITHIN_MS, what: 'the engine runs again' };
-    await until(() => engine.running && enginesWith(file).some(({ pid }) => pid !== victim.pid), limit);
+    if (trouble.kind === 'kill') {
+      process.kill(victim.pid, 'SIGKILL');
+      const limit = { timeoutMs: ENGINE_BACK_WITHIN_MS, what: 'the engine runs again' };
+      await until(() => engine.running && enginesWith(file).some(({ pid }) => pid !== victim.pid), limit);
+    } else {
+      process.kill(victim.pid, 'SIGSTOP');
+      await delay(trouble.forMs);
+      process.kill(victim.pid, 'SIGCONT');
+    }
     noted();
+    done += 1;
   }
-  return kills;
+  return done;
 }
 
 /** Loses answers of commits, cuts connections, and is slow at times. */
@@ -104,3 +115,44 @@ export async function troubleProvider(
   }
   faults.clear();
 }
+
+/** What a whole provider answers while it is not well: an outage, a limit, a token that was rotated. */
+const OUTAGES: FakeFault[] = [
+  { kind: 'respond', status: 500 },
+  { kind: 'respond', status: 503, headers: { 'retry-after': '2' } },
+  { kind: 'respond', status: 429, headers: { 'retry-after': '2' } },
+  { kind: 'respond', status: 403, headers: { 'retry-after': '2' } },
+  { kind: 'respond', status: 401 },
+];
+
+/**
+ * Refuses a few sandboxes every time, and now and then all of them for a while. Goes on until its signal; how often
+ * everything was refused.
+ */
+export async function troubleAllDeletes(
+  { accounts, faults }: FakeCsp,
+  random: SeededRandom,
+  signal: AbortSignal,
+): Promise<number> {
+  const poisoned = [...accounts.keys()].slice(0, POISONED);
+  for (const uuid of poisoned) {
+    faults.add('delete', { kind: 'respond', status: 500 }, { times: Number.POSITIVE_INFINITY, uuid });
+  }
+  let outages = 0;
+  while (!signal.aborted) {
+    await delay(random.whole(3_000, 6_000));
+    if (signal.aborted) break;
+    const outage = random.pick(OUTAGES);
+    const untilMs = performance.now() + random.whole(500, 2_000);
+    outages += 1;
+    while (performance.now() < untilMs) {
+      faults.add('delete', outage, { times: DELETES_AT_ONCE });
+      await delay(OUTAGE_STEP_MS);
+    }
+  }
+  return outages;
+}
+
+const POISONED = 5;
+const DELETES_AT_ONCE = 10;
+const OUTAGE_STEP_MS = 100;

@@ -2,12 +2,12 @@ import { parseArgs } from 'node:util';
 import { startEngine } from '../../src/store/engine.ts';
 import { createBench } from '../model/model-bench.ts';
 import { search, tellFailure } from '../model/search.ts';
-import { killStorm } from '../races/kill-storm.ts';
+import { freezes, KILLS, killStorm } from '../races/kill-storm.ts';
 
 /**
  * Random programs by the thousand: `npm run soak -- --programs 20000 --minutes 60 --seed 1`. Each batch has a seed of
- * its own and ends with its first failure. Then real processes are killed for `--storm-seconds` (0: not at all). Exits
- * with 1 when a promise was broken.
+ * its own and ends with its first failure. Then real processes are killed for `--storm-seconds` (0: not at all), and once
+ * more while their engine freezes. Exits with 1 when a promise was broken.
  */
 const { values } = parseArgs({
   options: {
@@ -64,9 +64,12 @@ for (let seed = firstSeed; ran < wanted && failures < maxFailures && performance
 await bench.close();
 await engine.stop();
 const stormSeconds = Number(values['storm-seconds']);
-const storm = stormSeconds > 0 ? await killStorm({ seconds: stormSeconds, seed: firstSeed }) : undefined;
-if (storm) console.dir(storm, { depth: null });
-const broken = failures + (storm ? storm.violations.length + storm.unsettled.length : 0);
+let broken = failures;
+for (const troubles of stormSeconds > 0 ? [KILLS, freezes(stormSeconds)] : []) {
+  const storm = await killStorm({ seconds: stormSeconds, seed: firstSeed, ...troubles });
+  console.dir(storm, { depth: null });
+  broken += storm.violations.length + storm.unsettled.length;
+}
 
 for (const [outcome, times] of [...outcomes].sort()) console.log(`  ${outcome}: ${times}`);
 console.log(`${ran} of ${wanted} programs from seed ${firstSeed} on, ${failures} broke a promise`);
