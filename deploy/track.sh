@@ -9,12 +9,15 @@
 #   TRACK_FILE        where the sandbox's ids are kept                         ./sandbox.env
 #   TRACK_WAIT_SEC    how long to try, seconds                                 300
 #
-# `setup` writes SANDBOX_ID, SANDBOX_NAME, SANDBOX_EXTERNAL_ID and SANDBOX_EXPIRES_AT to the file, for
-# `. ./sandbox.env`; `cleanup` removes it.
-# Exit status: 0 done; 1 the file is not ours; 2 wrong usage; 3 refused, and trying again is no use; 4 no answer in
-# time; 5 no sandbox was free in time.
+# `setup` writes SANDBOX_ID, SANDBOX_NAME, SANDBOX_EXTERNAL_ID, SANDBOX_EXPIRES_AT and SANDBOX_HOLDER to the file, for
+# `. ./sandbox.env`; `cleanup` removes it. Both say what they did on standard output, and what went wrong on standard
+# error. The holder is the key: set-ups that are repeated get the same sandbox, and clean-ups change nothing more; one whose
+# lease has ended by itself is done, too.
+# Exit status: 0 done; 1 the file cannot be written, or is not ours; 2 wrong usage; 3 refused, and trying again is no use;
+# 4 no answer in time; 5 no sandbox was free in time.
 set -eu
 
+say() { echo "track.sh: $1"; }
 fail() { echo "track.sh: $2" >&2; exit "$1"; }
 
 holder=${TRACK_HOLDER:-}
@@ -24,9 +27,12 @@ wait_sec=${TRACK_WAIT_SEC:-300}
 [ -n "${BROKER_URL:-}" ] && [ -n "${BROKER_API_TOKEN:-}" ] && [ -n "$holder" ] ||
   fail 2 'BROKER_URL, BROKER_API_TOKEN and TRACK_HOLDER are needed.'
 case $wait_sec in '' | *[!0-9]*) fail 2 'TRACK_WAIT_SEC must be a whole number of seconds.' ;; esac
-# Each goes into a quoted line of curl's configuration.
+# Each goes into a quoted line of curl's configuration, the holder into one of the file, too.
 case "$BROKER_URL$BROKER_API_TOKEN$holder$lab${TRACK_PREFIX:-}" in *[\"\\]* | *'
 '*) fail 2 'No value may have a quote, a backslash or a line break in it.' ;; esac
+case $holder in *[!A-Za-z0-9._:@/-]*) fail 2 'TRACK_HOLDER must be of A-Z a-z 0-9 . _ : @ / -' ;; esac
+url=$BROKER_URL
+while case $url in */) ;; *) false ;; esac do url=${url%/}; done
 
 umask 077
 work=$(mktemp -d)
@@ -46,19 +52,29 @@ field() {
   sed -n -e 's/.*"'"$1"'":"\([^"]*\)".*/\1/p' -e t -e 's/.*"'"$1"'":\([0-9]\{1,\}\).*/\1/p' "$work/body"
 }
 
+# kept <name>: a value in the file.
+kept() { sed -n "s/^$1='\([A-Za-z0-9._:@/-]*\)'\$/\1/p" "$file"; }
+
 # A random whole number from 0 to 999, also where the shell has none.
 random() { echo $((1$(od -An -N2 -tu2 /dev/urandom | tr -d ' \n') % 1000)); }
 
-# post <path>: again until it works or is refused for good. The holder is the key: nothing happens twice.
+# post <path> [<code>...]: again until it works, is refused with one of the codes (status 1), or is refused for good.
+# The holder is the key: nothing happens twice.
 post() {
+  path=$1
+  shift
   ends=$(($(date +%s) + wait_sec))
   backoff=1
   while :; do
     left=$((ends - $(date +%s)))
     [ "$left" -ge 1 ] || left=1
     [ "$left" -le 30 ] || left=30
+    : >"$work/body"
     status=$(curl -sS -X POST -K "$work/headers" --connect-timeout 5 --max-time "$left" -D "$work/answer" \
-      -o "$work/body" -w '%{http_code}' "$BROKER_URL$1" 2>"$work/error") || status=000
+      -o "$work/body" -w '%{http_code}' "$url$path" 2>"$work/error") || status=000
+    for over in "$@"; do
+      [ "$status" = "${over%%:*}" ] && [ "$(field code)" = "${over#*:}" ] && return 1
+    done
     case $status in
       2??) return 0 ;;
       000) reason=$(cat "$work/error") code=4 ;;
@@ -79,24 +95,38 @@ post() {
 
 case ${1:-} in
   setup)
+    # Found out before anything is taken: a sandbox whose ids are nowhere would be nobody's to give back.
+    [ ! -d "$file" ] && { echo >"$file.new" && rm -f "$file.new"; } 2>/dev/null ||
+      fail 1 "$file cannot be written: set TRACK_FILE to one that can. Nothing was taken."
     post /v1/allocate
-    [ -n "$(field sandbox_id)" ] || fail 4 'what answered is no broker: check BROKER_URL.'
+    id=$(field sandbox_id)
+    [ -n "$id" ] || fail 4 'what answered is no broker: check BROKER_URL.'
     {
-      printf "SANDBOX_ID='%s'\nSANDBOX_NAME='%s'\n" "$(field sandbox_id)" "$(field name | tr -d "'")"
+      printf "SANDBOX_ID='%s'\nSANDBOX_NAME='%s'\n" "$id" "$(field name | tr -d "'")"
       printf "SANDBOX_EXTERNAL_ID='%s'\n" "$(field external_id | tr -d "'")"
-      printf "SANDBOX_EXPIRES_AT='%s'\n" "$(field expires_at)"
-    } >"$file.new"
-    mv "$file.new" "$file"
+      printf "SANDBOX_EXPIRES_AT='%s'\nSANDBOX_HOLDER='%s'\n" "$(field expires_at)" "$holder"
+    } >"$file.new" && mv "$file.new" "$file" ||
+      fail 1 "$holder has $id, but $file cannot be written: run the set-up again, and it gets the same one."
+    [ "$status" = 201 ] && did='took' || did='has already'
+    say "$holder $did $(field name) ($id), for $((($(field expires_at) - $(date +%s)) / 60)) minutes"
     ;;
   cleanup)
     # A set-up that was cut short leaves no file; what it may have taken goes back by itself when its lease is over.
     if [ ! -f "$file" ]; then
-      echo "track.sh: there is no $file, and nothing to give back" >&2
+      say "there is no $file, and nothing to give back"
       exit 0
     fi
-    id=$(sed -n "s/^SANDBOX_ID='\([A-Za-z0-9._:@-]*\)'\$/\1/p" "$file")
+    id=$(kept SANDBOX_ID)
     [ -n "$id" ] || fail 1 "$file names no sandbox."
-    post "/v1/sandboxes/$id/mark-for-deletion"
+    of=$(kept SANDBOX_HOLDER)
+    # To the broker, another holder's lease looks like one that is over.
+    [ "${of:-$holder}" = "$holder" ] || fail 1 "$file is of the holder $of, and TRACK_HOLDER is $holder."
+    if post "/v1/sandboxes/$id/mark-for-deletion" 403:NOT_SANDBOX_OWNER 404:SANDBOX_NOT_FOUND \
+      409:INVALID_STATE; then
+      say "$holder gave back $id"
+    else
+      say "the lease of $id was over already: nothing to give back"
+    fi
     rm -f "$file"
     ;;
   *) fail 2 'usage: track.sh setup|cleanup' ;;

@@ -3,6 +3,8 @@ import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { createBroker } from '../../src/client/index.ts';
+import { refusal, startFront } from '../client/front.ts';
 import { type BrokerHere, startBrokerHere } from '../support/broker-here.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
@@ -13,6 +15,7 @@ const SCRIPT = fileURLToPath(new URL('../../deploy/track.sh', import.meta.url));
 
 interface Ran {
   status: number;
+  stdout: string;
   stderr: string;
 }
 
@@ -20,8 +23,8 @@ interface Ran {
 function track(action: string, env: Record<string, string>): Promise<Ran> {
   return new Promise((resolve) => {
     const options = { env: { PATH: '/usr/bin:/bin', BROKER_API_TOKEN: 'dev-track-token', ...env } };
-    execFile('sh', [SCRIPT, ...(action === '' ? [] : [action])], options, (error, _stdout, stderr) => {
-      resolve({ status: error === null ? 0 : Number(error.code), stderr });
+    execFile('sh', [SCRIPT, ...(action === '' ? [] : [action])], options, (error, stdout, stderr) => {
+      resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
 }
@@ -44,21 +47,108 @@ describeOnFastEngine("a track's shell script", ({ endpoint }) => {
     const here = await startBrokerHere(endpoint);
     const { env, file } = await setUp(here);
     const first = await track('setup', { ...env, TRACK_LAB: 'intro', TRACK_PREFIX: 'lab-' });
-    expect(first).toEqual({ status: 0, stderr: '' });
+    expect(first).toMatchObject({ status: 0, stderr: '' });
     const text = await readFile(file, 'utf8');
     expect(text).toMatch(
-      /^SANDBOX_ID='[\w-]+'\nSANDBOX_NAME='lab-\d+'\nSANDBOX_EXTERNAL_ID='[^']+'\nSANDBOX_EXPIRES_AT='\d{10}'\n$/,
+      /^SANDBOX_ID='[\w-]+'\nSANDBOX_NAME='lab-\d+'\nSANDBOX_EXTERNAL_ID='[^']+'\nSANDBOX_EXPIRES_AT='\d{10}'\nSANDBOX_HOLDER='vm-1'\n$/,
     );
-    expect((await track('setup', { ...env, TRACK_LAB: 'intro', TRACK_PREFIX: 'lab-' })).status).toBe(0);
+    const id = await idIn(file);
+    expect(first.stdout).toMatch(
+      new RegExp(`^track.sh: vm-1 took lab-\\d+ \\(${id}\\), for 2[34]\\d minutes\n$`),
+    );
+    const again = await track('setup', { ...env, TRACK_LAB: 'intro', TRACK_PREFIX: 'lab-' });
+    expect(again).toMatchObject({ status: 0, stdout: expect.stringContaining(`has already lab-`) });
     expect(await readFile(file, 'utf8')).toBe(text);
     expect(await allocated(here)).toMatchObject([{ sandbox_id: await idIn(file), track_name: 'intro' }]);
-    expect(await track('cleanup', env)).toEqual({ status: 0, stderr: '' });
-    await expect(access(file)).rejects.toThrow();
-    expect(await allocated(here)).toEqual([]);
     expect(await track('cleanup', env)).toEqual({
       status: 0,
-      stderr: expect.stringContaining('nothing to give back'),
+      stdout: `track.sh: vm-1 gave back ${id}\n`,
+      stderr: '',
     });
+    await expect(access(file)).rejects.toThrow();
+    expect(await allocated(here)).toEqual([]);
+    const nothing = { status: 0, stdout: expect.stringContaining('nothing to give back'), stderr: '' };
+    expect(await track('cleanup', env)).toEqual(nothing);
+  });
+
+  test('a clean-up after the end of the lease is done: given back, taken by the next holder, or gone', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '1' });
+    const { env, file } = await setUp(here);
+    const over = { status: 0, stdout: expect.stringContaining('was over already'), stderr: '' };
+    await track('setup', env);
+    const id = await idIn(file);
+    await here.asAdmin('POST', `/v1/admin/sandboxes/${id}/release`);
+    await here.asAdmin('POST', '/v1/admin/cleanup');
+    const next = await here.asTrack('POST', '/v1/allocate', 'vm-2');
+    expect(next.json['sandbox_id']).toBe(id);
+    expect(await track('cleanup', env)).toEqual(over);
+    await expect(access(file)).rejects.toThrow();
+    expect(await allocated(here)).toMatchObject([{ sandbox_id: id }]);
+    const front = await startFront(here.url);
+    for (const [status, code] of [
+      [404, 'SANDBOX_NOT_FOUND'],
+      [409, 'INVALID_STATE'],
+    ] as const) {
+      await writeFile(file, `SANDBOX_ID='${id}'\nSANDBOX_HOLDER='vm-1'\n`);
+      front.answer(refusal(status, code));
+      expect(await track('cleanup', { ...env, BROKER_URL: front.url })).toEqual(over);
+    }
+  });
+
+  test('a clean-up that is refused for another reason has given nothing back, and keeps the file', async () => {
+    const here = await startBrokerHere(endpoint);
+    const { env, file } = await setUp(here);
+    await track('setup', env);
+    const front = await startFront(here.url);
+    const refused = async (more: Record<string, string>, status: number, reason: string) => {
+      const ran = await track('cleanup', { ...env, ...more });
+      expect(ran).toMatchObject({ status, stdout: '', stderr: expect.stringContaining(reason) });
+      expect(await idIn(file)).toBeDefined();
+    };
+    await refused({ BROKER_API_TOKEN: 'wrong-token' }, 3, '401: UNAUTHORIZED');
+    await refused({ BROKER_API_TOKEN: 'dev-admin-token' }, 3, '403: FORBIDDEN');
+    await refused({ BROKER_URL: `${here.url}/elsewhere` }, 3, '404: NOT_FOUND');
+    front.answer({ status: 404, body: '<h1>Not found</h1>' });
+    await refused({ BROKER_URL: front.url }, 3, 'refused with 404');
+    await refused({ TRACK_HOLDER: 'vm-2' }, 1, 'is of the holder vm-1');
+    expect(await allocated(here)).toHaveLength(1);
+  });
+
+  test('slashes at the end of the address do no harm', async () => {
+    const here = await startBrokerHere(endpoint);
+    const { env } = await setUp(here);
+    const given = { ...env, BROKER_URL: `${here.url}//` };
+    expect(await track('setup', given)).toMatchObject({ status: 0 });
+    expect(await track('cleanup', given)).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('gave back'),
+    });
+  });
+
+  test('takes no sandbox whose ids it could not keep', async () => {
+    const here = await startBrokerHere(endpoint);
+    const { env } = await setUp(here);
+    const folder = await temporaryFolder();
+    for (const file of [join(folder, 'no-such-folder', 'sandbox.env'), folder, join(SCRIPT, 'sandbox.env')]) {
+      const ran = await track('setup', { ...env, TRACK_FILE: file });
+      expect(ran).toMatchObject({
+        status: 1,
+        stdout: '',
+        stderr: expect.stringContaining('Nothing was taken'),
+      });
+    }
+    expect(await here.metric('broker_allocate_total{outcome="success"}')).toBe(0);
+  });
+
+  test('gets a live lease where an Idempotency-Key of the holder’s name remembers one that is over', async () => {
+    const here = await startBrokerHere(endpoint);
+    const { env, file } = await setUp(here);
+    const byKey = createBroker({ url: here.url, token: 'dev-track-token', holder: 'vm-1' });
+    const chosen = { idempotencyKey: 'vm-1' };
+    await (await byKey.allocate(chosen)).release();
+    expect(await byKey.allocate(chosen)).toMatchObject({ leaseOver: true });
+    expect(await track('setup', env)).toMatchObject({ status: 0, stdout: expect.stringContaining('took') });
+    expect(await allocated(here)).toMatchObject([{ sandbox_id: await idIn(file) }]);
   });
 
   test('waits for a broker that is down at first, and for an answer that was lost', async () => {
@@ -102,17 +192,13 @@ describeOnFastEngine("a track's shell script", ({ endpoint }) => {
     const unknown = await track('setup', { ...env, BROKER_API_TOKEN: 'wrong-token' });
     expect(unknown).toMatchObject({ status: 3, stderr: expect.stringContaining('401: UNAUTHORIZED') });
     expect(unknown.stderr).not.toContain('wrong-token');
-    await writeFile(file, "SANDBOX_ID='no-such'\n");
-    expect(await track('cleanup', env)).toMatchObject({
-      status: 3,
-      stderr: expect.stringContaining('404: SANDBOX_NOT_FOUND'),
-    });
     await writeFile(file, 'SANDBOX_ID=$(reboot)\n');
     expect((await track('cleanup', env)).status).toBe(1);
     for (const [action, more] of [
       ['', {}],
       ['setup', { TRACK_HOLDER: '' }],
       ['setup', { TRACK_HOLDER: 'a"\nurl = "http://elsewhere' }],
+      ['setup', { TRACK_HOLDER: 'a b' }],
       ['setup', { TRACK_WAIT_SEC: 'long' }],
     ] as const) {
       expect(await track(action, { ...env, ...more })).toMatchObject({ status: 2 });
@@ -123,9 +209,9 @@ describeOnFastEngine("a track's shell script", ({ endpoint }) => {
 
 test('any POSIX shell can read it', async () => {
   const checked = await new Promise<Ran>((resolve) => {
-    execFile('sh', ['-n', SCRIPT], (error, _stdout, stderr) =>
-      resolve({ status: error === null ? 0 : 1, stderr }),
+    execFile('sh', ['-n', SCRIPT], (error, stdout, stderr) =>
+      resolve({ status: error === null ? 0 : 1, stdout, stderr }),
     );
   });
-  expect(checked).toEqual({ status: 0, stderr: '' });
+  expect(checked).toEqual({ status: 0, stdout: '', stderr: '' });
 });
