@@ -3,6 +3,7 @@ import { type Broker, composeBroker } from './compose.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import { BrokerError } from './domain/errors.ts';
 import { EngineError } from './store/engine-error.ts';
+import { explainStoreFailure } from './store/store-failure.ts';
 import { TableError } from './store/table.ts';
 
 /** Ends the process with one clear sentence on standard error. */
@@ -23,6 +24,8 @@ function readConfig() {
 /** The sentence for a start that failed in a way its starter can mend; undefined for what is the broker's own fault. */
 function explain(error: unknown, { host, port }: { host: string; port: number }): string | undefined {
   if (error instanceof EngineError || error instanceof TableError) return error.message;
+  const ofStore = explainStoreFailure(error);
+  if (ofStore !== undefined) return ofStore;
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   switch (error.code) {
     case 'EADDRINUSE':
@@ -32,8 +35,6 @@ function explain(error: unknown, { host, port }: { host: string; port: number })
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return `HOST ${host} is not an address of this machine.`;
-    case 'STORE_UNAVAILABLE':
-      return 'The store does not answer: check SANDBOX_DB_URL (or DDB_ENDPOINT_URL, AWS_REGION) and the network.';
     default:
       return undefined;
   }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { composeTools, countInventory, type Tools } from '../compose-tools.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
+import { explainStoreFailure } from '../store/store-failure.ts';
 import { examineBroker } from './doctor-broker.ts';
 import { environment, type GlobalOptions } from './environment.ts';
 import { bad, type Finding, ok, warn } from './findings.ts';
@@ -103,12 +104,7 @@ function storeFailure(error: unknown): Finding {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (code === 'ENGINE_FILE_IN_USE')
     return ok('store', 'a broker on this machine has it open, and looks after it');
-  return bad(
-    'store',
-    code === 'STORE_UNAVAILABLE'
-      ? 'It does not answer: check SANDBOX_DB_URL (or DDB_ENDPOINT_URL, AWS_REGION) and the network.'
-      : `${String(message)}`,
-  );
+  return bad('store', explainStoreFailure(error) ?? String(message));
 }
 
 async function examineProvider(config: Config): Promise<Finding> {

@@ -30,6 +30,7 @@ import {
 import { isAnswer, type OnRetry, retryUnavailable, translate, translateOnce } from './faults.ts';
 import { type CallLimit, createPatience } from './patience.ts';
 import type { StoreTime } from './store-time.ts';
+import { CredentialsError } from './store-failure.ts';
 
 export type Key = { pk: string; sk: string };
 type InTable<Input> = Omit<Plain<Input>, 'TableName'>;
@@ -111,7 +112,8 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   const raw = new DynamoDBClient({
     region: options.region,
     ...(options.endpoint && { endpoint: options.endpoint }),
-    ...(options.credentials && { credentials: options.credentials }),
+    // A copy: the SDK writes into it where it came from, and what the configuration has frozen would not let it.
+    ...(options.credentials && { credentials: { ...options.credentials } }),
     // Retries are ours: the SDK knows neither our deadlines nor conflicts and cancellations.
     maxAttempts: 1,
     requestHandler: new UndiciHttpHandler({
@@ -129,6 +131,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     },
     { step: 'build', priority: 'high', name: 'stripClientRequestToken' },
   );
+  if (options.credentials === undefined) tellCredentialsApart(raw);
   leaveOutUnused(raw);
   if (options.time) learnTime(raw, options.time);
   const limit = createCongestionLimit({ max: maxConcurrentCalls, slowMs: callTimeoutMs / SLOW_PART });
@@ -238,6 +241,24 @@ const toPage = ({ Items, Count, ScannedCount, LastEvaluatedKey }: QueryCommandOu
   lookedAt: ScannedCount ?? Count ?? 0,
   lastKey: fromDriver(LastEvaluatedKey),
 });
+
+/**
+ * Asks the default chain, which remembers what it found, before a call is signed: its failure would else pass for the
+ * store's own, or for nothing that is known.
+ */
+function tellCredentialsApart({ middlewareStack, config }: DynamoDBClient): void {
+  middlewareStack.add(
+    (next) => async (args) => {
+      try {
+        await config.credentials();
+      } catch (cause) {
+        throw new CredentialsError(cause);
+      }
+      return next(args);
+    },
+    { step: 'initialize', name: 'tellCredentialsApart' },
+  );
+}
 
 /**
  * Takes out of the SDK's path what nobody uses here, a tenth of its time: its own log, for which it would copy every

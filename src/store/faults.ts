@@ -17,6 +17,7 @@ import {
   StoreUnavailableError,
   TransactionCancelledError,
 } from './errors.ts';
+import { CredentialsError, isRefusedSignature } from './store-failure.ts';
 
 /** Retries of a store that is out of reach, and the waits before them. The SDK itself retries nothing. */
 const RETRIES = 3;
@@ -63,9 +64,15 @@ export function translate(error: unknown, signal?: AbortSignal): unknown {
   }
   if (error instanceof TransactionCanceledException && !isUnavailable(error)) return toCancelled(error);
   if (isThrottled(error)) return new StoreThrottledError(error);
-  // A store without its table answers, and is none: it was deleted, or its engine has just forgotten it.
-  if (error instanceof ResourceNotFoundException)
+  // A store without its table answers, and is none: it was deleted, or its engine has just forgotten it. Nor is one that we
+  // cannot sign in to.
+  if (
+    error instanceof ResourceNotFoundException ||
+    error instanceof CredentialsError ||
+    isRefusedSignature(error)
+  ) {
     return new StoreUnavailableError(error, { mayComeTrue: false });
+  }
   if (!signal?.aborted && !isUnavailable(error)) return error;
   return new StoreUnavailableError(error, {
     mayComeTrue: !hasCode(error, NO_CONNECTION) && !isSignedAnew(error),
@@ -93,7 +100,8 @@ export const isAnswer = (error: unknown): boolean =>
 
 function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if (isThrottled(error)) return true;
+  // Whoever gives the credentials out may be back in a moment.
+  if (isThrottled(error) || error instanceof CredentialsError) return true;
   if (error instanceof TransactionCanceledException) return false;
   if (error.name === 'AbortError' || error.name === 'TimeoutError') return true;
   if (isSignedAnew(error)) return true;
