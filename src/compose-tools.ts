@@ -8,6 +8,7 @@ import type { Engine } from './store/engine.ts';
 import { checkRuntime } from './store/runtime-checks.ts';
 import { createSandboxStore } from './store/sandboxes.ts';
 import { noteStocked } from './store/stock.ts';
+import { explainStoreFailure } from './store/store-failure.ts';
 import { trustedClock } from './store/store-time.ts';
 import { openTable } from './store/table.ts';
 import { reportTable, type TableReport } from './store/table-report.ts';
@@ -66,3 +67,6 @@ export async function countInventory(config: Pick<Config, 'provider'>, signal: A
     await provider.close();
   }
 }
+
+/** What whoever gives a command can do about a store that cannot be used, in a sentence; undefined for other failures. */
+export const explainFailure = (error: unknown): string | undefined => explainStoreFailure(error);

@@ -1,9 +1,24 @@
+import { describeChanges, describeConfig } from './compose-description.ts';
 import type { Config } from './config.ts';
 import { DEVELOPMENT_TOKENS } from './config-variables.ts';
 import type { Logger } from './telemetry/logger.ts';
 
+/** The first lines of the log: who starts, how it is configured, and what of that may surprise. */
+export function announceStart(
+  config: Config,
+  logger: Logger,
+  self: { version: string; replica: string },
+): void {
+  logger.info({ action: 'start', ...self, config: describeChanges(config) }, 'starting');
+  logger.debug({ action: 'start', config: describeConfig(config) }, 'the whole configuration');
+  warnOfSettings(config, logger);
+}
+
 /** Says in the log which settings make this broker another than one would think. */
-export function warnOfSettings(config: Config, logger: Logger): void {
+function warnOfSettings(config: Config, logger: Logger): void {
+  for (const { name, meant } of config.misspelt) {
+    logger.warn({ action: 'start' }, `${name} is set, and no variable of the broker's: is ${meant} meant?`);
+  }
   if (config.dryRun.enabled) {
     logger.warn(
       { action: 'start', dry_run: true, dry_run_strict: config.dryRun.strict },

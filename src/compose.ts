@@ -15,9 +15,9 @@ import { composeProvider } from './compose-provider.ts';
 import { composeResilience, type Resilience } from './compose-resilience.ts';
 import { composeSafety } from './compose-safety.ts';
 import { openStore, remakeLostTable, startEmbeddedEngine } from './compose-store.ts';
-import { warnOfSettings } from './compose-warnings.ts';
+import { announceStart } from './compose-warnings.ts';
 import { composeWatch, type Watch } from './compose-watch.ts';
-import { type Config, configSecrets, describeConfig } from './config.ts';
+import { type Config, configSecrets } from './config.ts';
 import { createLifecycle } from './lifecycle.ts';
 import type { AlertEvents } from './safety/alert-hooks.ts';
 import { openTable } from './store/table.ts';
@@ -80,11 +80,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
 
   async function bringUp(): Promise<{ url: string }> {
     const startedMs = performance.now();
-    logger.info(
-      { action: 'start', version: VERSION, replica: replicaId, config: describeConfig(config) },
-      'starting',
-    );
-    warnOfSettings(config, logger);
+    announceStart(config, logger, { version: VERSION, replica: replicaId });
 
     const engine = await startEmbeddedEngine(config, logger, lifecycle.stopping);
     if (engine) lifecycle.up('end the engine', () => engine.stop());
@@ -246,7 +242,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
         url,
         latency_ms: Math.round(performance.now() - startedMs),
       },
-      `${verdict === 'go' ? 'ready' : 'listening'}: ${url}`,
+      `${verdict === 'go' ? 'ready' : 'listening'}: API ${url}/v1, console ${url}/console, docs ${url}/v1/docs`,
     );
     return { url };
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { type AlertConfig, alertSecrets, describeAlertWebhook, readAlerts } from './config-alerts.ts';
+import { type AlertConfig, alertSecrets, readAlerts } from './config-alerts.ts';
 import { type JobsConfig, readJobs } from './config-jobs.ts';
+import { findMisspelt, type Misspelt } from './config-names.ts';
 import { type ResilienceConfig, readResilience } from './config-resilience.ts';
 import { readSafety, type SafetyConfig } from './config-safety.ts';
 import { chooseStore, maskUrl, refuseStoreInProduction, type StoreConfig } from './config-store.ts';
@@ -15,6 +16,8 @@ export type ProviderConfig =
 /** Everything the environment decides, parsed and frozen. */
 export interface Config extends AlertConfig, SafetyConfig, ResilienceConfig, JobsConfig, WatchConfig {
   environment: 'development' | 'test' | 'production';
+  /** What is set in vain, most likely by mistake. */
+  misspelt: readonly Misspelt[];
   host: string;
   /** 0: a free port. */
   port: number;
@@ -75,7 +78,7 @@ export class ConfigError extends Error {
 
 /**
  * Reads the configuration from environment variables. An empty or blank value counts as unset, variables the broker
- * does not know are ignored. Throws a {@link ConfigError} that names every problem at once.
+ * does not know are ignored, but for those that nearly are ones it does (`misspelt`). Throws a {@link ConfigError} that names every problem at once.
  */
 export function loadConfig(env: Environment): Config {
   const given = Object.fromEntries(
@@ -89,7 +92,7 @@ export function loadConfig(env: Environment): Config {
   const shutdownDrainMs = values.SHUTDOWN_DRAIN_MS ?? (production ? 5000 : 0);
   problems.push(...tooLongForShutdown(values, shutdownDrainMs));
   const watch = readWatch(values, problems);
-  problems.push(...sharedViewerTokens(values));
+  problems.push(...sharedTokens(values));
   if (production) problems.push(...refuseInProduction(values, store, provider));
   // A bad value was judged as if it were unset: what else is said about its variable is not the reader's mistake.
   const found = problems.filter((problem) => !bad.some((name) => problem.includes(name)));
@@ -98,6 +101,7 @@ export function loadConfig(env: Environment): Config {
 
   return deepFreeze({
     environment: values.NODE_ENV,
+    misspelt: findMisspelt(env, Object.keys(VARIABLES)),
     host: values.HOST,
     port: values.PORT,
     logLevel: values.LOG_LEVEL,
@@ -143,26 +147,6 @@ export function configSecrets(config: Config): string[] {
     secrets.push(config.store.credentials.secretAccessKey);
   }
   return [...secrets, ...alertSecrets(config.alertWebhook)];
-}
-
-/** The configuration without its secrets, for the start-up log. */
-export function describeConfig(config: Config): Record<string, unknown> {
-  const { trackTokens, adminTokens, viewerTokens, store, provider, alertWebhook, ...rest } = config;
-  return {
-    ...rest,
-    trackTokenCount: trackTokens.length,
-    adminTokenCount: adminTokens.length,
-    viewerTokenCount: viewerTokens.length,
-    store: describeStore(store),
-    alertWebhook: describeAlertWebhook(alertWebhook),
-    provider: provider.kind === 'csp' ? { ...provider, token: undefined } : provider,
-  };
-}
-
-function describeStore(store: StoreConfig): Record<string, unknown> {
-  if (store.kind !== 'endpoint') return store;
-  const { credentials, ...rest } = store;
-  return { ...rest, signedWith: credentials ? 'keys of the URL' : 'default chain' };
 }
 
 const toMs = (seconds: number): number => Math.round(seconds * 1000);
@@ -214,13 +198,15 @@ function tooLongForShutdown(values: Values, drainMs: number): string[] {
   ];
 }
 
+const TOKENS = ['BROKER_API_TOKEN', 'BROKER_ADMIN_TOKEN', 'BROKER_VIEWER_TOKEN'] as const;
+
 /** A token has one role: which of two it would get is for nobody to guess. */
-function sharedViewerTokens(values: Values): string[] {
-  const viewers = values.BROKER_VIEWER_TOKEN ?? [];
-  return (['BROKER_API_TOKEN', 'BROKER_ADMIN_TOKEN'] as const)
-    .filter((name) => viewers.some((token) => values[name].includes(token)))
-    .map((name) => `BROKER_VIEWER_TOKEN and ${name} share a token: it would have two roles.`);
-}
+const sharedTokens = (values: Values): string[] =>
+  TOKENS.flatMap((one, index) =>
+    TOKENS.slice(index + 1)
+      .filter((other) => values[other]?.some((token) => values[one]?.includes(token)))
+      .map((other) => `${one} and ${other} share a token: it would have two roles.`),
+  );
 
 function refuseInProduction(
   values: Values,
@@ -228,7 +214,7 @@ function refuseInProduction(
   provider: ProviderConfig | undefined,
 ): string[] {
   const problems = refuseStoreInProduction(values, store);
-  for (const name of ['BROKER_API_TOKEN', 'BROKER_ADMIN_TOKEN', 'BROKER_VIEWER_TOKEN'] as const) {
+  for (const name of TOKENS) {
     const given = values[name] ?? [];
     const known = given.some((token) => Object.values<string>(DEVELOPMENT_TOKENS).includes(token));
     if (known) {
@@ -240,9 +226,6 @@ function refuseInProduction(
         `${name} is too short for production: every token needs at least ${SHORTEST_PRODUCTION_TOKEN} characters.`,
       );
     }
-  }
-  if (values.BROKER_API_TOKEN.some((token) => values.BROKER_ADMIN_TOKEN.includes(token))) {
-    problems.push('BROKER_API_TOKEN and BROKER_ADMIN_TOKEN share a token: tracks would be operators.');
   }
   if (provider?.kind === 'simulated' && values.PROVIDER === undefined) {
     problems.push(

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigError, configSecrets, describeConfig, loadConfig } from '../src/config.ts';
+import { describeConfig } from '../src/compose-description.ts';
+import { ConfigError, configSecrets, loadConfig } from '../src/config.ts';
 
 const URL_WITH_SECRETS =
   'https://hook-user:p%40ssw%2Frd@hooks.example/services/T0000000/secret-path-part?key=secret-query-part&v=1';

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
-import { composeTools, countInventory, type Tools } from '../compose-tools.ts';
+import { composeTools, countInventory, explainFailure, type Tools } from '../compose-tools.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
-import { explainStoreFailure } from '../store/store-failure.ts';
 import { examineBroker } from './doctor-broker.ts';
 import { environment, type GlobalOptions } from './environment.ts';
 import { bad, type Finding, ok, warn } from './findings.ts';
@@ -35,6 +34,11 @@ function readConfig(findings: Finding[]): Config | undefined {
   try {
     const config = loadConfig(environment());
     findings.push(ok('configuration', `complete, for ${config.environment}`));
+    for (const { name, meant } of config.misspelt) {
+      findings.push(
+        warn('configuration', `${name} is set, and no variable of the broker's: is ${meant} meant?`),
+      );
+    }
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -104,7 +108,7 @@ function storeFailure(error: unknown): Finding {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (code === 'ENGINE_FILE_IN_USE')
     return ok('store', 'a broker on this machine has it open, and looks after it');
-  return bad('store', explainStoreFailure(error) ?? String(message));
+  return bad('store', explainFailure(error) ?? String(message));
 }
 
 async function examineProvider(config: Config): Promise<Finding> {

@@ -28,14 +28,9 @@ export const usageError = (message: string): CliError => new CliError(message, {
 /** The exit code that a failed call comes to. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
-  if (isStoreSilent(error)) return EXIT.unreachable;
   if (!(error instanceof BrokerError)) return EXIT.failure;
   if (error.code === 'LEASE_OVER') return EXIT.refused;
   const { status } = error;
   if (status === undefined || status === 429 || [502, 503, 504].includes(status)) return EXIT.unreachable;
   return status >= 400 && status < 500 ? EXIT.refused : EXIT.failure;
 }
-
-/** The store itself, where a command works on it without a broker. */
-const isStoreSilent = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'STORE_UNAVAILABLE' && !('status' in error);

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { BrokerError } from '../client/index.ts';
-import { explainStoreFailure } from '../store/store-failure.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { createOutput } from './output.ts';
 import { createProgram } from './program.ts';
@@ -13,7 +12,7 @@ function readVersion(): string {
 
 /** Says what went wrong: a sentence, or with `--json` an object as the API's errors are. */
 function report(error: unknown, json: boolean): void {
-  const message = explainStoreFailure(error) ?? (error instanceof Error ? error.message : String(error));
+  const message = error instanceof Error ? error.message : String(error);
   const code = error instanceof BrokerError ? error.code : 'COMMAND_FAILED';
   const requestId = error instanceof BrokerError ? error.requestId : undefined;
   const { note } = createOutput({ json });

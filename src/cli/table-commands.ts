@@ -102,13 +102,18 @@ Examples:
  * what else a server needs would make every other command slow to start.
  */
 async function withTools(work: (tools: Tools) => Promise<void>): Promise<void> {
-  const [{ composeTools }, { serverConfig }] = await Promise.all([
+  const [{ composeTools, explainFailure }, { serverConfig }] = await Promise.all([
     import('../compose-tools.ts'),
     import('./server-config.ts'),
   ]);
   const tools = await composeTools(serverConfig());
   try {
     await work(tools);
+  } catch (error) {
+    const sentence = explainFailure(error);
+    throw sentence === undefined
+      ? error
+      : new CliError(sentence, { exitCode: EXIT.unreachable, cause: error });
   } finally {
     await tools.close();
   }

@@ -29,8 +29,8 @@ import {
 } from './documents.ts';
 import { isAnswer, type OnRetry, retryUnavailable, translate, translateOnce } from './faults.ts';
 import { type CallLimit, createPatience } from './patience.ts';
+import { learnTime, leaveOutTokens, leaveOutUnused, tellCredentialsApart } from './sdk-path.ts';
 import type { StoreTime } from './store-time.ts';
-import { CredentialsError } from './store-failure.ts';
 
 export type Key = { pk: string; sk: string };
 type InTable<Input> = Omit<Plain<Input>, 'TableName'>;
@@ -124,13 +124,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
       },
     }),
   });
-  raw.middlewareStack.add(
-    (next) => (args) => {
-      stripToken(args.request);
-      return next(args);
-    },
-    { step: 'build', priority: 'high', name: 'stripClientRequestToken' },
-  );
+  leaveOutTokens(raw);
   if (options.credentials === undefined) tellCredentialsApart(raw);
   leaveOutUnused(raw);
   if (options.time) learnTime(raw, options.time);
@@ -241,80 +235,3 @@ const toPage = ({ Items, Count, ScannedCount, LastEvaluatedKey }: QueryCommandOu
   lookedAt: ScannedCount ?? Count ?? 0,
   lastKey: fromDriver(LastEvaluatedKey),
 });
-
-/**
- * Asks the default chain, which remembers what it found, before a call is signed: its failure would else pass for the
- * store's own, or for nothing that is known.
- */
-function tellCredentialsApart({ middlewareStack, config }: DynamoDBClient): void {
-  middlewareStack.add(
-    (next) => async (args) => {
-      try {
-        await config.credentials();
-      } catch (cause) {
-        throw new CredentialsError(cause);
-      }
-      return next(args);
-    },
-    { step: 'initialize', name: 'tellCredentialsApart' },
-  );
-}
-
-/**
- * Takes out of the SDK's path what nobody uses here, a tenth of its time: its own log, for which it would copy every
- * input and output, item by item; the headers about itself; the bookkeeping around retries, of which it makes none.
- */
-function leaveOutUnused({ middlewareStack }: DynamoDBClient): void {
-  for (const name of ['loggerMiddleware', 'getUserAgentMiddleware', 'recursionDetectionMiddleware']) {
-    middlewareStack.remove(name);
-  }
-  // Its place has to be kept: the one that signs stands behind it.
-  const place = {
-    name: 'retryMiddleware',
-    step: 'finalizeRequest',
-    priority: 'high',
-    override: true,
-  } as const;
-  middlewareStack.add((next) => next, place);
-}
-
-/** Every answer has the store's time in its head, refusals included: it costs no call of its own. */
-function learnTime({ middlewareStack }: DynamoDBClient, time: StoreTime): void {
-  middlewareStack.add(
-    (next) => async (args) => {
-      const sentMs = performance.now();
-      const result = await next(args);
-      time.observe(dateHeader(result.response), sentMs, performance.now());
-      return result;
-    },
-    // The last before the call: what stands here sees the answer before it is judged.
-    { step: 'deserialize', priority: 'low', name: 'learnTime' },
-  );
-}
-
-function dateHeader(response: unknown): string | undefined {
-  if (typeof response !== 'object' || response === null || !('headers' in response)) return undefined;
-  const { headers } = response;
-  if (typeof headers !== 'object' || headers === null || !('date' in headers)) return undefined;
-  return typeof headers.date === 'string' ? headers.date : undefined;
-}
-
-/**
- * Takes the `ClientRequestToken` out of a transaction that is about to be sent: `attempt` and `write_id` make it
- * idempotent already, and the embedded engine scans its cache of tokens. The SDK makes one up while it writes the body,
- * where it comes last, so that it cannot be taken out any earlier.
- */
-function stripToken(request: unknown): void {
-  if (typeof request !== 'object' || request === null || !('body' in request)) return;
-  const { body } = request;
-  if (!(body instanceof Uint8Array)) return;
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const tailStart = Math.max(0, bytes.length - TOKEN_BYTES);
-  const token = TOKEN_AT_END.exec(bytes.toString('latin1', tailStart));
-  if (token) request.body = Buffer.concat([bytes.subarray(0, tailStart + token.index), CLOSING_BRACE]);
-}
-
-const TOKEN_AT_END = /,"ClientRequestToken":"[0-9a-f-]+"\}$/;
-/** More than a token takes. */
-const TOKEN_BYTES = 100;
-const CLOSING_BRACE = Buffer.from('}');

@@ -2,10 +2,7 @@ import { StoreUnavailableError } from './errors.ts';
 
 /** Nothing to sign calls to the store with: the SDK's chain of providers found no credentials, or failed. */
 export class CredentialsError extends Error {
-  constructor(cause: unknown) {
-    super('no credentials to sign calls to the store with', { cause });
-    this.name = 'CredentialsError';
-  }
+  override readonly name = 'CredentialsError';
 }
 
 /** How the store says that it does not take what a call was signed with: a key that was rotated, revoked, or is wrong. */

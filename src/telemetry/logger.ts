@@ -41,7 +41,7 @@ const escaped = (character: string): string => `\\u${character.charCodeAt(0).toS
  */
 export function createLogger(options: LoggerOptions): Logger {
   const { pretty, destination } = options;
-  const format = prettyFactory({ colorize: options.colours ?? false });
+  const format = prettyFactory({ colorize: options.colours ?? false, singleLine: true });
   const stream = pretty
     ? { ...destination, write: (line: string) => void destination.write(format(line)) }
     : destination;

@@ -73,7 +73,7 @@ async function readyLine(child: ChildProcess, startedMs: number): Promise<{ url:
   const tooLate = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN_MS);
   try {
     for await (const line of lines) {
-      const url = /"msg":"ready: (http:[^"]+)"/.exec(line)?.[1];
+      const url = /"url":"(http:[^"]+)".*"msg":"(?:ready|listening): /.exec(line)?.[1];
       if (url !== undefined) return { url, startMs: performance.now() - startedMs };
     }
   } finally {

@@ -164,8 +164,10 @@ describe('secrets', () => {
   });
 });
 
-test('in a terminal, lines are readable', () => {
+test('in a terminal, lines are readable, and one line each; but for what went wrong', () => {
   const { logger, lines } = capture({ pretty: true });
-  logger.info({ loop: 'sync' }, 'run ended');
-  expect(lines[0]).toMatch(/INFO: run ended\n\s+loop: "sync"/);
+  logger.info({ loop: 'sync', counts: { created: 1 } }, 'run ended');
+  expect(lines[0]).toMatch(/INFO: run ended \{"loop":"sync","counts":\{"created":1\}\}\n$/);
+  logger.error({ loop: 'sync', err: new Error('no way') }, 'run failed');
+  expect(lines[1]).toMatch(/ERROR: run failed .*no way.*\n\s+at /s);
 });

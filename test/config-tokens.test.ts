@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { ConfigError, type Environment, loadConfig } from '../src/config.ts';
+
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  SANDBOX_DB_URL: 'dynamodb://eu-west-1',
+  PROVIDER: 'simulated',
+  BROKER_API_TOKEN: 'a-track-token-of-our-own',
+  BROKER_ADMIN_TOKEN: 'an-admin-token-of-our-own',
+};
+
+function problemsOf(env: Environment): readonly string[] {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+test.for([
+  ['BROKER_API_TOKEN', 'BROKER_ADMIN_TOKEN'],
+  ['BROKER_API_TOKEN', 'BROKER_VIEWER_TOKEN'],
+  ['BROKER_ADMIN_TOKEN', 'BROKER_VIEWER_TOKEN'],
+] as const)('a token of two roles is refused without showing it: %s, %s', ([one, other]) => {
+  const given = { [one]: 'an-old-one,both-secret', [other]: 'both-secret,a-new-one' };
+  const said = `${one} and ${other} share a token: it would have two roles.`;
+  expect(problemsOf(given)).toEqual([said]);
+  expect(
+    problemsOf({ ...PRODUCTION, [one]: `${given[one]}-long-enough`, [other]: `${given[one]}-long-enough` }),
+  ).toContain(said);
+});
