@@ -255,6 +255,14 @@ describe('runs', () => {
     const answer = await call('POST', '/v1/admin/cleanup', { headers: asAdmin() });
     expect(answer.json).toEqual({ status: 'completed', deleted: 1, duration_ms: 3 });
   });
+
+  test('a sync that did not believe the listing is refused, and no success', async () => {
+    const { deps } = fakeAppDeps();
+    const sync = async () => ({ counts: { stale: 0, stale_refused: 6 }, durationMs: 3 });
+    const { call } = await startApp({ runs: { ...deps.runs, sync } });
+    const answer = await call('POST', '/v1/admin/sync', { headers: asAdmin() });
+    expect(answer.json).toEqual({ status: 'refused', stale: 0, stale_refused: 6, duration_ms: 3 });
+  });
 });
 
 describe("an operator's hand on one sandbox", () => {

@@ -11,7 +11,7 @@ const FREEZE_SECONDS = Number(process.env['FREEZE_STORM_SECONDS'] ?? 18);
 const SEED = testSeed('KILL_STORM_SEED');
 /** What callers may see of processes that die; `-` is no answer. */
 const LAWFUL =
-  /^(allocate (200|201|409 NO_SANDBOXES_AVAILABLE)|mark (200|403 NOT_SANDBOX_OWNER)|get (200|403 NOT_SANDBOX_OWNER)|(allocate|mark|get) (-|503 (STORE_UNAVAILABLE|BUSY)))$/;
+  /^(allocate (200|201|409 NO_SANDBOXES_AVAILABLE)|mark (200|403 NOT_SANDBOX_OWNER)|get (200|403 NOT_SANDBOX_OWNER)|(allocate|mark|get) (-|503 (STORE_UNAVAILABLE|BUSY))|allocate 503 POOL_NOT_SYNCED)$/;
 
 function expectUnbroken(report: KillStormReport): void {
   const { violations, unsettled, kinds, actions } = report;
