@@ -6,6 +6,7 @@ import { TRACK_PRINCIPAL } from './domain/lease.ts';
 import { createImports } from './store/imports.ts';
 import { idempotencyPk } from './store/keys.ts';
 import { readOldTable } from './store/old-table.ts';
+import { noteStocked } from './store/stock.ts';
 import { trustedClock } from './store/store-time.ts';
 import { openTable } from './store/table.ts';
 import { type MigrationReport, migrateTable } from './usecases/migrate-table.ts';
@@ -42,14 +43,17 @@ export async function composeMigration(options: MigrationOptions): Promise<Migra
       const { buckets, leaseSeconds, bufferSeconds } = target.config;
       // It writes down the layout of a table that has none.
       if (apply) await openTable(target.client, { buckets, create: false }, signal);
-      return await migrateTable({
+      const clock = trustedClock(systemClock, target.client);
+      const report = await migrateTable({
         entries: (signal) => readOldTable(source.client, signal),
         imports: createImports(target.client, buckets, randomUUID),
         keyPkOf: (holder) => idempotencyPk(TRACK_PRINCIPAL, holder, holder),
-        clock: trustedClock(systemClock, target.client),
+        clock,
         newId: randomUUID,
         terms: { leaseSeconds, bufferSeconds },
       })({ apply }, signal);
+      if (apply) await noteStocked(target.client, clock.nowMs(), signal);
+      return report;
     } finally {
       target.client.close();
     }

@@ -30,7 +30,7 @@ export interface Snapshot {
 export interface Replica {
   readonly url: string;
   readonly pid: number;
-  /** From the spawn to the log line that says it is ready. */
+  /** From the spawn to the log line that says that it listens. */
   readonly startMs: number;
   snapshot(): Promise<Snapshot>;
   /** Ends it as an orchestrator does. Throws when it did not go in peace. */
@@ -54,6 +54,7 @@ export async function startReplica(env: Record<string, string>): Promise<Replica
   const { url, startMs } = await readyLine(child, startedMs);
   // What is not read would fill the pipe and stop the broker.
   child.stdout?.resume();
+  await until(() => isReady(url), { timeoutMs: READY_WITHIN_MS, what: 'the replica to be ready' });
   return {
     url,
     pid: child.pid ?? 0,
@@ -65,6 +66,13 @@ export async function startReplica(env: Record<string, string>): Promise<Replica
       if (code !== 0) throw new Error(`a replica that was told to stop ended with ${code}`);
     },
   };
+}
+
+/** It has been stocked, and serves. */
+async function isReady(url: string): Promise<boolean> {
+  const { statusCode, body } = await request(`${url}/readyz`);
+  await body.dump();
+  return statusCode === 200;
 }
 
 async function readyLine(child: ChildProcess, startedMs: number): Promise<{ url: string; startMs: number }> {

@@ -92,5 +92,8 @@ export async function startBrokerHere(
   await until(async () => Number((await here.asAdmin('GET', '/v1/admin/stats')).json['total']) > 0, {
     what: 'the first sync',
   });
+  await until(async () => (await here.asAdmin('GET', '/readyz')).json.error?.code !== 'POOL_NOT_SYNCED', {
+    what: 'the end of the first sync',
+  });
   return here;
 }
