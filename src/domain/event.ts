@@ -5,7 +5,7 @@ export interface SandboxEvent {
   sandboxId: string;
   /** The sandbox's generation after the change. */
   generation: number;
-  /** `track`, `admin`, or the loop's action. */
+  /** `track`, `admin` (with a number where the role has several tokens: which one), or the loop's action. */
   actor: string;
   /** What was done, such as `allocate` or `cleanup_failed`. */
   action: string;

@@ -24,7 +24,7 @@ export interface PoolSeries {
   /** The oldest first. */
   samples(): readonly PoolSample[];
   /** Of the last five minutes, the stretch that has not ended included. */
-  recent(): { leasesPerMinute: number; p95Ms?: number | undefined };
+  recent(): { leasesPerMinute: number; refusalsPerMinute: number; p95Ms?: number | undefined };
   /** Epoch milliseconds from which on there may be samples. */
   readonly sinceMs: number;
   readonly capacity: number;
@@ -40,9 +40,14 @@ const RECENT_MS = 300_000;
 const PERCENTILE = 0.95;
 const MINUTE_MS = 60_000;
 
+/** A key that was used for something else is its caller's mistake, and a client that went away was not turned away. */
+const REFUSALS: ReadonlySet<AllocationOutcome> = new Set(['no_sandboxes', 'busy', 'error']);
+
 interface Stretch {
   fromMs: number;
   leases: number;
+  /** Callers who were turned away without a sandbox, whatever the reason. */
+  refusals: number;
   latencies: LatencySketch;
 }
 
@@ -51,7 +56,12 @@ export function createPoolSeries({ clock, capacity }: PoolSeriesOptions): PoolSe
   if (!(capacity >= 1)) throw new RangeError(`capacity must be >= 1, not ${capacity}`);
   const sinceMs = clock.nowMs();
   const samples: PoolSample[] = [];
-  const begin = (): Stretch => ({ fromMs: clock.nowMs(), leases: 0, latencies: createLatencySketch() });
+  const begin = (): Stretch => ({
+    fromMs: clock.nowMs(),
+    leases: 0,
+    refusals: 0,
+    latencies: createLatencySketch(),
+  });
   let current = begin();
   /** With their durations, for as long as they count as recent. */
   let recent: Stretch[] = [];
@@ -64,6 +74,7 @@ export function createPoolSeries({ clock, capacity }: PoolSeriesOptions): PoolSe
     capacity,
     allocation(outcome, seconds) {
       if (outcome === 'success') current.leases++;
+      if (REFUSALS.has(outcome)) current.refusals++;
       current.latencies.add(seconds);
     },
     sample(counts) {
@@ -80,10 +91,17 @@ export function createPoolSeries({ clock, capacity }: PoolSeriesOptions): PoolSe
     samples: () => samples,
     recent() {
       const stretches = [...recent, current].filter(({ fromMs }) => fromMs > clock.nowMs() - RECENT_MS);
-      const leases = stretches.reduce((sum, stretch) => sum + stretch.leases, 0);
+      const fromMs = stretches[0]?.fromMs ?? clock.nowMs() - RECENT_MS;
+      // A few right after the start are no reason to speak of hundreds per minute.
+      const rateOf = (what: 'leases' | 'refusals') =>
+        perMinute(
+          stretches.reduce((sum, stretch) => sum + stretch[what], 0),
+          fromMs,
+          MINUTE_MS,
+        );
       return {
-        // A few leases right after the start are no reason to speak of hundreds per minute.
-        leasesPerMinute: perMinute(leases, stretches[0]?.fromMs ?? clock.nowMs() - RECENT_MS, MINUTE_MS),
+        leasesPerMinute: rateOf('leases'),
+        refusalsPerMinute: rateOf('refusals'),
         p95Ms: percentileMs(
           stretches.map(({ latencies }) => latencies),
           PERCENTILE,

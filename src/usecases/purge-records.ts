@@ -70,7 +70,7 @@ export type BulkDelete = (
 ) => Promise<PurgeCounts>;
 
 export function bulkDelete(deps: PurgeDeps): BulkDelete {
-  return ({ status }, context) => {
+  return async ({ status }, context) => {
     const scope: Scope = {
       action: 'bulk_delete',
       args: { status },
@@ -78,6 +78,9 @@ export function bulkDelete(deps: PurgeDeps): BulkDelete {
       status,
       isPurgeable: () => true,
     };
+    // What finds nothing is no bulk delete: it uses up none of the quota.
+    const { done: isNothing } = await purgeable(deps, scope, context).next();
+    if (isNothing) return { deleted: 0, skipped: 0 };
     return purgeUnderGuard(deps, scope, context);
   };
 }

@@ -136,6 +136,25 @@ describeInChromium('the console over slow answers', (browser: () => Browser) => 
     expect(await question(page).getByRole('button', { name: 'Release' }).isEnabled()).toBe(true);
   });
 
+  it('counts who was turned away, and tries all failed deletions again with one button', async () => {
+    const page = await open();
+    const refusals = page.locator('.number.refusals strong');
+    await expect.poll(() => refusals.innerText()).toBe('0');
+    const refused = await stage.tryToAllocate('too-picky', 'no-such-name');
+    expect(refused).toBe(409);
+    await expect.poll(() => refusals.innerText()).not.toBe('0');
+
+    const ids = [await stage.allocate('gone-1', 'lesson'), await stage.allocate('gone-2', 'lesson')];
+    for (const [index, id] of ids.entries()) await stage.mark(id, `gone-${index + 1}`);
+    stage.csp.faults.add('delete', { kind: 'respond', status: 409 }, { times: 2 });
+    await stage.post('/v1/admin/cleanup');
+    await page.getByRole('button', { name: 'Retry all failed' }).click();
+    await question(page).getByText('each of the 2 failed deletions').waitFor();
+    await question(page).getByRole('button', { name: 'Retry all' }).click();
+    await expect.poll(() => said(page)).toBe('Failed deletions: 2 retried.');
+    for (const id of ids) expect(await stage.statusOf(id)).not.toBe('deletion_failed');
+  });
+
   it('takes what is typed from the first moment on', async () => {
     const page = await open();
     // A machine so busy that no frame is painted for a while.

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { createLatencySketch, percentileMs } from '../../src/telemetry/latency-sketch.ts';
+import { ALLOCATION_OUTCOMES } from '../../src/telemetry/metric-labels.ts';
 import { createPoolSeries } from '../../src/telemetry/pool-series.ts';
 import { createFakeClock } from '../support/core.ts';
 
@@ -20,6 +21,14 @@ it('tells how many sandboxes were leased per minute, and how fast, in each stret
   expect(busy?.p95Ms).toBeGreaterThan(19);
   expect(busy?.p95Ms).toBeLessThan(21);
   expect(quiet).toEqual({ atMs: clock.nowMs(), counts: undefined, leasesPerMinute: 0, p95Ms: undefined });
+});
+
+it('tells how many callers were turned away per minute, and counts nobody else', () => {
+  const clock = createFakeClock();
+  const series = createPoolSeries({ clock, capacity: 10 });
+  for (const outcome of ALLOCATION_OUTCOMES) series.allocation(outcome, 0.02);
+  clock.advanceSeconds(120);
+  expect(series.recent()).toMatchObject({ leasesPerMinute: 0.5, refusalsPerMinute: 1.5 });
 });
 
 it('keeps so many samples and no more', () => {
@@ -48,7 +57,7 @@ it('forgets after five minutes what is no longer recent', () => {
   expect(series.recent().leasesPerMinute).toBeCloseTo(1 / 4);
   expect(series.recent().p95Ms).toBeGreaterThan(950);
   pass(60);
-  expect(series.recent()).toEqual({ leasesPerMinute: 0, p95Ms: undefined });
+  expect(series.recent()).toEqual({ leasesPerMinute: 0, refusalsPerMinute: 0, p95Ms: undefined });
 });
 
 it.each([

@@ -12,6 +12,8 @@ export interface Stage {
   readonly csp: FakeCsp;
   /** As a track. Gives the sandbox's id. */
   allocate(holder: string, lab: string): Promise<string>;
+  /** As a track that wants a sandbox of this name. Gives the status of the answer. */
+  tryToAllocate(holder: string, namePrefix: string): Promise<number>;
   /** As a track: gives a sandbox back. */
   mark(sandboxId: string, holder: string): Promise<void>;
   /** As an operator. */
@@ -71,6 +73,12 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
     async allocate(holder, lab) {
       const answer = await call('/v1/allocate', asTrack(holder, lab));
       return ((await answer.json()) as { sandbox_id: string }).sandbox_id;
+    },
+    async tryToAllocate(holder, namePrefix) {
+      const headers = { ...asTrack(holder), 'x-sandbox-name-prefix': namePrefix };
+      const { status, body } = await fetch(`${replica.url}/v1/allocate`, { method: 'POST', headers });
+      await body?.cancel();
+      return status;
     },
     async mark(sandboxId, holder) {
       await call(`/v1/sandboxes/${sandboxId}/mark-for-deletion`, asTrack(holder));

@@ -38,6 +38,7 @@ const ADMIN_ROUTES = [
   ['POST', '/v1/admin/bulk-delete?status=stale'],
   ['POST', '/v1/admin/sandboxes/sbx-1/release'],
   ['POST', '/v1/admin/sandboxes/sbx-1/retry-deletion'],
+  ['POST', '/v1/admin/retry-deletions'],
 ] as const;
 
 /** For routes that have nothing to do without one. */
@@ -152,6 +153,26 @@ describe('a token', () => {
       });
       expect(answer.status).toBe(201);
     }
+  });
+
+  test('says who it was: in the request’s line, and where there are several in histories and jobs, too', async () => {
+    const tokens = { track: [TRACK_TOKEN], admin: [ADMIN_TOKEN, 'second-admin-token'] };
+    const { call, recorded, logged } = await startApp({ tokens });
+    const second = { authorization: 'Bearer second-admin-token' };
+    await call('POST', '/v1/admin/sandboxes/sbx-1/release', { headers: second });
+    await call('POST', '/v1/admin/jobs', {
+      headers: { ...second, 'content-type': 'application/json' },
+      body: JSON.stringify({ type: 'sync' }),
+    });
+    await call('POST', '/v1/allocate', { headers: asTrack() });
+    const actors = ['releaseSandbox', 'submitJob', 'allocateSandbox'].map(
+      (name) => recorded.of(name)[0]?.[1],
+    );
+    expect(actors).toMatchObject([{ actor: 'admin-2' }, { actor: 'admin-2' }, { actor: 'track' }]);
+    const lineOf = (endpoint: string) => logged((line) => line['endpoint'] === endpoint);
+    expect(await lineOf('/v1/admin/jobs')).toMatchObject({ caller: 'admin-2' });
+    expect(await lineOf('/v1/allocate')).toMatchObject({ caller: 'track-1' });
+    expect(JSON.stringify(recorded.logs)).not.toContain('second-admin-token');
   });
 
   test('may have letters beyond ASCII', async () => {

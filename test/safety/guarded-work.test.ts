@@ -171,6 +171,10 @@ describeOnFastEngine('the log of what cannot be undone', ({ endpoint }) => {
   });
 });
 
+/** A record that a bulk delete would take. */
+const putStale = (core: TestCore, id: string) =>
+  core.store.write({ seen: undefined, next: { ...RECORDS.stale, id } });
+
 describeOnEngines('a quota on what cannot be undone', ({ endpoint }) => {
   const QUOTAS = loadConfig({}).quotas;
   const limited = (resource: keyof typeof QUOTAS, maxActions: number) => ({
@@ -203,10 +207,16 @@ describeOnEngines('a quota on what cannot be undone', ({ endpoint }) => {
     expect(await statusCounts(core)).toMatchObject({ available: one.recycled + two.recycled });
   });
 
-  test('refuses the eleventh bulk delete of an hour, with the time to come back', async () => {
+  test('refuses the eleventh bulk delete of an hour, with the time to come back; those of nothing do not count', async () => {
     const core = await coreOfTest(endpoint, { poolSize: 0 });
-    for (let n = 0; n < 10; n++) await core.useCases.bulkDelete({ status: 'stale' }, context('admin'));
-    const error = await refusal(core.useCases.bulkDelete({ status: 'stale' }, context('admin')));
+    const bulkDelete = () => core.useCases.bulkDelete({ status: 'stale' }, context('admin'));
+    for (let n = 0; n < 11; n++) expect(await bulkDelete()).toEqual({ deleted: 0, skipped: 0 });
+    for (let n = 0; n < 10; n++) {
+      await putStale(core, `sbx-${n}`);
+      expect(await bulkDelete()).toEqual({ deleted: 1, skipped: 0 });
+    }
+    await putStale(core, 'one-more');
+    const error = await refusal(bulkDelete());
     expect(error).toMatchObject({ code: 'QUOTA_EXCEEDED', details: { resource: 'bulk_delete' } });
     expect(error.retryAfterSeconds).toBeGreaterThan(3_000);
   });
@@ -248,6 +258,7 @@ describeOnFastEngine('a store that is away', ({ endpoint }) => {
         },
       },
     });
+    await putStale(core, 'gone');
     const before = await records(core);
     await expect(cleanUp(blind)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect((await refusal(blind.useCases.bulkDelete({ status: 'stale' }, context('admin')))).code).toBe(

@@ -176,7 +176,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       replicas: () => ['replica-1'],
       poolStats: () => undefined,
       loops: () => [],
-      activity: () => ({ leasesPerMinute: 0 }),
+      activity: () => ({ leasesPerMinute: 0, refusalsPerMinute: 0 }),
       version: '1.2.3',
       uptimeSeconds: () => 60,
     },

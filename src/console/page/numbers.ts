@@ -41,6 +41,12 @@ export function Numbers({ status }: { status: StatusRecord | undefined }) {
             <strong>${activity ? rate(activity.leases_per_minute) : '–'}</strong><span class="muted">per minute</span>
           </dd>
         </div>
+        <div class=${`number rate refusals${(activity?.refusals_per_minute ?? 0) > 0 ? ' worrying' : ''}`}>
+          <dt>Refusals</dt>
+          <dd>
+            <strong>${activity ? rate(activity.refusals_per_minute) : '–'}</strong><span class="muted">per minute</span>
+          </dd>
+        </div>
         <div class="number rate">
           <dt>Allocation p95</dt>
           <dd>
@@ -51,7 +57,7 @@ export function Numbers({ status }: { status: StatusRecord | undefined }) {
       </dl>
       ${
         status && status.replicas.length > 1
-          ? html`<p class="muted small">Leases and p95 are those of the replica that this page is connected to.</p>`
+          ? html`<p class="muted small">Leases, refusals and p95 are those of the replica that this page is connected to.</p>`
           : null
       }
     </section>

@@ -109,7 +109,7 @@ export interface StatusRecord {
   replicas: string[];
   pool: (Record<PoolStatus, number> & { total: number; as_of: number }) | null;
   loops: LoopRecord[];
-  activity: { leases_per_minute: number; p95_ms: number | null };
+  activity: { leases_per_minute: number; refusals_per_minute: number; p95_ms: number | null };
   worker_queue_length: number;
   version: string;
   uptime: number;

@@ -16,6 +16,13 @@ interface RunsPanelProps {
 }
 
 type Run = 'sync' | 'cleanup' | 'expire';
+
+interface Retried {
+  found: number;
+  retried: number;
+  skipped: number;
+  failed: number;
+}
 const SHOWN = 5;
 
 /** The loops' work at the push of a button, and what becomes of it. */
@@ -34,6 +41,21 @@ export function RunsPanel({ api, status, jobs, ask, onNews }: RunsPanelProps) {
   >
     ${RUN_NAMES[run]} now
   </button>`;
+  const failed = status?.pool?.deletion_failed ?? 0;
+  const retryAll = () =>
+    ask?.({
+      title: 'Try all failed deletions again?',
+      consequences: [
+        `Gives ${failed === 1 ? 'the failed deletion' : `each of the ${grouped(failed)} failed deletions`} a fresh set of attempts, due at the next cleanup.`,
+        'Where the cause is still there, they will fail again.',
+      ],
+      inDryRun: 'They will be due, and not be deleted.',
+      confirm: 'Retry all',
+      act: async () => {
+        const { retried, skipped, failed } = await api.post<Retried>('/v1/admin/retry-deletions');
+        return `Failed deletions: ${countsText({ retried, skipped, could_not_be_changed: failed })}.`;
+      },
+    });
   return html`
     <section class="card" aria-labelledby="runs-title">
       <div class="title-line">
@@ -42,7 +64,7 @@ export function RunsPanel({ api, status, jobs, ask, onNews }: RunsPanelProps) {
       </div>
       ${
         ask
-          ? html`<div class="buttons">${button('sync')}${button('cleanup')}${button('expire')}</div>`
+          ? html`<div class="buttons">${button('sync')}${button('cleanup')}${button('expire')}${failed > 0 ? html`<button type="button" onClick=${retryAll}>Retry all failed</button>` : null}</div>`
           : html`<p class="muted small">Read-only: runs are started by operators with an admin token.</p>`
       }
       <ul class="jobs">

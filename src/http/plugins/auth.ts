@@ -14,10 +14,19 @@ export type Tokens = Readonly<Record<'track' | 'admin', readonly string[]>> & {
   readonly viewer?: readonly string[];
 };
 
+/** Whose token a request came with. */
+export interface Caller {
+  role: Role;
+  /** The role, and the token's place among those of the role. */
+  name: string;
+  /** As histories and jobs call it: the role, and which of its tokens where there are several. */
+  actor: string;
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** Whose token it came with, by its place among the configured ones; undefined where none is needed. */
-    caller: { role: Role; name: string } | undefined;
+    caller: Caller | undefined;
   }
 }
 
@@ -58,10 +67,10 @@ export function createAuth({
   }
   const roles: Role[] = ['track', 'admin', 'viewer'];
   const known = roles.flatMap((role) =>
-    (tokens[role] ?? []).map((token, index) => ({
-      caller: { role, name: `${role}-${index + 1}` },
-      digest: sha256(token),
-    })),
+    (tokens[role] ?? []).map((token, index, all) => {
+      const name = `${role}-${index + 1}`;
+      return { caller: { role, name, actor: all.length > 1 ? name : role }, digest: sha256(token) };
+    }),
   );
   const takeFailure = createLimiter(FAILED_LOGINS, clock);
 

@@ -74,6 +74,7 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
         path: request.originalUrl.split('?', 1)[0]?.slice(0, MAX_LOGGED_PATH),
         status,
         ...(!isAnswered && { outcome: 'cancelled' }),
+        ...(request.caller && { caller: request.caller.name }),
         latency_ms: Math.round(latencyMs * 100) / 100,
         ...(request.errorCode === undefined ? {} : { error_code: request.errorCode }),
       },
@@ -86,10 +87,10 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
  * The context a use case gets. A read is given up when its client goes away; a write that has begun is finished: whoever
  * lost the answer asks again with the same key. The use cases have deadlines of their own.
  */
-export function callContext(request: FastifyRequest, actor: string): CallContext {
+export function callContext(request: FastifyRequest, role: 'track' | 'admin'): CallContext {
   const isRead = request.method === 'GET' || request.method === 'HEAD';
   return {
-    actor,
+    actor: request.caller?.actor ?? role,
     requestId: request.id,
     correlationId: request.correlationId,
     signal: isRead ? request.signal : new AbortController().signal,

@@ -80,6 +80,7 @@ export const statusSchema = z
     activity: z
       .object({
         leases_per_minute: z.number(),
+        refusals_per_minute: z.number().describe('Callers turned away without a sandbox: 409 and 5xx.'),
         p95_ms: z.number().nullable().describe('Of the answers to allocations; null when there was none.'),
       })
       .describe("This replica's allocations of the last five minutes."),
@@ -154,7 +155,7 @@ export function statusRecord(status: StatusRoutesDeps['status']): z.output<typeo
   const readiness = status.readiness();
   const pool = status.poolStats();
   const { enabled, strict, blockedCount } = status.dryRun;
-  const { leasesPerMinute, p95Ms } = status.activity();
+  const { leasesPerMinute, refusalsPerMinute, p95Ms } = status.activity();
   return {
     readiness: readiness ? readinessRecord(readiness) : null,
     heartbeat: heartbeatRecords(status.heartbeats()),
@@ -168,7 +169,11 @@ export function statusRecord(status: StatusRoutesDeps['status']): z.output<typeo
     replicas: [...status.replicas()],
     pool: pool ? { ...pool.counts, total: pool.total, as_of: seconds(pool.asOfMs) } : null,
     loops: status.loops().map(loopRecord),
-    activity: { leases_per_minute: leasesPerMinute, p95_ms: p95Ms ?? null },
+    activity: {
+      leases_per_minute: leasesPerMinute,
+      refusals_per_minute: refusalsPerMinute,
+      p95_ms: p95Ms ?? null,
+    },
     version: status.version,
     uptime: status.uptimeSeconds(),
   };
