@@ -58,6 +58,8 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     newestAlerts: (limit: number) => alerting.alerts.recent({}, limit),
     idempotentOperations: jobs.idempotentOperations,
     breakers,
+    provider: config.provider.kind,
+    lastSync: stocking.lastSync,
     dryRun: safety.dryRun,
     replicas: core.register.living,
     poolStats: counts.last,

@@ -28,6 +28,16 @@ export interface PoolStats {
   [status: string]: number;
 }
 
+export interface BrokerStatus {
+  readiness: { verdict: 'go' | 'degraded' | 'no_go'; reasons: string[] } | null;
+  provider: { kind: 'csp' | 'simulated'; last_sync: { listed?: number; error?: string } | null };
+  breakers: { name: string; state: string }[];
+  pool: PoolStats | null;
+  replicas: string[];
+  loops: { name: string; recent_runs: { runs: number; with_failures: number } }[];
+  version: string;
+}
+
 export interface Job {
   job_id: string;
   type: string;

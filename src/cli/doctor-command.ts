@@ -11,8 +11,8 @@ export function addDoctorCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Reads the server's configuration from the environment, looks at the store and the provider as a broker would, and asks
-the broker at --url, if one runs there. Ends with 0 when all is well, 5 when something is worth a look, 1 when something
+Reads the server's configuration from the environment and looks at the store as a broker would. A broker that runs at
+--url is asked how it serves and gets on with its provider; where none does, the provider is looked at from here. Ends with 0 when all is well, 5 when something is worth a look, 1 when something
 has to be mended.
 
 Examples:

@@ -3,7 +3,7 @@ import { composeTools, countInventory, explainFailure, type Tools } from '../com
 import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { examineBroker } from './doctor-broker.ts';
 import { environment, type GlobalOptions } from './environment.ts';
-import { bad, type Finding, ok, warn } from './findings.ts';
+import { adviceFor, bad, type Finding, ok, warn } from './findings.ts';
 
 const NEEDED_NODE = 24;
 const STORE_WITHIN_MS = 15_000;
@@ -22,12 +22,13 @@ export async function examine(options: GlobalOptions): Promise<Finding[]> {
         ),
   ];
   const config = readConfig(findings);
+  const broker = await examineBroker(options);
   if (config !== undefined) {
-    findings.push(tokensOf(config));
-    const [store, provider] = await Promise.all([examineStore(config), examineProvider(config)]);
-    findings.push(...store, provider);
+    findings.push(tokensOf(config), ...(await examineStore(config)));
+    // A broker that runs knows its provider, and this shell may name another.
+    if (!broker.some(({ name }) => name === 'provider')) findings.push(await examineProvider(config));
   }
-  return [...findings, ...(await examineBroker(options))];
+  return [...findings, ...broker];
 }
 
 function readConfig(findings: Finding[]): Config | undefined {
@@ -122,12 +123,6 @@ async function examineProvider(config: Config): Promise<Finding> {
       : warn('provider', 'It lists no sandboxes: the pool will be empty. Look for active ones there.');
   } catch (error) {
     const kind = error instanceof Error && 'kind' in error ? String(error.kind) : 'unknown';
-    const advice =
-      kind === 'rejected'
-        ? 'check CSP_API_TOKEN'
-        : kind === 'bad_response'
-          ? 'check that CSP_BASE_URL is the address of its API'
-          : 'check CSP_BASE_URL and the network';
-    return bad('provider', `Its inventory cannot be read (${kind}): ${advice}.`);
+    return bad('provider', `Its inventory cannot be read (${kind}): ${adviceFor(kind)}.`);
   }
 }

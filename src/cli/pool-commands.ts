@@ -2,7 +2,14 @@ import { type Command, Option } from 'commander';
 import { ALERT_SEVERITIES } from '../domain/alert.ts';
 import { JOB_STATUSES, JOB_TYPES } from '../domain/job.ts';
 import { SANDBOX_STATUSES } from '../domain/sandbox.ts';
-import { type AlertList, as, type JobPage, type PoolStats, type SandboxPage } from './answers.ts';
+import {
+  type AlertList,
+  as,
+  type BrokerStatus,
+  type JobPage,
+  type PoolStats,
+  type SandboxPage,
+} from './answers.ts';
 import { callerFor, type GlobalOptions } from './environment.ts';
 import { wholeNumber } from './numbers.ts';
 import { createOutput, fields, table, time } from './output.ts';
@@ -81,6 +88,18 @@ Examples:
     });
 
   program
+    .command('status')
+    .description('show whether and how the broker serves, and what limits it')
+    .addHelpText('after', '\nExample:\n  $ sandbox-broker status --json')
+    .action(async (_options, command: Command) => {
+      const options: GlobalOptions = command.optsWithGlobals();
+      const status = as<BrokerStatus>(
+        await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/status' }),
+      );
+      createOutput(options).result(status, () => statusLines(status));
+    });
+
+  program
     .command('jobs')
     .description('list the jobs of the last week, the newest first')
     .addOption(new Option('--type <type>', 'only of this type').choices(JOB_TYPES))
@@ -136,6 +155,33 @@ Examples:
         table(['TIME', 'SEVERITY', 'TASK', 'REASON', 'CONTEXT'], rows),
       );
     });
+}
+
+const VERDICTS = { go: 'GO', degraded: 'serving, but', no_go: 'NO-GO' } as const;
+
+function statusLines({
+  readiness,
+  provider,
+  breakers,
+  pool,
+  loops,
+  replicas,
+  version,
+}: BrokerStatus): string[] {
+  const troubled = loops.filter(({ recent_runs: { with_failures: failures } }) => failures > 0);
+  return fields({
+    verdict: readiness ? VERDICTS[readiness.verdict] : 'not known yet',
+    reasons: readiness?.reasons.join('; '),
+    available: pool?.['available'],
+    total: pool?.total,
+    provider: provider.kind,
+    last_sync:
+      provider.last_sync?.error ?? (provider.last_sync ? `${provider.last_sync.listed} listed` : 'none yet'),
+    open_breakers: breakers.flatMap(({ name, state }) => (state === 'closed' ? [] : name)).join(', '),
+    loops_with_failures: troubled.map(({ name }) => name).join(', '),
+    replicas: replicas.length,
+    version,
+  });
 }
 
 const limitOption = (preset: number) =>

@@ -18,7 +18,7 @@ async function offered(...words: string[]): Promise<string[]> {
 }
 
 test('bash completes commands, their options, and the values of options', async () => {
-  expect(await offered('st')).toEqual(['stats']);
+  expect(await offered('st')).toEqual(['stats', 'status']);
   expect(await offered('')).toEqual(expect.arrayContaining(['allocate', 'doctor', 'table', '--json']));
   expect(await offered('table', '')).toEqual(expect.arrayContaining(['create', 'describe']));
   expect(await offered('--json', 'list', '--st')).toEqual(['--status']);

@@ -4,6 +4,7 @@ import { uniqueTable } from '../support/core.ts';
 import { setUp, TOKEN } from '../support/csp-provider.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { account } from '../support/fake-csp.ts';
+import { until } from '../support/until.ts';
 import { cli, cliJson } from './run-cli.ts';
 
 interface Report {
@@ -72,6 +73,53 @@ describeOnFastEngine('the doctor', ({ endpoint }) => {
       status: 'error',
       message: expect.stringContaining('BROKER_API_TOKEN'),
     });
+  });
+
+  test("asks the broker how it serves and gets on with its provider, and not this shell's", async () => {
+    const { csp } = await setUp();
+    csp.add(account(), account());
+    const here = await startBrokerHere(endpoint, {
+      CSP_BASE_URL: csp.baseUrl,
+      CSP_API_TOKEN: TOKEN,
+      RETRY_MAX_RETRIES: '0',
+    });
+    // Nothing of the broker's provider is known here.
+    const env = {
+      DDB_ENDPOINT_URL: endpoint,
+      DDB_TABLE_NAME: here.table,
+      DDB_BUCKETS: '4',
+      BROKER_URL: here.url,
+    };
+    const well = await doctor(env);
+    expect(well.of('provider')).toMatchObject({
+      status: 'ok',
+      message: "the broker's last sync listed 2 sandboxes",
+    });
+    expect(well.of('readiness')).toMatchObject({ status: 'ok' });
+
+    for (const holder of ['a', 'b']) await here.asTrack('POST', '/v1/allocate', holder);
+    csp.faults.add('list', { kind: 'respond', status: 403 });
+    expect((await here.asAdmin('POST', '/v1/admin/sync')).status).toBe(502);
+    await until(
+      async () => String((await here.asAdmin('GET', '/readyz')).json['reasons']).includes('exhausted'),
+      {
+        what: 'the pool to be counted',
+      },
+    );
+    const ill = await doctor(env);
+    expect(ill.code).toBe(1);
+    expect(ill.of('provider')).toMatchObject({
+      status: 'error',
+      message: "The broker's last sync failed (unauthorized): check CSP_API_TOKEN and its rights.",
+    });
+    expect(ill.of('readiness')).toMatchObject({
+      status: 'warning',
+      message: expect.stringMatching(/^It serves, but .*no sandbox is free \(2 allocated\)/),
+    });
+    const { stdout } = await cli(['status'], { env });
+    expect(stdout).toMatch(/^verdict +serving, but$/m);
+    expect(stdout).toMatch(/^reasons +.*exhausted/m);
+    expect(stdout).toMatch(/^last_sync +unauthorized$/m);
   });
 
   test('names what is wrong with store and provider, and how to mend it', async () => {

@@ -68,8 +68,8 @@ describeOnFastEngine('a pool that was never stocked', ({ endpoint }) => {
       status: 'ready',
       verdict: 'degraded',
       checks: {
-        pool: 'degraded: never stocked, the first sync failed (rejected)',
-        sync: 'degraded: the last one failed (rejected)',
+        pool: 'degraded: never stocked, the first sync failed (unauthorized)',
+        sync: 'degraded: the last one failed (unauthorized)',
       },
     });
     const raised = await broker.logged('the alert', ({ reason }) => reason === 'pool_empty');

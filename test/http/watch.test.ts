@@ -135,7 +135,7 @@ describeOnFastEngine('the watch over the broker', ({ endpoint }) => {
     const readiness = async () => (await asAdmin('GET', '/v1/admin/readiness')).json;
     expect(await readiness()).toMatchObject({
       verdict: 'degraded',
-      reasons: ['sync: the last one failed (rejected)'],
+      reasons: ['sync: the last one failed (unauthorized)'],
     });
     expect((await asAdmin('POST', '/v1/admin/sync')).status).toBe(200);
     expect(await readiness()).toMatchObject({ verdict: 'go' });

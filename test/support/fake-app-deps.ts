@@ -172,6 +172,8 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       newestAlerts: () => [],
       idempotentOperations: () => 5,
       breakers,
+      provider: 'simulated',
+      lastSync: () => undefined,
       dryRun: { enabled: false, strict: false, blockedCount: 0 },
       replicas: () => ['replica-1'],
       poolStats: () => undefined,

@@ -13,6 +13,7 @@ import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
 import type { PoolSeries } from '../../telemetry/pool-series.ts';
 import type { PoolStats } from '../../usecases/pool-stats.ts';
 import type { ReadinessReport } from '../../usecases/readiness.ts';
+import type { Stocking } from '../../usecases/stocking.ts';
 import { noQuery } from '../request-schemas.ts';
 import { heartbeatRecords, heartbeatsSchema, readinessRecord, readinessSchema } from '../watch-schemas.ts';
 import { ADMIN_OPERATION } from './admin.ts';
@@ -57,6 +58,19 @@ export const statusSchema = z
     alerts: z.array(alertSchema).describe('The newest of this replica, the newest first.'),
     idempotent_operations: z.int().describe("Operators' keyed requests carried out by this replica."),
     breakers: z.array(breakerSchema),
+    provider: z
+      .object({
+        kind: z.enum(['csp', 'simulated']),
+        last_sync: z
+          .object({
+            ended_at: z.int().describe('Epoch seconds.'),
+            listed: z.int().optional().describe('Sandboxes the provider listed.'),
+            error: z.string().optional().describe('Why it failed, or was not believed.'),
+          })
+          .nullable()
+          .describe('The last one of any replica; null before the first.'),
+      })
+      .describe('Where the sandboxes come from.'),
     dry_run: z.object({
       enabled: z.boolean(),
       strict: z.boolean(),
@@ -100,6 +114,8 @@ export interface StatusRoutesDeps {
     newestAlerts: (limit: number) => RaisedAlert[];
     idempotentOperations: () => number;
     breakers: Readonly<Record<BreakerName, Pick<Breaker, 'report'>>>;
+    provider: 'csp' | 'simulated';
+    lastSync: Stocking['lastSync'];
     dryRun: Pick<DryRunLock, 'enabled' | 'strict' | 'blockedCount'>;
     replicas: () => readonly string[];
     poolStats: PoolStats;
@@ -156,6 +172,7 @@ export function statusRecord(status: StatusRoutesDeps['status']): z.output<typeo
   const pool = status.poolStats();
   const { enabled, strict, blockedCount } = status.dryRun;
   const { leasesPerMinute, refusalsPerMinute, p95Ms } = status.activity();
+  const lastSync = status.lastSync();
   return {
     readiness: readiness ? readinessRecord(readiness) : null,
     heartbeat: heartbeatRecords(status.heartbeats()),
@@ -165,6 +182,12 @@ export function statusRecord(status: StatusRoutesDeps['status']): z.output<typeo
     alerts: status.newestAlerts(NEWEST_ALERTS).map(alertRecord),
     idempotent_operations: status.idempotentOperations(),
     breakers: BREAKERS.map((name) => breakerRecord(name, status.breakers[name].report())),
+    provider: {
+      kind: status.provider,
+      last_sync: lastSync
+        ? { ended_at: seconds(lastSync.endedAtMs), listed: lastSync.listed, error: lastSync.error }
+        : null,
+    },
     dry_run: { enabled, strict, blocked: blockedCount },
     replicas: [...status.replicas()],
     pool: pool ? { ...pool.counts, total: pool.total, as_of: seconds(pool.asOfMs) } : null,
