@@ -286,6 +286,9 @@ describeInChromium('the console', (browser: () => Browser) => {
     onTestFinished(() => rehearsal.stop());
     const page = await open({ url: rehearsal.url, isEmpty: true });
     await page.getByText('The pool is empty: no sandbox is known.').waitFor();
+    await page.locator('.top-bar').getByText('Serving, but', { exact: true }).waitFor();
+    await page.locator('.top-bar').getByText('pool: empty, no sandbox is known').waitFor();
+    await page.getByRole('heading', { name: 'Serving, but', exact: true }).waitFor();
     await page
       .getByRole('cell', { name: 'The pool is empty. A sync takes over what the provider has.' })
       .waitFor();

@@ -92,6 +92,8 @@ describe('what the documents tell to type', () => {
       'README.md: npm ci && npm start (test/e2e/newcomer.test.ts starts the broker so; .ci/run installs)',
       'README.md: npm ci && npm test (it is what runs them)',
       'docs/benchmarks.md: npm run bench (takes minutes, and a machine to itself)',
+      'docs/labs.md: #!/bin/sh (needs the platform)',
+      'docs/labs.md: #!/bin/sh (needs the platform)',
       'docs/migration.md: node deploy/migrate-table.ts --from dynamodb://eu-west-1 --from-table SandboxPool --to dynamodb://eu-west-1 --to-table SandboxBroker (needs both tables; test/deploy/migrate-table.test.ts runs it)',
       'docs/operations.md: docker build -t sandbox-broker . (needs a Docker engine)',
       'docs/operations.md: aws cloudformation deploy --stack-name sandbox-broker-table --template-file deploy/aws/table.yml (needs an AWS account)',
