@@ -28,9 +28,9 @@ export type Counts = ReturnType<typeof composeCounts>;
 export function composeCounts({ work, client, metrics, changes, onError, ...options }: CountsOptions) {
   let known: PoolCounts | undefined;
   const stopping = new AbortController();
-  let running: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
-  /** The last count of a change failed: what is known may be older than what somebody was told. */
+  let running: Promise<boolean> | undefined;
+  let next: Promise<boolean> | undefined;
+  /** Somebody was told what was done, and it could not be counted: what is known is older than that. */
   let isOwed = false;
   /** The changes of this replica that had been made when the last count began. */
   let countedChanges = 0;
@@ -61,15 +61,16 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
     count(stopping.signal, { consistent: true }).then(
       () => {
         isOwed = false;
+        return true;
       },
       (error: unknown) => {
-        isOwed = true;
         if (!stopping.signal.aborted) onError(error);
+        return false;
       },
     );
 
-  /** A count that begins now or later: one under way has looked at a part of the pool already. */
-  function recount(): Promise<void> {
+  /** A count that begins now or later: one under way has looked at a part of the pool already. False: it failed. */
+  function recount(): Promise<boolean> {
     if (running !== undefined) {
       next ??= running.then(() => {
         next = undefined;
@@ -77,7 +78,7 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
       });
       return next;
     }
-    if (stopping.signal.aborted) return Promise.resolve();
+    if (stopping.signal.aborted) return Promise.resolve(false);
     running = once().finally(() => {
       running = undefined;
     });
@@ -92,8 +93,8 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
      * run has changed the pool and it could not be counted since.
      */
     async latest(signal: AbortSignal): Promise<PoolCounts | undefined> {
-      if (isOwed) await recount();
-      if (isOwed) throw new BrokerError('STORE_UNAVAILABLE', 'The pool could not be counted. Try again.');
+      if (isOwed && !(await recount()))
+        throw new BrokerError('STORE_UNAVAILABLE', 'The pool could not be counted. Try again.');
       const within = AbortSignal.any([signal, AbortSignal.timeout(READ_WITHIN_MS)]);
       learn(await readCounts(client, within).catch(() => undefined));
       return known;
@@ -109,10 +110,13 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
     counted:
       <Args extends unknown[], Result>(doIt: (...args: Args) => Promise<Result>) =>
       async (...args: Args): Promise<Result> => {
+        let isTold = false;
         try {
-          return await doIt(...args);
+          const result = await doIt(...args);
+          isTold = true;
+          return result;
         } finally {
-          if (changes() !== countedChanges) await recount();
+          if (changes() !== countedChanges && !(await recount()) && isTold) isOwed = true;
         }
       },
     async stop() {

@@ -35,6 +35,8 @@ export interface GuardRunOptions<T> {
   signal: AbortSignal;
   /** Of the far side that is called; without one the call is made whatever happened before. */
   breaker?: Breaker | undefined;
+  /** Its result where it finds nothing to be done to, which uses up no quota; undefined where there is something. */
+  ifIdle?: (() => Promise<T | undefined>) | undefined;
   /** Asks the far side whether it has happened already, after its owner crashed. */
   ask?: ((signal: AbortSignal) => Promise<T | undefined>) | undefined;
   /** What the log calls a result, where the work deals with its own errors; `undefined`: nothing was done after all. */
@@ -90,6 +92,8 @@ export function createGuard({ governor, dryRun, effects, retry }: GuardOptions):
     async run(guarded, call, options) {
       const { action, key, resource = RESOURCE_OF[action] } = guarded;
       const blocked = dryRun.blocks(action);
+      const idle = blocked ? undefined : await options.ifIdle?.();
+      if (idle !== undefined) return { outcome: 'executed', result: idle };
       if (resource !== undefined) {
         // What is not going to be done uses nothing up: the quota is whole when the lock is opened.
         const verdict = blocked

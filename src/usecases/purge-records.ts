@@ -78,9 +78,6 @@ export function bulkDelete(deps: PurgeDeps): BulkDelete {
       status,
       isPurgeable: () => true,
     };
-    // What finds nothing is no bulk delete: it uses up none of the quota.
-    const { done: isNothing } = await purgeable(deps, scope, context).next();
-    if (isNothing) return { deleted: 0, skipped: 0 };
     return purgeUnderGuard(deps, scope, context);
   };
 }
@@ -95,7 +92,13 @@ async function purgeUnderGuard(
   const guarded = await deps.guard.run(
     { action, args, task: action, entity: status, generation: deps.clock.nowMs() },
     () => purgeRecords(deps, scope, context, onProgress),
-    { signal: context.signal },
+    {
+      signal: context.signal,
+      ifIdle: async () => {
+        const { done: isNothing } = await purgeable(deps, scope, context).next();
+        return isNothing ? { deleted: 0, skipped: 0 } : undefined;
+      },
+    },
   );
   switch (guarded.outcome) {
     case 'executed':

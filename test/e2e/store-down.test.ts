@@ -105,7 +105,11 @@ describeOnFastEngine('a broker whose store is out of reach', ({ endpoint }) => {
 
       await readyIs(broker, 503);
       const notReady = await broker.call('GET', '/readyz');
-      expect(notReady.json).toMatchObject({ checks: { dynamodb: 'error: the store does not answer' } });
+      expect(notReady.json).toMatchObject({
+        checks: {
+          dynamodb: expect.stringMatching(/^error: (the store does not answer|no answer within 2000 ms)$/),
+        },
+      });
       expect(notReady.text).not.toMatch(/ECONN|127\.0\.0\.1|at .*\.ts/);
 
       const [allocation, mark, look, list] = await Promise.all([

@@ -69,7 +69,7 @@ describe('GET /v1/admin/sandboxes', () => {
     const { call } = await startApp();
     const { json } = await call('GET', '/v1/admin/sandboxes?limti=5', { headers: asAdmin() });
     expect(json.error?.message).toBe(
-      'Query parameter limti is not known here: status, prefix, holder, lab, limit, cursor are.',
+      'Query parameter limti is not known here: status, prefix, holder, holder_prefix, find, lab, limit, cursor are.',
     );
   });
 

@@ -15,12 +15,16 @@ describe('deleting', () => {
     expect([...csp.accounts.values()]).toEqual([two]);
   });
 
-  it.each([200, 202, 204])('takes %i for done, with a body or without', async (status) => {
+  it.each([
+    [200, 'destroyed'],
+    [204, 'destroyed'],
+    [202, 'accepted'],
+  ])('takes %i for %s, with a body or without', async (status, outcome) => {
     const { csp, provider } = await setUp();
     csp.faults.add('delete', { kind: 'respond', status });
     csp.faults.add('delete', { kind: 'respond', status, ...(status === 204 ? {} : { body: '{"ok":true}' }) });
-    await expect(remove(provider, 'one')).resolves.toBe('destroyed');
-    await expect(remove(provider, 'one')).resolves.toBe('destroyed');
+    await expect(remove(provider, 'one')).resolves.toBe(outcome);
+    await expect(remove(provider, 'one')).resolves.toBe(outcome);
   });
 
   it.each<[string, FakeFault, Partial<ProviderError>]>([
