@@ -132,7 +132,13 @@ export function composeCore(options: CoreOptions) {
       retryDeletions: retryDeletions({ reads, retryDeletion }),
     },
     work: {
-      sync: syncInventory({ ...deps, provider, maxStaleRatio: options.syncMaxStaleRatio, alert }),
+      sync: syncInventory({
+        ...deps,
+        provider,
+        maxStaleRatio: options.syncMaxStaleRatio,
+        alert,
+        onFailure: onFailure('sync'),
+      }),
       cleanup: cleanUp({
         ...deps,
         deleteOnce: deleteOnce({
@@ -140,7 +146,7 @@ export function composeCore(options: CoreOptions) {
           effects: options.safety.effects,
           deleteTimeoutMs: options.deleteTimeoutMs,
         }),
-        lookForLeaving: lookForLeaving({ ...deps, provider, alert }),
+        lookForLeaving: lookForLeaving({ ...deps, provider, alert, onFailure: onFailure('cleanup') }),
         providerDelete: adapters.providerDelete,
         newId,
         concurrency: options.cleanupConcurrency,

@@ -101,7 +101,10 @@ export function composeLoops(options: LoopsOptions) {
     action: 'background_sync',
     intervalMs: config.syncIntervalMs,
     options: { force: false },
-    comeBack: { afterMs: COME_BACK_MS, when: ({ recent = 0, skipped = 0 }) => recent + skipped > 0 },
+    comeBack: {
+      afterMs: COME_BACK_MS,
+      when: ({ recent = 0, skipped = 0, failed = 0 }) => recent + skipped + failed > 0,
+    },
     work: pool.counted(async (options, context, onProgress) => ({
       ...(await syncAndNote(options, context, onProgress)),
     })),
@@ -168,7 +171,9 @@ export function composeLoops(options: LoopsOptions) {
     });
   };
   const sweepExpired = async (signal: AbortSignal) => {
-    const deleted = await deleteExpired(client, trusted.nowMs(), signal);
+    const deleted = await deleteExpired(client, trusted.nowMs(), signal, ({ pk }, error) =>
+      onChoreError('ttl_sweep')(new Error(`${pk} is left for the next sweep`, { cause: error })),
+    );
     logger.debug({ action: 'ttl_sweep', deleted }, 'expired items deleted');
   };
   const chores = [

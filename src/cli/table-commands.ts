@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import type { Tools } from '../compose-tools.ts';
+import type { ImportCounts } from '../usecases/import-sandboxes.ts';
 import type { GlobalOptions } from './environment.ts';
 import { CliError, EXIT, usageError } from './exit-codes.ts';
 import { createOutput, fields } from './output.ts';
@@ -74,7 +75,7 @@ Examples:
         const shown = [...problems.slice(0, SHOWN_PROBLEMS), ...(more > 0 ? [`… and ${more} more`] : [])];
         throw new CliError(`Nothing was imported.\n${shown.join('\n')}`, { exitCode: EXIT.failure });
       }
-      const counts = { created: 0, kept: 0 };
+      const counts: ImportCounts = { created: 0, kept: 0 };
       if (!options.dryRun) {
         await withTools(async (tools) => {
           const progress = startProgress('importing', items.length);
@@ -94,6 +95,12 @@ Examples:
       }
       const result = { read: items.length, ...counts, dry_run: options.dryRun === true };
       createOutput(options).result(result, () => fields(result));
+      if (counts.failed !== undefined) {
+        const named = counts.failed_sandboxes?.join(', ');
+        throw new CliError(`${counts.failed} could not be written (${named}). Import the same again.`, {
+          exitCode: EXIT.failure,
+        });
+      }
     });
 }
 

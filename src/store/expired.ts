@@ -1,3 +1,4 @@
+import { workOff } from '../work-off.ts';
 import type { Key, StoreClient } from './client.ts';
 import { IS_EXPIRED } from './conditions.ts';
 import type { Item } from './documents.ts';
@@ -5,39 +6,44 @@ import { ConditionFailedError } from './errors.ts';
 
 /**
  * Deletes what TTL should have deleted, for the embedded engine, which does not: without it the file would grow for
- * ever. Returns how many items went. An item that was written again meanwhile stays.
+ * ever. Returns how many items went. An item that was written again meanwhile stays; one that cannot be deleted keeps none
+ * of the others.
  */
 export async function deleteExpired(
   client: StoreClient,
   nowMs: number,
   signal: AbortSignal,
+  onFailure: (key: Key, error: unknown) => void,
 ): Promise<number> {
   const alias = { ExpressionAttributeNames: { '#ttl': 'ttl' } };
   const values = { ':now': Math.floor(nowMs / 1000) };
+  const expired = async function* () {
+    let after: Item | undefined;
+    do {
+      const page = await client.scan(
+        {
+          ...alias,
+          FilterExpression: IS_EXPIRED,
+          ExpressionAttributeValues: values,
+          ProjectionExpression: 'pk, sk',
+          ...(after && { ExclusiveStartKey: after }),
+        },
+        signal,
+      );
+      for (const { pk, sk } of page.items) yield { pk: String(pk), sk: String(sk) };
+      after = page.lastKey;
+    } while (after);
+  };
   let deleted = 0;
-  let after: Item | undefined;
-  do {
-    const page = await client.scan(
-      {
-        ...alias,
-        FilterExpression: IS_EXPIRED,
-        ExpressionAttributeValues: values,
-        ProjectionExpression: 'pk, sk',
-        ...(after && { ExclusiveStartKey: after }),
-      },
-      signal,
-    );
-    for (const item of page.items) {
-      const key: Key = { pk: String(item.pk), sk: String(item.sk) };
-      try {
-        const condition = { ConditionExpression: IS_EXPIRED, ExpressionAttributeValues: values };
-        await client.delete({ Key: key, ...alias, ...condition }, signal);
-        deleted++;
-      } catch (error) {
-        if (!(error instanceof ConditionFailedError)) throw error;
-      }
+  const deleteOne = async (key: Key) => {
+    try {
+      const condition = { ConditionExpression: IS_EXPIRED, ExpressionAttributeValues: values };
+      await client.delete({ Key: key, ...alias, ...condition }, signal);
+      deleted++;
+    } catch (error) {
+      if (!(error instanceof ConditionFailedError)) throw error;
     }
-    after = page.lastKey;
-  } while (after);
+  };
+  await workOff(expired(), deleteOne, { atOnce: 1, signal, onFailure });
   return deleted;
 }

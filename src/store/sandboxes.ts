@@ -3,6 +3,7 @@ import type { NewId } from '../clock.ts';
 import { assertNever } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
+import { workOff } from '../work-off.ts';
 import type { StoreClient } from './client.ts';
 import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE, KEY_IS_OF_LEASE_OR_GONE } from './conditions.ts';
 import type { TransactItems } from './documents.ts';
@@ -20,6 +21,14 @@ export interface Change {
   event?: SandboxEvent | undefined;
 }
 
+export interface WriteAllOptions {
+  signal?: AbortSignal;
+  /** A change was decided; not `isWritten`: somebody else was faster. */
+  onSettled?: (change: Change, isWritten: boolean) => void;
+  /** A change could not be written. */
+  onFailure?: (change: Change, error: unknown) => void;
+}
+
 export interface SandboxStore {
   /** Strongly consistent. */
   get(sandboxId: string, signal?: AbortSignal): Promise<Sandbox | undefined>;
@@ -27,8 +36,11 @@ export interface SandboxStore {
   grant(grant: Grant, signal?: AbortSignal): Promise<GrantOutcome>;
   /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends frees its key, or tells it. */
   write(change: Change, signal?: AbortSignal): Promise<boolean>;
-  /** Writes many changes, several to a transaction; returns those that were written. */
-  writeAll(changes: Change[], signal?: AbortSignal): Promise<Change[]>;
+  /**
+   * Writes many changes, several to a transaction, in their order; returns those that were written. Goes on past one that
+   * cannot be, and throws where none can, or so many in a row that there is no point in going on. Told to stop, it returns.
+   */
+  writeAll(changes: Change[], options?: WriteAllOptions): Promise<Change[]>;
   /** Which buckets take grants at the moment. */
   readonly bucketPace: BucketPace;
 }
@@ -36,6 +48,7 @@ export interface SandboxStore {
 /** A transaction has at most 100 items; a change has up to three. */
 const CHANGES_PER_TRANSACTION = 33;
 const CONFLICT_RETRIES = 5;
+const UNINTERRUPTED = new AbortController().signal;
 
 /**
  * The sandboxes of one table. `buckets` must be the number the table was laid out with. Of the transactions that lease
@@ -140,8 +153,8 @@ export function createSandboxStore(
     return false;
   }
 
-  async function writeChunk(chunk: Change[], signal?: AbortSignal): Promise<Change[]> {
-    const writeId = newId();
+  /** All of them or, with false, none, as far as is known. */
+  async function writeChunk(chunk: Change[], writeId: string, signal: AbortSignal): Promise<boolean> {
     try {
       await client.transact(
         chunk.flatMap((change) => [
@@ -151,16 +164,24 @@ export function createSandboxStore(
         ]),
         signal,
       );
-      return chunk;
+      return true;
     } catch (error) {
-      if (!(error instanceof TransactionCancelledError)) throw error;
+      if (signal.aborted) throw error;
+      return false;
     }
-    // One of them was changed by somebody else, or the answer to our own commit was lost: each on its own then.
-    const written: Change[] = [];
-    for (const change of chunk) {
-      if ((await write(change, signal)) || (await isOurs(change, writeId, signal))) written.push(change);
+  }
+
+  /**
+   * The changes, after an attempt at several at once. Where that failed, one of them was changed by somebody else or cannot
+   * be written, or the answer to our own commit was lost: each is to be tried on its own then.
+   */
+  async function* inChunks(changes: Change[], signal: AbortSignal) {
+    for (let start = 0; start < changes.length; start += CHANGES_PER_TRANSACTION) {
+      const chunk = changes.slice(start, start + CHANGES_PER_TRANSACTION);
+      const writeId = newId();
+      const isDone = await writeChunk(chunk, writeId, signal);
+      for (const change of chunk) yield { change, writeId, isDone };
     }
-    return written;
   }
 
   async function isOurs(change: Change, writeId: string, signal?: AbortSignal): Promise<boolean> {
@@ -177,11 +198,18 @@ export function createSandboxStore(
 
     write,
 
-    async writeAll(changes, signal) {
+    async writeAll(changes, { signal = UNINTERRUPTED, onSettled, onFailure } = {}) {
       const written: Change[] = [];
-      for (let start = 0; start < changes.length; start += CHANGES_PER_TRANSACTION) {
-        written.push(...(await writeChunk(changes.slice(start, start + CHANGES_PER_TRANSACTION), signal)));
-      }
+      await workOff(
+        inChunks(changes, signal),
+        async ({ change, writeId, isDone }) => {
+          const isWritten =
+            isDone || (await write(change, signal)) || (await isOurs(change, writeId, signal));
+          if (isWritten) written.push(change);
+          onSettled?.(change, isWritten);
+        },
+        { atOnce: 1, signal, onFailure: ({ change }, error) => onFailure?.(change, error) },
+      );
       return written;
     },
   };

@@ -15,10 +15,13 @@ export function watchSandboxes(store: SandboxStore, onChange: (sandboxId: string
       if (isWritten) onChange(change.next.id);
       return isWritten;
     },
-    async writeAll(changes, signal) {
-      const written = await store.writeAll(changes, signal);
-      for (const { next } of written) onChange(next.id);
-      return written;
-    },
+    writeAll: (changes, options) =>
+      store.writeAll(changes, {
+        ...options,
+        onSettled(change, isWritten) {
+          if (isWritten) onChange(change.next.id);
+          options?.onSettled?.(change, isWritten);
+        },
+      }),
   };
 }

@@ -93,7 +93,14 @@ export function cleanUp(deps: CleanUpDeps) {
     onProgress?: (progress?: { done: number; total: number }) => void,
   ): Promise<CleanUpCounts> => {
     const found = await findDue(deps, context);
-    const looked = await deps.lookForLeaving(found.filter(isLeaving), context, onProgress);
+    const errors: unknown[] = [];
+    const looked = await deps
+      .lookForLeaving(found.filter(isLeaving), context, onProgress)
+      .catch((error: unknown) => {
+        // The deletes have their turn all the same.
+        errors.push(error);
+        return { deleted: 0, accepted: 0, still_listed: 0, skipped: 0 };
+      });
     const counts: CleanUpCounts = { due: found.length, ...looked, recycled: 0, failed: 0, parked: 0 };
     const due = found.filter((sandbox) => !isLeaving(sandbox));
     let begun = 0;
@@ -102,7 +109,6 @@ export function cleanUp(deps: CleanUpDeps) {
     await breaker?.refresh();
 
     const failures: Failure[] = [];
-    const errors: unknown[] = [];
     let wentThrough = false;
     let hasStopped = false;
     const isOver = () =>

@@ -4,8 +4,8 @@ import type { AllocatedSandbox } from '../domain/sandbox.ts';
 import { requestDeletion } from '../domain/transitions.ts';
 import { everywhere, type SandboxReads } from '../store/reads.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
+import { workOff } from '../work-off.ts';
 import type { CallContext } from './context.ts';
-import { workOff } from './work-off.ts';
 
 export interface ExpireCounts {
   /** Leases past their end and buffer. */

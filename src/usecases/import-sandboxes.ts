@@ -9,6 +9,9 @@ import type { CallContext } from './context.ts';
 export interface ImportCounts {
   created: number;
   kept: number;
+  /** Could not be written, and the first few of them; only there where one failed. */
+  failed?: number;
+  failed_sandboxes?: string[];
 }
 
 export type ImportSandboxes = (
@@ -17,29 +20,33 @@ export type ImportSandboxes = (
   onProgress?: (done: number) => void,
 ) => Promise<ImportCounts>;
 
-/** Changes between two looks at the signal. */
-const STEP = 330;
+/** So many that failed are named. */
+const NAMED = 10;
 
 /**
  * Puts sandboxes into the pool, as a sync does with what is new to it: each write is conditional on there being no
- * record, so that no lease is touched, whoever is at work meanwhile. What was written stays when it is interrupted;
- * importing the same again writes the rest.
+ * record, so that no lease is touched, whoever is at work meanwhile. One that cannot be written keeps none of the others.
+ * What was written stays when it is interrupted; importing the same again writes the rest.
  */
 export function importSandboxes(deps: {
   store: Pick<SandboxStore, 'writeAll'>;
   clock: Clock;
 }): ImportSandboxes {
   return async (items, context, onProgress) => {
-    let created = 0;
-    for (let start = 0; start < items.length; start += STEP) {
-      context.signal.throwIfAborted();
-      const changes = items.slice(start, start + STEP).map(({ sandboxId, ...description }): Change => {
-        const next = create(sandboxId, description, deps.clock.nowMs());
-        return { seen: undefined, next, event: eventOf(undefined, next, 'imported', context) };
-      });
-      created += (await deps.store.writeAll(changes, context.signal)).length;
-      onProgress?.(start + changes.length);
-    }
-    return { created, kept: items.length - created };
+    const { signal } = context;
+    const nowMs = deps.clock.nowMs();
+    const changes = items.map(({ sandboxId, ...description }): Change => {
+      const next = create(sandboxId, description, nowMs);
+      return { seen: undefined, next, event: eventOf(undefined, next, 'imported', context) };
+    });
+    const failed: string[] = [];
+    let settled = 0;
+    const onSettled = () => onProgress?.(++settled);
+    const onFailure = ({ next }: Change) => void failed.push(next.id);
+    const created = (await deps.store.writeAll(changes, { signal, onSettled, onFailure })).length;
+    signal.throwIfAborted();
+    const kept = items.length - created - failed.length;
+    if (failed.length === 0) return { created, kept };
+    return { created, kept, failed: failed.length, failed_sandboxes: failed.slice(0, NAMED) };
   };
 }

@@ -18,6 +18,8 @@ import {
 export interface LookForLeavingDeps extends ListingDeps {
   store: Pick<SandboxStore, 'writeAll'>;
   alert: RaiseAlert;
+  /** What was found out of a sandbox could not be written; it is looked for again. */
+  onFailure: (sandboxId: string, error: unknown) => void;
 }
 
 /** What became of sandboxes whose delete was accepted. */
@@ -52,11 +54,18 @@ export function lookForLeaving(deps: LookForLeavingDeps): LookForLeaving {
       if (!(error instanceof ProviderError || error instanceof BreakerOpenError)) throw error;
       return { ...counts, skipped: leaving.length };
     }
-    const write = (some: Change[]) => deps.store.writeAll(some, context.signal);
-    counts.deleted = (await write(changes.gone)).length;
-    const again = await write(changes.stillListed);
+    const { gone, stillListed, waiting } = changes;
+    const written = new Set(
+      await deps.store.writeAll([...gone, ...stillListed, ...waiting], {
+        signal: context.signal,
+        onFailure: ({ next }, error) => deps.onFailure(next.id, error),
+      }),
+    );
+    context.signal.throwIfAborted();
+    counts.deleted = gone.filter((change) => written.has(change)).length;
+    const again = stillListed.filter((change) => written.has(change));
     counts.still_listed = again.length;
-    counts.accepted = (await write(changes.waiting)).length;
+    counts.accepted = waiting.filter((change) => written.has(change)).length;
     counts.skipped = leaving.length - counts.deleted - counts.still_listed - counts.accepted;
     alertStillListed(
       deps.alert,

@@ -8,8 +8,8 @@ import { quotaExceeded } from '../safety/governor.ts';
 import type { Guard } from '../safety/guard.ts';
 import { everywhere, type SandboxReads } from '../store/reads.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
+import { workOff } from '../work-off.ts';
 import type { CallContext } from './context.ts';
-import { workOff } from './work-off.ts';
 
 export interface PurgeDeps {
   /** For a whole purge; without effect records, whose time would be too short for it. */

@@ -4,7 +4,7 @@ import type { ReadinessFinding } from '../domain/readiness.ts';
 import { ProviderError } from '../provider/provider.ts';
 import { StoreUnavailableError } from '../store/errors.ts';
 import type { Stock, SyncEnd } from '../store/stock.ts';
-import type { syncInventory } from './sync-inventory.ts';
+import type { SyncCounts, syncInventory } from './sync-inventory.ts';
 
 /**
  * Whether the pool has ever been stocked. Before that "nothing is free" would be the truth and no answer: allocations
@@ -107,8 +107,7 @@ export function createStocking(deps: StockingDeps): Stocking {
       };
       try {
         const counts = await sync(options, context, onProgress);
-        const error = counts.stale_refused > 0 ? 'shrink_guard' : undefined;
-        await unlessStopped({ listed: counts.listed, error });
+        await unlessStopped({ listed: counts.listed, error: wordForCounts(counts) });
         return counts;
       } catch (error) {
         await unlessStopped({ error: wordFor(error) });
@@ -149,6 +148,12 @@ export function createStocking(deps: StockingDeps): Stocking {
       };
     },
   };
+}
+
+/** What was wrong with a sync that came to its end. */
+function wordForCounts({ stale_refused: refused, failed = 0 }: SyncCounts): string | undefined {
+  if (refused > 0) return 'shrink_guard';
+  return failed > 0 ? 'some_not_written' : undefined;
 }
 
 function wordFor(error: unknown): string {

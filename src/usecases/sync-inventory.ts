@@ -20,6 +20,8 @@ export interface SyncDeps extends ListingDeps {
   /** The largest share of the expected sandboxes, 0 to 1, that may be missing before the listing is not believed. */
   maxStaleRatio: number;
   alert: RaiseAlert;
+  /** A change could not be written; the next run tries it again. */
+  onFailure: (sandboxId: string, error: unknown) => void;
 }
 
 export interface SyncCounts {
@@ -47,11 +49,14 @@ export interface SyncCounts {
   stale_refused: number;
   duplicates: number;
   invalid: number;
+  /** Changes that could not be written; the next run tries them again. Only there where one failed. */
+  failed?: number;
 }
 
 /**
  * Brings the pool in step with the provider's inventory. Touches descriptions and free sandboxes only, never a lease;
- * an unchanged inventory costs no write. Throws a `ProviderError` when the listing failed: nothing was changed then.
+ * an unchanged inventory costs no write. One change that cannot be written keeps none of the others. Throws a
+ * `ProviderError` when the listing failed: nothing was changed then.
  */
 export function syncInventory(deps: SyncDeps) {
   return async (
@@ -65,28 +70,7 @@ export function syncInventory(deps: SyncDeps) {
     const staleRefused = options.force ? 0 : refuseShrinking(deps, plan, listing.byId.size);
     if (staleRefused > 0) plan.mark_stale = [];
 
-    const planned = WRITTEN.reduce((sum, type) => sum + plan[type].length, 0);
-    let done = 0;
-    const apply = async (changes: Change[]) => {
-      let written = 0;
-      for (let start = 0; start < changes.length; start += STEP) {
-        context.signal.throwIfAborted();
-        const step = changes.slice(start, start + STEP);
-        written += (await deps.store.writeAll(step, context.signal)).length;
-        done += step.length;
-        onProgress?.({ done, total: planned });
-      }
-      return written;
-    };
-    const written = {
-      created: await apply(plan.create),
-      updated: await apply(plan.describe),
-      restored: await apply(plan.restore),
-      revived: await apply(plan.revive),
-      stale: await apply(plan.mark_stale),
-      gone: await apply(plan.see_gone),
-      delete_again: await apply(plan.delete_again),
-    };
+    const { failed, ...written } = await apply(deps, plan, context, onProgress);
     alertStillListed(
       deps.alert,
       'sync',
@@ -98,34 +82,74 @@ export function syncInventory(deps: SyncDeps) {
       unchanged: plan.unchanged,
       recent: plan.recent,
       still_listed: plan.still_listed,
-      skipped: planned - Object.values(written).reduce((sum, each) => sum + each, 0),
       stale_refused: staleRefused,
       duplicates: listing.duplicates,
       invalid: listing.invalid,
+      ...(failed > 0 && { failed }),
     };
   };
 }
 
-/** Changes between two looks at the signal. */
-const STEP = 330;
+/** So many changes that failed are told of one by one. */
+const NAMED = 10;
 
-/** What is written, in this order. */
+/** What is written, in this order, and what it is counted as. */
 const WRITTEN = [
-  'create',
-  'describe',
-  'restore',
-  'revive',
-  'mark_stale',
-  'see_gone',
-  'delete_again',
+  ['create', 'created'],
+  ['describe', 'updated'],
+  ['restore', 'restored'],
+  ['revive', 'revived'],
+  ['mark_stale', 'stale'],
+  ['see_gone', 'gone'],
+  ['delete_again', 'delete_again'],
 ] as const;
+type Written = (typeof WRITTEN)[number];
+
+/** Writes what is planned, and counts what became of it. */
+async function apply(
+  { store, onFailure }: SyncDeps,
+  plan: Plan,
+  { signal }: CallContext,
+  onProgress?: (progress: { done: number; total: number }) => void,
+) {
+  const counts = {
+    created: 0,
+    updated: 0,
+    restored: 0,
+    revived: 0,
+    stale: 0,
+    gone: 0,
+    delete_again: 0,
+    skipped: 0,
+    failed: 0,
+  };
+  const countedAs = new Map<Change, Written[1]>();
+  for (const [type, name] of WRITTEN) {
+    for (const change of plan[type]) countedAs.set(change, name);
+  }
+  let done = 0;
+  const settle = (name: keyof typeof counts) => {
+    counts[name]++;
+    onProgress?.({ done: ++done, total: countedAs.size });
+  };
+  await store.writeAll([...countedAs.keys()], {
+    signal,
+    onSettled: (change, isWritten) => settle((isWritten && countedAs.get(change)) || 'skipped'),
+    onFailure({ next }, error) {
+      settle('failed');
+      if (counts.failed <= NAMED) onFailure(next.id, error);
+    },
+  });
+  signal.throwIfAborted();
+  return counts;
+}
 
 interface Missing {
   seen: Sandbox;
   verdict: Verdict;
 }
 
-interface Plan extends Record<(typeof WRITTEN)[number], Change[]> {
+interface Plan extends Record<Written[0], Change[]> {
   unchanged: number;
   recent: number;
   still_listed: number;

@@ -156,6 +156,8 @@ describeOnEngines('calls that arrive late', ({ endpoint }) => {
     onTestFinished(() => emptied.close());
     const itsFaults = injectFaults(emptied.client);
     const late = loseFromSight(itsFaults, 'TransactWriteItems');
+    // Nor does it come through on its own.
+    itsFaults.next('TransactWriteItems', failWith(timedOut), { times: TRIES });
     await expectGivenUp(emptied.work.sync({ force: false }, context()));
     await allocate(core, 'h');
     expect(await late.arrive()).toBe(false);

@@ -76,6 +76,10 @@ export function injectFaults({ raw }: Pick<StoreClient, 'raw'>): FaultInjector {
   };
 }
 
+/** What the store says to a write that it will never take. */
+export const refusedForGood = (): Error =>
+  Object.assign(new Error('not this one'), { name: 'ValidationException' });
+
 /** The call does not arrive; the client is told `error`. */
 export const failWith =
   (error: () => Error): Fault =>

@@ -3,7 +3,7 @@ import { shuttingDown } from '../../src/domain/errors.ts';
 import { context, TERMS } from '../support/core.ts';
 import { coreOfTest, expire, lease, recordOf } from '../support/csp-core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
-import { injectFaults } from '../support/injected-faults.ts';
+import { failWith, injectFaults, refusedForGood } from '../support/injected-faults.ts';
 
 const LEASES = 20;
 
@@ -18,9 +18,7 @@ describeOnFastEngine('the expiry', ({ endpoint }) => {
 
   test('takes all the others back when one cannot be, says which, and comes back to it', async () => {
     const { core, ids } = await startOverdue();
-    injectFaults(core.client).next('TransactWriteItems', async () => {
-      throw Object.assign(new Error('not this one'), { name: 'ValidationException' });
-    });
+    injectFaults(core.client).next('TransactWriteItems', failWith(refusedForGood));
     expect(await expire(core)).toEqual({ overdue: LEASES, marked: LEASES - 1, skipped: 0, failed: 1 });
     const left: string[] = [];
     for (const id of ids) if ((await recordOf(core, id)).status === 'allocated') left.push(id);

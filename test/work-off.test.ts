@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { workOff } from '../../src/usecases/work-off.ts';
+import { workOff } from '../src/work-off.ts';
 
 async function* upTo(count: number) {
   for (let n = 1; n <= count; n++) yield n;
