@@ -110,13 +110,15 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
     counted:
       <Args extends unknown[], Result>(doIt: (...args: Args) => Promise<Result>) =>
       async (...args: Args): Promise<Result> => {
+        const changesBefore = changes();
         let isTold = false;
         try {
           const result = await doIt(...args);
           isTold = true;
           return result;
         } finally {
-          if (changes() !== countedChanges && !(await recount()) && isTold) isOwed = true;
+          const isToldOfChange = isTold && changes() !== changesBefore;
+          if (changes() !== countedChanges && !(await recount()) && isToldOfChange) isOwed = true;
         }
       },
     async stop() {

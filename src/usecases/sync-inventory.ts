@@ -105,6 +105,9 @@ const WRITTEN = [
 ] as const;
 type Written = (typeof WRITTEN)[number];
 
+/** Changes between two words about how far it has come. */
+const STEP = 330;
+
 /** Writes what is planned, and counts what became of it. */
 async function apply(
   { store, onFailure }: SyncDeps,
@@ -130,7 +133,8 @@ async function apply(
   let done = 0;
   const settle = (name: keyof typeof counts) => {
     counts[name]++;
-    onProgress?.({ done: ++done, total: countedAs.size });
+    const total = countedAs.size;
+    if (++done % STEP === 0 || done === total) onProgress?.({ done, total });
   };
   await store.writeAll([...countedAs.keys()], {
     signal,

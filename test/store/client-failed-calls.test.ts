@@ -46,7 +46,8 @@ describeOnFastEngine('the store client', ({ endpoint }) => {
 
   test('comes back by itself when the store does', async () => {
     const proxy = await startProxy();
-    const { client, observed } = connect({ endpoint: proxy.endpoint, callTimeoutMs: 200 });
+    // Long enough for a busy machine to answer the tries that follow.
+    const { client, observed } = connect({ endpoint: proxy.endpoint, callTimeoutMs: 1_000 });
     await client.get(key('there'));
     await proxy.behave({ kind: 'black_hole' });
     const reading = client.get(key('there'));
