@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { poolLevel } from '../../src/domain/pool-level.ts';
 import { toPoolCounts } from '../../src/store/counts.ts';
 import { createPoolLevels, type PoolLevels } from '../../src/store/pool-level.ts';
@@ -82,9 +82,11 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
     const { core, alerts } = await start(0);
     const levels = createPoolLevels(core.client, randomUUID);
     const late = Promise.withResolvers<void>();
+    const noted = Promise.withResolvers<void>();
     const slowly: PoolLevels = {
       note: async (...args) => {
         const before = await levels.note(...args);
+        noted.resolve();
         await late.promise;
         return before;
       },
@@ -95,7 +97,7 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
     const counted = (available: number, asOfMs: number) =>
       toPoolCounts({ available, allocated: 5, pending_deletion: 0, deletion_failed: 0, stale: 0 }, asOfMs);
     const slow = one?.(counted(0, 1_000));
-    await vi.waitUntil(async () => (await levels.note({ level: 'empty', asOfMs: 999 })) === undefined);
+    await noted.promise;
     await two?.(counted(3, 2_000));
     late.resolve();
     await slow;
