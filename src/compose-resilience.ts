@@ -10,7 +10,7 @@ import type { Transition } from './safety/shared-breaker.ts';
 import { createBreakerStore } from './store/breakers.ts';
 import type { StoreClient } from './store/client.ts';
 import { createRetryWindowStore } from './store/retry-windows.ts';
-import { trustedClock } from './store/store-time.ts';
+import { correctedClock, trustedClock } from './store/store-time.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { BREAKERS, type BreakerName } from './telemetry/metric-labels.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -87,7 +87,8 @@ export function composeResilience(options: ResilienceOptions) {
   const breakerOf = (name: BreakerName, probeMs: number, more: Partial<BreakerDeps> = {}): Breaker =>
     createBreaker({
       name,
-      clock,
+      // While the clock is off, an operator's word ends when it was meant to, and no rest outlasts the correction.
+      clock: correctedClock(clock, client),
       newId,
       store,
       rules: {

@@ -83,6 +83,8 @@ describeOnEngines('a replica whose clock is hours off', ({ endpoint }) => {
     const leased = await here.asTrack('POST', ALLOCATE, 'student');
     expect(leased.status).toBe(201);
     const id = leased.json['sandbox_id'];
+    const word = { state: 'open', duration_seconds: 3_600 };
+    expect((await here.asAdmin('POST', '/v1/admin/breakers/webhook/override', word)).status).toBe(200);
 
     here.machine.aheadMs = 6 * HOUR_MS;
     expect((await here.asTrack('POST', ALLOCATE, 'another')).json.error?.code).toBe('CLOCK_OFF');
@@ -91,6 +93,10 @@ describeOnEngines('a replica whose clock is hours off', ({ endpoint }) => {
       what: 'the loop has come by',
     });
     expect(await statusOf(here, id)).toBe('allocated');
+    const { json } = await here.asAdmin('GET', '/v1/admin/breakers');
+    expect(json['breakers'], 'an operator’s word holds').toContainEqual(
+      expect.objectContaining({ name: 'webhook', state: 'open' }),
+    );
 
     here.machine.aheadMs = 0;
     await until(() => isReady(here), { what: 'it is ready by itself' });
