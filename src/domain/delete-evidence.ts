@@ -20,9 +20,12 @@ export interface EvidenceRules {
 export interface Evidence {
   /** Failed since one last went through. */
   inARow: ReadonlySet<string>;
-  /** The last outcome of each sandbox within the window. */
+  /** The last outcome of each sandbox within the window, the oldest first; of the latest 200 or `atLeast`. */
   recent: ReadonlyMap<string, { atMs: number; failed: boolean }>;
 }
+
+/** So many tell as much about a share as all do, and are looked through with each outcome. */
+const MOST_RECENT = 200;
 
 export const NO_EVIDENCE: Evidence = { inARow: new Set(), recent: new Map() };
 
@@ -43,9 +46,11 @@ export function checkEvidenceRules({ failures, share, atLeast, windowMs }: Evide
 export function withOutcome(
   { inARow, recent }: Evidence,
   { sandboxId, failed, atMs }: { sandboxId: string; failed: boolean; atMs: number },
-  { windowMs }: EvidenceRules,
+  { windowMs, atLeast }: EvidenceRules,
 ): Evidence {
-  const inWindow = [...recent].filter(([id, one]) => id !== sandboxId && one.atMs > atMs - windowMs);
+  const inWindow = [...recent]
+    .filter(([id, one]) => id !== sandboxId && one.atMs > atMs - windowMs)
+    .slice(1 - Math.max(MOST_RECENT, atLeast));
   return {
     inARow: failed ? new Set([...inARow, sandboxId]) : new Set(),
     recent: new Map([...inWindow, [sandboxId, { atMs, failed }]]),

@@ -51,6 +51,16 @@ describe('failures in a row', () => {
 });
 
 describe('a share of failures', () => {
+  test('is of the latest two hundred sandboxes, however many there are', () => {
+    let evidence = NO_EVIDENCE;
+    for (let n = 0; n < 1_000; n++) {
+      evidence = withOutcome(evidence, { sandboxId: `sandbox-${n}`, failed: false, atMs: n }, RULES);
+    }
+    expect([...evidence.recent.keys()]).toEqual(
+      Array.from({ length: 200 }, (_, index) => `sandbox-${800 + index}`),
+    );
+  });
+
   test.each([
     ['aBcDeFgHi', undefined],
     ['aBcDeFgHiJ', 'half_failing'],
