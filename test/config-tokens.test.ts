@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ConfigError, type Environment, loadConfig } from '../src/config.ts';
+import { problemsOf } from './support/config-problems.ts';
 
 const PRODUCTION = {
   NODE_ENV: 'production',
@@ -8,16 +8,6 @@ const PRODUCTION = {
   BROKER_API_TOKEN: 'a-track-token-of-our-own',
   BROKER_ADMIN_TOKEN: 'an-admin-token-of-our-own',
 };
-
-function problemsOf(env: Environment): readonly string[] {
-  try {
-    loadConfig(env);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
-    throw error;
-  }
-  return [];
-}
 
 test.for([
   ['BROKER_API_TOKEN', 'BROKER_ADMIN_TOKEN'],

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { describeConfig } from '../src/compose-description.ts';
-import { ConfigError, configSecrets, type Environment, loadConfig } from '../src/config.ts';
+import { configSecrets, type Environment, loadConfig } from '../src/config.ts';
 import { FACTS } from '../src/config-values.ts';
 import { VARIABLES } from '../src/config-variables.ts';
+import { problemsOf } from './support/config-problems.ts';
 
 const PRODUCTION = {
   NODE_ENV: 'production',
@@ -14,17 +15,6 @@ const PRODUCTION = {
   CSP_BASE_URL: 'https://csp.example.org/v1/',
   CSP_API_TOKEN: 'a-provider-token',
 };
-
-/** Every problem that stops a start with this environment. */
-function problemsOf(env: Environment): readonly string[] {
-  try {
-    loadConfig(env);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
-    throw error;
-  }
-  return [];
-}
 
 describe('defaults', () => {
   test('an empty environment starts a development broker on this machine only', () => {

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { FACTS } from '../../src/config-values.ts';
@@ -11,6 +10,7 @@ import { MAIN, PROCESS_TIMES } from '../support/broker-process.ts';
 import { LOCAL_CREDENTIALS, uniqueTable } from '../support/core.ts';
 import { describeOnFastEngine } from '../support/engines.ts';
 import { account, startFakeCsp } from '../support/fake-csp.ts';
+import { freePort } from '../support/listen.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 
@@ -191,15 +191,6 @@ describeOnFastEngine('a broker', ({ endpoint }) => {
     expect(Object.values(SECRETS).filter((secret) => stdout.includes(secret))).toEqual([]);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** As whoever runs a broker does that may not. */
 async function makeTable(

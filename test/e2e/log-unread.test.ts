@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { Agent } from 'undici';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { PROCESS_TIMES } from '../support/broker-process.ts';
-import { listenForTest } from '../support/listen.ts';
+import { freePort } from '../support/listen.ts';
 import { until } from '../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);
@@ -54,12 +53,3 @@ test('a broker whose standard output nobody reads answers on, counts the lines i
   child.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
 });
-
-/** A port that was free just now; what the broker logs of its own choice is not read. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const origin = await listenForTest(server);
-  server.close();
-  await once(server, 'close');
-  return Number(new URL(origin).port);
-}

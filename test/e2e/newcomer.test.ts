@@ -12,6 +12,7 @@ import {
   startBroker,
   startInVain,
 } from '../support/broker-process.ts';
+import { freePort } from '../support/listen.ts';
 import { enginesWith } from '../support/processes.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 
@@ -34,15 +35,6 @@ async function paste(blocks: readonly string[], url: string): Promise<string[]> 
   const script = blocks.join(`\nprintf '\\n%s\\n' '${SEPARATOR}'\n`).replaceAll('http://127.0.0.1:8080', url);
   const { stdout } = await promisify(execFile)('bash', ['-c', script]);
   return stdout.split(SEPARATOR).map((output) => output.trim());
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const jsonIn = (output: string | undefined): Record<string, unknown>[] =>

@@ -5,6 +5,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { composeBroker } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type LogLine, PROCESS_TIMES, startInVain, stopWhileStarting } from '../support/broker-process.ts';
+import { freePort } from '../support/listen.ts';
 import { enginesWith } from '../support/processes.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
@@ -36,12 +37,6 @@ async function listener(port = 0) {
     await once(server, 'close');
   };
   return { port: (server.address() as AddressInfo).port, close };
-}
-
-async function freePort(): Promise<number> {
-  const { port, close } = await listener();
-  await close();
-  return port;
 }
 
 const noEngineOn = (file: string) =>

@@ -25,6 +25,15 @@ export interface RunRoutesDeps {
 }
 
 const ANSWERS = { 200: runSchema, 202: acceptedSchema.describe('With `Prefer: respond-async`: a job.') };
+/** Of a run that asks the provider. */
+const ERRORS = [
+  'ALREADY_RUNNING',
+  'PROVIDER_UNAVAILABLE',
+  'BUSY',
+  'STORE_UNAVAILABLE',
+  'CLOCK_OFF',
+  'SHUTTING_DOWN',
+] as const;
 const ASYNC_HEADERS = { 202: ['Location', 'Preference-Applied'] };
 
 /**
@@ -53,14 +62,7 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
       method: 'POST',
       url: '/v1/admin/sync',
       config: {
-        errors: [
-          'ALREADY_RUNNING',
-          'PROVIDER_UNAVAILABLE',
-          'BUSY',
-          'STORE_UNAVAILABLE',
-          'CLOCK_OFF',
-          'SHUTTING_DOWN',
-        ],
+        errors: [...ERRORS],
         answerHeaders: ASYNC_HEADERS,
       },
       schema: {
@@ -86,14 +88,7 @@ export function runRoutes({ runs, submitJob, requireAdmin }: RunRoutesDeps): Fas
         url: `/v1/admin/${name}`,
         config: {
           ...config,
-          errors: [
-            'ALREADY_RUNNING',
-            'PROVIDER_UNAVAILABLE',
-            'BUSY',
-            'STORE_UNAVAILABLE',
-            'CLOCK_OFF',
-            'SHUTTING_DOWN',
-          ],
+          errors: [...ERRORS],
           answerHeaders: ASYNC_HEADERS,
         },
         schema: {
