@@ -105,16 +105,20 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
     countSoon: () => void recount(),
     /**
      * `doIt`, followed by a count where this replica has changed the pool since the last one, whether it failed or not:
-     * whoever is told what was done, and asks for the numbers then, finds it in them.
+     * whoever is told what was done, and asks for the numbers then, finds it in them. `isAnswered`: somebody waits to be
+     * told.
      */
     counted:
-      <Args extends unknown[], Result>(doIt: (...args: Args) => Promise<Result>) =>
+      <Args extends unknown[], Result>(
+        doIt: (...args: Args) => Promise<Result>,
+        isAnswered: (...args: Args) => boolean = () => true,
+      ) =>
       async (...args: Args): Promise<Result> => {
         const changesBefore = changes();
         let isTold = false;
         try {
           const result = await doIt(...args);
-          isTold = true;
+          isTold = isAnswered(...args);
           return result;
         } finally {
           const isToldOfChange = isTold && changes() !== changesBefore;

@@ -94,9 +94,12 @@ export function composeLoops(options: LoopsOptions) {
       },
       loop,
     );
+  /** One that changes the pool, which is counted after it. What the loop itself does is told to nobody but the log. */
+  const makeCounted = <Options>(loop: LoopOptions<Options>) =>
+    make({ ...loop, work: pool.counted(loop.work, (_options, { actor }) => actor !== loop.action) });
   const { work } = core;
   const syncAndNote = stocking.noting(work.sync);
-  const sync = make({
+  const sync = makeCounted({
     name: 'sync',
     action: 'background_sync',
     intervalMs: config.syncIntervalMs,
@@ -105,36 +108,36 @@ export function composeLoops(options: LoopsOptions) {
       afterMs: COME_BACK_MS,
       when: ({ recent = 0, skipped = 0, failed = 0 }) => recent + skipped + failed > 0,
     },
-    work: pool.counted(async (options, context, onProgress) => ({
+    work: async (options, context, onProgress) => ({
       ...(await syncAndNote(options, context, onProgress)),
-    })),
+    }),
   });
-  const cleanup = make({
+  const cleanup = makeCounted({
     name: 'cleanup',
     action: 'background_cleanup',
     intervalMs: config.cleanupIntervalMs,
     options: {},
-    work: pool.counted(async (_options, context, onProgress) => ({
+    work: async (_options, context, onProgress) => ({
       ...(await work.cleanup(context, onProgress)),
-    })),
+    }),
   });
-  const expiry = make({
+  const expiry = makeCounted({
     name: 'expiry',
     action: 'auto_expiry',
     intervalMs: config.expiryIntervalMs,
     options: {},
-    work: pool.counted(async (_options, context, onProgress) => ({
+    work: async (_options, context, onProgress) => ({
       ...(await work.expire(context, onProgress)),
-    })),
+    }),
   });
-  const purge = make({
+  const purge = makeCounted({
     name: 'purge',
     action: 'stale_purge',
     intervalMs: PURGE_INTERVAL_MS,
     options: { gracePeriodHours: DEFAULT_GRACE_PERIOD_HOURS },
-    work: pool.counted(async (options, context, onProgress) => ({
+    work: async (options, context, onProgress) => ({
       ...(await work.purge(options, context, onProgress)),
-    })),
+    }),
   });
   const counts = make({
     name: 'counts',
