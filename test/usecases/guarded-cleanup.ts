@@ -4,6 +4,7 @@ import { createBreaker } from '../../src/safety/breaker.ts';
 import { createGuardedProvider, healthOfDelete } from '../../src/safety/guarded-provider.ts';
 import { createRetry } from '../../src/safety/retry.ts';
 import type { Transition } from '../../src/safety/shared-breaker.ts';
+import type { GrantedLease } from '../../src/usecases/lease-request.ts';
 import { createFakeClock } from '../support/core.ts';
 import { coreOfTest, giveBack, recordOf, someAccounts, stockCsp } from '../support/csp-core.ts';
 import { setUp } from '../support/csp-provider.ts';
@@ -15,14 +16,12 @@ export const OUTAGE = { times: Number.POSITIVE_INFINITY };
 interface GuardedOptions {
   cleanupConcurrency?: number;
   recovery?: BreakerRules['recovery'];
-  /** Given back before the others, by so many seconds. */
-  first?: number;
   readTimeoutMs?: number;
 }
 
-/** So many sandboxes that were given back, at a CSP whose deletes go through a breaker, and are not retried. */
+/** So many sandboxes that were given back, one each second, at a CSP whose deletes go through a breaker, not retried. */
 export async function startGuarded(endpoint: string, count: number, options: GuardedOptions = {}) {
-  const { cleanupConcurrency = 5, first = 0, readTimeoutMs = 5_000 } = options;
+  const { cleanupConcurrency = 5, readTimeoutMs = 5_000 } = options;
   const { csp, provider } = await setUp({ readTimeoutMs });
   const clock = createFakeClock();
   const transitions: Transition[] = [];
@@ -50,9 +49,11 @@ export async function startGuarded(endpoint: string, count: number, options: Gua
     onParked: (sandboxId) => parked.push(sandboxId),
   });
   await stockCsp(core, csp, someAccounts(count));
-  const early = first > 0 ? await giveBack(core, first) : [];
-  if (first > 0) clock.advanceSeconds(1);
-  const used = [...early, ...(await giveBack(core, count - first))];
+  const used: GrantedLease[] = [];
+  while (used.length < count) {
+    clock.advanceSeconds(1);
+    used.push(...(await giveBack(core, 1)));
+  }
   const ids = used.map(({ sandboxId }) => sandboxId);
   const records = async () => await Promise.all(ids.map((id) => recordOf(core, id)));
   const deletes = () => csp.calls.filter(({ operation }) => operation === 'delete').length;
