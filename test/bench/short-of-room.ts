@@ -6,6 +6,7 @@ import { WARM_UP_LEASES, warmUp, withPool, withReplicas } from './stage.ts';
 const STORES: { store: string; throughput: Throughput }[] = [
   { store: 'a store with all the room there is', throughput: {} },
   { store: 'a table of 4,000 write units/s', throughput: { table: 4_000 } },
+  { store: 'a table of 1,000 write units/s', throughput: { table: 1_000 } },
   {
     store: '16 buckets of 250 write units/s',
     throughput: { partition: (pk) => (pk.startsWith('B#') ? 250 : undefined) },
