@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { composeMigration } from '../src/compose-migration.ts';
+import { composeMigration } from '../src/compose/migration.ts';
 import type { MigrationReport } from '../src/usecases/migrate-table.ts';
 
 /* Copies the Python broker's table into this broker's: docs/migration.md says what is assumed of it, and when to run this. */

@@ -31,8 +31,8 @@ import { type Runs, runRoutes } from './http/routes/runs.ts';
 import { type StatusRoutesDeps, statusRoutes } from './http/routes/status.ts';
 import { type TrackRoutesDeps, trackRoutes } from './http/routes/tracks.ts';
 import { type WatchRoutesDeps, watchRoutes } from './http/routes/watch.ts';
-import type { DryRunLock } from './safety/dry-run.ts';
-import type { Governor } from './safety/governor.ts';
+import type { DryRunLock } from './safety/dry-run/dry-run.ts';
+import type { Governor } from './safety/quota/governor.ts';
 
 /** What the HTTP layer needs of the metrics. */
 export type HttpMetrics = RequestMetrics &

@@ -1,9 +1,9 @@
 import closeWithGrace from 'close-with-grace';
-import { type Broker, composeBroker } from './compose.ts';
-import { ConfigError, loadConfig } from './config.ts';
+import { type Broker, composeBroker } from './compose/index.ts';
+import { ConfigError, loadConfig } from './config/index.ts';
 import { BrokerError } from './domain/errors.ts';
-import { EngineError } from './store/engine-error.ts';
-import { explainStoreFailure } from './store/store-failure.ts';
+import { explainStoreFailure } from './store/dynamo/store-failure.ts';
+import { EngineError } from './store/engine/error.ts';
 import { TableError } from './store/table.ts';
 
 /** Ends the process with one clear sentence on standard error. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Caller, createCaller } from '../client/call.ts';
-import type { Environment } from '../config.ts';
+import type { Environment } from '../config/index.ts';
 import { CliError, EXIT, usageError } from './exit-codes.ts';
 
 /** What every command takes. */

@@ -1,16 +1,16 @@
 import { Command, Option } from 'commander';
+import { addDeletionCommands } from './commands/deletion-commands.ts';
+import { addExportCommand } from './commands/export-command.ts';
+import { addPoolCommands } from './commands/pool-commands.ts';
+import { addRunCommands } from './commands/run-commands.ts';
+import { addShowCommand } from './commands/show-command.ts';
+import { addTableCommands } from './commands/table-commands.ts';
+import { addTrackCommands } from './commands/track-commands.ts';
 import { addCompletionCommand } from './completion.ts';
-import { addDeletionCommands } from './deletion-commands.ts';
-import { addDoctorCommand } from './doctor-command.ts';
+import { addDoctorCommand } from './doctor/doctor-command.ts';
 import { setVariable } from './environment.ts';
 import { EXIT_HELP } from './exit-codes.ts';
-import { addExportCommand } from './export-command.ts';
 import { wholeNumber } from './numbers.ts';
-import { addPoolCommands } from './pool-commands.ts';
-import { addRunCommands } from './run-commands.ts';
-import { addShowCommand } from './show-command.ts';
-import { addTableCommands } from './table-commands.ts';
-import { addTrackCommands } from './track-commands.ts';
 
 const ENVIRONMENT_HELP = `
 Environment:

@@ -1,4 +1,4 @@
-import { ConfigError, loadConfig } from '../config.ts';
+import { ConfigError, loadConfig } from '../config/index.ts';
 import { environment } from './environment.ts';
 import { usageError } from './exit-codes.ts';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
-import { extname, join } from 'node:path';
+import { extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** A file of the console, as a browser gets it. */
@@ -57,7 +57,10 @@ async function load(): Promise<ReadonlyMap<string, ConsoleFile>> {
     const text = await readFile(join(folderOf(packageName), file), 'utf8');
     add(vendorUrl(url), file.endsWith('css') ? text : withServedImports(withoutSourceMap(text)));
   }
-  const names = (await readdir(PAGE)).filter((name) => extname(name) !== '.json').sort();
+  const names = (await readdir(PAGE, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && extname(entry.name) !== '.json')
+    .map((entry) => relative(PAGE, join(entry.parentPath, entry.name)))
+    .sort();
   for (const name of names) {
     const text = await readFile(join(PAGE, name), 'utf8');
     if (!name.endsWith('.ts')) add(`/console/page/${name}`, text);
@@ -100,7 +103,7 @@ function withServedImports(source: string): string {
 }
 
 function servedAs(specifier: string): string {
-  if (/^\.\/[a-z-]+\.ts$/.test(specifier)) return `${specifier.slice(0, -3)}.js`;
+  if (/^(\.\/|(\.\.\/)+)([a-z-]+\/)*[a-z-]+\.ts$/.test(specifier)) return `${specifier.slice(0, -3)}.js`;
   const vendor = VENDOR.find((each) => each.specifier === specifier);
   if (vendor === undefined) throw new TypeError(`the console imports ${specifier}, which is not served`);
   return vendorUrl(vendor.url);

@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { emptyBody } from '../api/requests.ts';
 import { BrokerError, type ErrorCode } from '../domain/errors.ts';
-import { emptyBody } from './request-schemas.ts';
 import { fieldProblems, invalidRequest } from './validation-problems.ts';
 
 /** The one table that turns an error's code into an HTTP status. */

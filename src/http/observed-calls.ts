@@ -1,8 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { BrokerError, type ErrorCode } from '../domain/errors.ts';
 import type { AllocationOutcome, MarkOutcome } from '../telemetry/metric-labels.ts';
-import type { AllocateResult } from '../usecases/allocate-sandbox.ts';
-import type { MarkResult } from '../usecases/mark-for-deletion.ts';
+import type { AllocateResult } from '../usecases/leases/allocate-sandbox.ts';
+import type { MarkResult } from '../usecases/leases/mark-for-deletion.ts';
 import { isTimeUp } from './error-handler.ts';
 
 /** The part of the metrics that counts what labs do. */

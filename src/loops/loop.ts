@@ -3,7 +3,7 @@ import { backoffDelayMs } from '../domain/backoff.ts';
 import { BrokerError, isClockOff, shuttingDown } from '../domain/errors.ts';
 import { outcomeOf, type RunOutcome } from '../domain/run-outcome.ts';
 import { ProviderError } from '../provider/provider.ts';
-import type { Turns } from '../store/turns.ts';
+import type { Turns } from '../store/shared/turns.ts';
 import { untilAborted } from '../time-limit.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { CallContext } from '../usecases/context.ts';

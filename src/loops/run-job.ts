@@ -10,7 +10,7 @@ import {
   putBackJob,
   type RunningJob,
 } from '../domain/job.ts';
-import type { JobStore } from '../store/jobs.ts';
+import type { JobStore } from '../store/shared/jobs.ts';
 import type { CallContext } from '../usecases/context.ts';
 import type { OnProgress } from './run.ts';
 

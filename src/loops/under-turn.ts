@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
-import type { Turn, Turns } from '../store/turns.ts';
+import type { Turn, Turns } from '../store/shared/turns.ts';
 
 export interface UnderTurnDeps {
   turns: Turns;

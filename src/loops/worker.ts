@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts';
 import { isClockOff } from '../domain/errors.ts';
 import { claimableAtMs, JOB_TYPES, type JobOutcome, type JobType, type RunningJob } from '../domain/job.ts';
-import type { JobReads } from '../store/job-reads.ts';
-import type { JobStore } from '../store/jobs.ts';
+import type { JobReads } from '../store/shared/job-reads.ts';
+import type { JobStore } from '../store/shared/jobs.ts';
 import { pause } from '../time-limit.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { Heartbeat } from './heartbeat.ts';

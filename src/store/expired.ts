@@ -1,8 +1,8 @@
 import { workOff } from '../work-off.ts';
-import type { Key, StoreClient } from './client.ts';
-import { IS_EXPIRED } from './conditions.ts';
-import type { Item } from './documents.ts';
-import { ConditionFailedError } from './errors.ts';
+import type { Key, StoreClient } from './dynamo/client.ts';
+import type { Item } from './dynamo/documents.ts';
+import { ConditionFailedError } from './dynamo/errors.ts';
+import { IS_EXPIRED } from './sandboxes/conditions.ts';
 
 /**
  * Deletes what TTL should have deleted, for the embedded engine, which does not: without it the file would grow for

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { OldRecord } from '../domain/old-record.ts';
-import type { StoreClient } from './client.ts';
-import type { Item } from './documents.ts';
+import type { StoreClient } from './dynamo/client.ts';
+import type { Item } from './dynamo/documents.ts';
 
 /*
  * The Python broker's table as it is assumed to be: one item per sandbox, with `pk` = `SBX#<sandbox id>` and

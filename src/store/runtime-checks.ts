@@ -7,11 +7,11 @@ import {
 import type { Clock, NewId } from '../clock.ts';
 import type { RuntimeCheck } from '../domain/runtime-check.ts';
 import { POOL_STATUSES } from '../domain/sandbox.ts';
-import type { StoreClient } from './client.ts';
-import { IS_NEW } from './conditions.ts';
-import { ConditionFailedError } from './errors.ts';
-import { BY_STATUS, bucketPk, statusPrefix } from './keys.ts';
-import { isOff } from './store-time.ts';
+import type { StoreClient } from './dynamo/client.ts';
+import { ConditionFailedError } from './dynamo/errors.ts';
+import { isOff } from './dynamo/store-time.ts';
+import { IS_NEW } from './sandboxes/conditions.ts';
+import { BY_STATUS, bucketPk, statusPrefix } from './sandboxes/keys.ts';
 import { TTL_ATTRIBUTE, tableDefinition } from './table.ts';
 
 interface Deps {

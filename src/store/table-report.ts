@@ -1,7 +1,7 @@
 import { DescribeTableCommand, ResourceNotFoundException } from '@aws-sdk/client-dynamodb';
-import type { StoreClient } from './client.ts';
-import { translate } from './faults.ts';
-import { LAYOUT_KEY } from './keys.ts';
+import type { StoreClient } from './dynamo/client.ts';
+import { translate } from './dynamo/faults.ts';
+import { LAYOUT_KEY } from './sandboxes/keys.ts';
 
 /** What a table is like, as the store tells. */
 export interface TableReport {

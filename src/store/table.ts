@@ -9,11 +9,11 @@ import {
   UpdateTimeToLiveCommand,
 } from '@aws-sdk/client-dynamodb';
 import { z } from 'zod';
-import type { StoreClient } from './client.ts';
-import { IS_NEW } from './conditions.ts';
-import { ConditionFailedError } from './errors.ts';
-import { retryUnavailable, translate } from './faults.ts';
-import { BY_DUE, BY_STATUS, LAYOUT_KEY } from './keys.ts';
+import type { StoreClient } from './dynamo/client.ts';
+import { ConditionFailedError } from './dynamo/errors.ts';
+import { retryUnavailable, translate } from './dynamo/faults.ts';
+import { IS_NEW } from './sandboxes/conditions.ts';
+import { BY_DUE, BY_STATUS, LAYOUT_KEY } from './sandboxes/keys.ts';
 
 /** Raised when what the records look like changes in a way that older code cannot read. */
 const SCHEMA_VERSION = 1;

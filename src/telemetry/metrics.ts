@@ -5,7 +5,7 @@ import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/effect.ts';
 import { READINESS_STATES, type ReadinessState } from '../domain/readiness.ts';
 import { RUN_OUTCOMES, type RunOutcome } from '../domain/run-outcome.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
-import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/action.ts';
+import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/guard/action.ts';
 import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
 import { type CardinalityReport, createCardinalityGuard } from './cardinality-guard.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';

@@ -1,7 +1,7 @@
 import { BrokerError } from '../domain/errors.ts';
 import { eventOf } from '../domain/event.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
-import type { SandboxStore } from '../store/sandboxes.ts';
+import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';
 import type { CallContext } from './context.ts';
 
 /** What is to be done with a sandbox as it stands: change it (and record the `action`), or leave it and answer. */

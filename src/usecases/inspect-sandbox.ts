@@ -1,6 +1,6 @@
 import type { SandboxEvent } from '../domain/event.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
-import type { SandboxStore } from '../store/sandboxes.ts';
+import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';
 import { sandboxNotFound } from './change-sandbox.ts';
 import type { CallContext } from './context.ts';
 

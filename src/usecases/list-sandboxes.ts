@@ -1,10 +1,10 @@
 import { BrokerError } from '../domain/errors.ts';
 import type { Sandbox, SandboxStatus } from '../domain/sandbox.ts';
-import { decodeCursor, encodeCursor, type ListCursor, queryMark } from '../store/cursor.ts';
-import { bucketOf } from '../store/keys.ts';
-import type { Page, SandboxReads } from '../store/reads.ts';
-import { passes, type SandboxFilter } from '../store/sandbox-filter.ts';
-import type { SandboxStore } from '../store/sandboxes.ts';
+import { decodeCursor, encodeCursor, type ListCursor, queryMark } from '../store/dynamo/cursor.ts';
+import { bucketOf } from '../store/sandboxes/keys.ts';
+import type { Page, SandboxReads } from '../store/sandboxes/reads.ts';
+import { passes, type SandboxFilter } from '../store/sandboxes/sandbox-filter.ts';
+import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';
 import type { CallContext } from './context.ts';
 
 export interface ListInput {

@@ -4,9 +4,9 @@ import { eventOf } from '../domain/event.ts';
 import type { LeaseTerms } from '../domain/lease.ts';
 import { type OldRecord, translate } from '../domain/old-record.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
-import type { KeyRecord } from '../store/idempotency.ts';
-import type { SandboxImports } from '../store/imports.ts';
 import type { OldEntry } from '../store/old-table.ts';
+import type { KeyRecord } from '../store/sandboxes/idempotency.ts';
+import type { SandboxImports } from '../store/sandboxes/imports.ts';
 
 export interface MigrateTableDeps {
   entries: (signal: AbortSignal) => AsyncIterable<OldEntry[]>;

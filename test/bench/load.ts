@@ -1,6 +1,6 @@
 import { Agent } from 'undici';
 import { z } from 'zod';
-import { DEVELOPMENT_TOKENS } from '../../src/config-variables.ts';
+import { DEVELOPMENT_TOKENS } from '../../src/config/variables.ts';
 
 /** How one call ended. `status` is 0 when there was no answer. */
 export interface Answer {

@@ -5,9 +5,9 @@ import { leaseTimes } from '../../src/domain/lease.ts';
 import type { AvailableSandbox, Sandbox } from '../../src/domain/sandbox.ts';
 import { allocate, create } from '../../src/domain/transitions.ts';
 import { createSimulatedProvider } from '../../src/provider/simulated.ts';
-import { createStoreClient, type StoreClient } from '../../src/store/client.ts';
-import { toSandboxItem } from '../../src/store/items.ts';
-import { createSandboxReads } from '../../src/store/reads.ts';
+import { createStoreClient, type StoreClient } from '../../src/store/dynamo/client.ts';
+import { toSandboxItem } from '../../src/store/sandboxes/items.ts';
+import { createSandboxReads } from '../../src/store/sandboxes/reads.ts';
 import { openTable } from '../../src/store/table.ts';
 import { inParallel } from './load.ts';
 

@@ -5,10 +5,10 @@ import { eventOf } from '../../src/domain/event.ts';
 import { leaseTimes } from '../../src/domain/lease.ts';
 import type { AvailableSandbox } from '../../src/domain/sandbox.ts';
 import { allocate } from '../../src/domain/transitions.ts';
-import { createStoreClient } from '../../src/store/client.ts';
-import { type TransactItems, toDriverItems } from '../../src/store/documents.ts';
-import { toGrantItems } from '../../src/store/grants.ts';
-import { idempotencyPk } from '../../src/store/keys.ts';
+import { createStoreClient } from '../../src/store/dynamo/client.ts';
+import { type TransactItems, toDriverItems } from '../../src/store/dynamo/documents.ts';
+import { toGrantItems } from '../../src/store/sandboxes/grants.ts';
+import { idempotencyPk } from '../../src/store/sandboxes/keys.ts';
 import { inParallel } from './load.ts';
 import { BUCKETS, LEASE_TERMS, LOCAL } from './pool.ts';
 

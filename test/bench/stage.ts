@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { startEngine } from '../../src/store/engine.ts';
+import { startEngine } from '../../src/store/engine/engine.ts';
 import { type Answer, createLabs, inParallel, type Labs } from './load.ts';
 import { createPool, type Pool } from './pool.ts';
 import { type RawRun, runRawEngine } from './raw-engine.ts';

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { Answer } from '../support/broker-process.ts';
+import type { Answer } from '../support/broker/broker-process.ts';
 
 /** One promise of a drill, and what became of it. */
 export interface Finding {

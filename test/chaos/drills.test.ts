@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import type { Finding } from './drill.ts';
 import { retryRace } from './retry-race.ts';
 import { storeKilled } from './store-killed.ts';

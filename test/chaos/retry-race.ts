@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ADMIN_TOKEN, type Answer, type BrokerProcess } from '../support/broker-process.ts';
-import { killAll, launchReplicas, replicaFor } from '../support/broker-replicas.ts';
+import { ADMIN_TOKEN, type Answer, type BrokerProcess } from '../support/broker/broker-process.ts';
+import { killAll, launchReplicas, replicaFor } from '../support/broker/broker-replicas.ts';
 import { until } from '../support/until.ts';
 import { countsOf, type Finding, finding, kindOf } from './drill.ts';
 

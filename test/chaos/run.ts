@@ -1,4 +1,4 @@
-import { startEngine } from '../../src/store/engine.ts';
+import { startEngine } from '../../src/store/engine/engine.ts';
 import type { Finding } from './drill.ts';
 import { retryRace } from './retry-race.ts';
 import { storeKilled } from './store-killed.ts';

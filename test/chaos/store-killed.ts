@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type BrokerProcess, listAll } from '../support/broker-process.ts';
-import { killAll, launchReplicas } from '../support/broker-replicas.ts';
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { type BrokerProcess, listAll } from '../support/broker/broker-process.ts';
+import { killAll, launchReplicas } from '../support/broker/broker-replicas.ts';
+import { type FaultProxy, startFaultProxy } from '../support/store/fault-proxy.ts';
 import { until } from '../support/until.ts';
 import { arrives, countsOf, type Finding, finding } from './drill.ts';
 import { startTraffic, type Traffic, watchHealth } from './traffic.ts';

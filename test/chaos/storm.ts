@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type AnswerBody, type BrokerProcess, launchBroker, listAll } from '../support/broker-process.ts';
-import { killAll, replicaFor } from '../support/broker-replicas.ts';
-import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
+import {
+  type AnswerBody,
+  type BrokerProcess,
+  launchBroker,
+  listAll,
+} from '../support/broker/broker-process.ts';
+import { killAll, replicaFor } from '../support/broker/broker-replicas.ts';
+import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/provider/fake-csp.ts';
 import { until } from '../support/until.ts';
 import { arrives, countsOf, type Finding, finding, kindOf } from './drill.ts';
 

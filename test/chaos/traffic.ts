@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Answer, BrokerProcess } from '../support/broker-process.ts';
-import { replicaFor } from '../support/broker-replicas.ts';
+import type { Answer, BrokerProcess } from '../support/broker/broker-process.ts';
+import { replicaFor } from '../support/broker/broker-replicas.ts';
 import { kindOf } from './drill.ts';
 
 export interface TrafficOptions {

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { startBrokerHere } from '../support/broker-here.ts';
-import { setUp, TOKEN } from '../support/csp-provider.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { account } from '../support/fake-csp.ts';
+import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { setUp, TOKEN } from '../support/provider/csp-provider.ts';
+import { account } from '../support/provider/fake-csp.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { cli, cliJson } from './run-cli.ts';
 

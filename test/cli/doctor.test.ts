@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { startBrokerHere } from '../support/broker-here.ts';
-import { uniqueTable } from '../support/core.ts';
-import { setUp, TOKEN } from '../support/csp-provider.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { account } from '../support/fake-csp.ts';
+import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import { setUp, TOKEN } from '../support/provider/csp-provider.ts';
+import { account } from '../support/provider/fake-csp.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 import { cli, cliJson } from './run-cli.ts';
 

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { createBroker } from '../../src/client/index.ts';
-import { startBrokerHere } from '../support/broker-here.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { type FaultProxy, startFaultProxy } from '../support/store/fault-proxy.ts';
 import { until } from '../support/until.ts';
 
 const TOKEN = 'dev-track-token';

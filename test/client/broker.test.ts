@@ -5,8 +5,8 @@ import {
   type BrokerOptions,
   createBroker,
 } from '../../src/client/index.ts';
-import { type BrokerHere, startBrokerHere } from '../support/broker-here.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 import { refusal, startFront } from './front.ts';
 

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { describeInChromium } from '../console/browser.ts';
-import { startBrokerHere } from '../support/broker-here.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 
 const run = promisify(execFile);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { z } from 'zod';
+import { leaseSchema, markSchema, recordSchema } from '../../src/api/sandboxes.ts';
 import type { Lease, Marked, SandboxRecord } from '../../src/client/index.ts';
-import { leaseSchema, markSchema, recordSchema } from '../../src/http/schemas.ts';
 
 /** True for types that are the same, down to what is optional. */
 type Same<One, Other> = [One, Other] extends [Other, One]

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { expect, it, onTestFinished } from 'vitest';
-import { createEventHub, type EventHub, type EventHubOptions } from '../../src/http/event-hub.ts';
+import { createEventHub, type EventHub, type EventHubOptions } from '../../src/live/event-hub.ts';
 import { until } from '../support/until.ts';
 
 function hubOfTest(options: Partial<EventHubOptions> = {}): EventHub {

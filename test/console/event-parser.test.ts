@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createEventParser, type ServerEvent } from '../../src/console/page/event-parser.ts';
+import { createEventParser, type ServerEvent } from '../../src/console/page/broker/event-parser.ts';
 
 const TEXT =
   ': alive\n\nid: a.1\nevent: status\ndata: {"x":1}\n\nid: a.2\r\ndata:first\r\ndata: second\r\n\r\nevent: empty\n\nevent: cut\ndata: off';

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { loadConsoleFiles } from '../../src/console/files.ts';
-import { startApp, type TestApp } from '../support/http-app.ts';
+import { startApp, type TestApp } from '../support/broker/http-app.ts';
 
 const startConsole = (): Promise<TestApp> => startApp({ consoleFiles: loadConsoleFiles });
 

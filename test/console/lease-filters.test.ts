@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
 import { allocate } from '../../src/domain/transitions.ts';
 import type { ListInput } from '../../src/usecases/list-sandboxes.ts';
-import { context, startCore, type TestCore } from '../support/core.ts';
-import { refused } from '../support/csp-core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { LEASE, MADE_AT_MS, RECORDS } from '../support/records.ts';
+import { context, startCore, type TestCore } from '../support/broker/core.ts';
+import { refused } from '../support/broker/csp-core.ts';
+import { LEASE, MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 
 const COUNT = 900;
 const MAX_PAGES = 200;

@@ -1,12 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
-import { composeLive } from '../../src/compose-live.ts';
-import { createEventParser, type ServerEvent } from '../../src/console/page/event-parser.ts';
+import { composeLive } from '../../src/compose/live.ts';
+import { createEventParser, type ServerEvent } from '../../src/console/page/broker/event-parser.ts';
 import type { RunningJob } from '../../src/domain/job.ts';
-import type { AlertEvents } from '../../src/safety/alert-hooks.ts';
+import type { AlertEvents } from '../../src/safety/alerts/hooks.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import type { ListJobs } from '../../src/usecases/list-jobs.ts';
-import { fakeAppDeps, pendingJob } from '../support/fake-app-deps.ts';
+import { fakeAppDeps, pendingJob } from '../support/broker/fake-app-deps.ts';
 import { until } from '../support/until.ts';
 
 const running: RunningJob = {

@@ -1,6 +1,6 @@
 import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { PROCESS_TIMES } from '../support/broker-process.ts';
+import { PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { describeInChromium } from './browser.ts';
 import { consoleOfTest, filterBy, rowOf, rows, said } from './console-steps.ts';
 import { type Stage, setStage } from './stage.ts';

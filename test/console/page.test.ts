@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
-import { PROCESS_TIMES } from '../support/broker-process.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
+import { PROCESS_TIMES } from '../support/broker/broker-process.ts';
+import { startFaultProxy } from '../support/store/fault-proxy.ts';
 import { describeInChromium, logIn } from './browser.ts';
 import { type ConsoleOptions, consoleOfTest, rowOf, rows, said } from './console-steps.ts';
 import { contrastsBelow, controlsWithoutName, overflowing } from './page-scripts.ts';

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { createLatencySketch, percentileMs } from '../../src/telemetry/latency-sketch.ts';
+import { createLatencySketch, percentileMs } from '../../src/live/latency-sketch.ts';
+import { createPoolSeries } from '../../src/live/pool-series.ts';
 import { ALLOCATION_OUTCOMES } from '../../src/telemetry/metric-labels.ts';
-import { createPoolSeries } from '../../src/telemetry/pool-series.ts';
-import { createFakeClock } from '../support/core.ts';
+import { createFakeClock } from '../support/broker/core.ts';
 
 const COUNTS = { available: 5, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 };
 

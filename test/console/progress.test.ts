@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { createSimulatedProvider } from '../../src/provider/simulated.ts';
-import { context, HOUR_SECONDS, startCore, type TestCore } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { context, HOUR_SECONDS, startCore, type TestCore } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 
 type Progress = { done: number; total: number } | undefined;
 

@@ -1,5 +1,5 @@
 import { startReplica } from '../bench/replica.ts';
-import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
+import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/provider/fake-csp.ts';
 import { until } from '../support/until.ts';
 
 export const ADMIN_TOKEN = 'dev-admin-token';

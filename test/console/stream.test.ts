@@ -1,10 +1,10 @@
 import { expect, it, onTestFinished } from 'vitest';
-import { createEventParser, type ServerEvent } from '../../src/console/page/event-parser.ts';
-import { createEventHub } from '../../src/http/event-hub.ts';
-import { startBrokerHere } from '../support/broker-here.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { ADMIN_TOKEN, TRACK_TOKEN } from '../support/fake-app-deps.ts';
-import { startApp } from '../support/http-app.ts';
+import { createEventParser, type ServerEvent } from '../../src/console/page/broker/event-parser.ts';
+import { createEventHub } from '../../src/live/event-hub.ts';
+import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { ADMIN_TOKEN, TRACK_TOKEN } from '../support/broker/fake-app-deps.ts';
+import { startApp } from '../support/broker/http-app.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 /** Opens the stream over a real socket and reads it as the page does. */

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { ApiError, explain } from '../../src/console/page/api.ts';
-import type { SandboxRecord } from '../../src/console/page/records.ts';
-import { sorted } from '../../src/console/page/sorting.ts';
+import { ApiError, explain } from '../../src/console/page/broker/api.ts';
+import type { SandboxRecord } from '../../src/console/page/broker/records.ts';
+import { sorted } from '../../src/console/page/sandboxes/sorting.ts';
 import { countsText, fromNow, latency, rate, span } from '../../src/console/page/wording.ts';
 
 it.each([

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
-import { BY_DUE, BY_STATUS } from '../../src/store/keys.ts';
+import { BY_DUE, BY_STATUS } from '../../src/store/sandboxes/keys.ts';
 import { openTable, TTL_ATTRIBUTE, tableDefinition } from '../../src/store/table.ts';
-import { startBrokerHere } from '../support/broker-here.ts';
-import { createCountingClient, uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { createCountingClient, uniqueTable } from '../support/broker/core.ts';
 import { listenForTest } from '../support/listen.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 
 const pathOf = (file: string): string => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 const read = (file: string): string => readFileSync(pathOf(file), 'utf8');

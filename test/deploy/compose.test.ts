@@ -5,8 +5,8 @@ import { DCLinter } from 'dclint';
 import { validate } from 'dockerfile-utils';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { loadConfig } from '../../src/config.ts';
-import { VARIABLES } from '../../src/config-variables.ts';
+import { loadConfig } from '../../src/config/index.ts';
+import { VARIABLES } from '../../src/config/variables.ts';
 
 const pathOf = (file: string): string => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 const read = (file: string): string => readFileSync(pathOf(file), 'utf8');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { createFakeClock } from '../support/core.ts';
+import { createFakeClock } from '../support/broker/core.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 
 interface Panel {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { loadConfig } from '../../src/config.ts';
-import { VARIABLES } from '../../src/config-variables.ts';
-import { startApp } from '../support/http-app.ts';
+import { loadConfig } from '../../src/config/index.ts';
+import { VARIABLES } from '../../src/config/variables.ts';
+import { startApp } from '../support/broker/http-app.ts';
 
 /*
  * No cluster and no kubectl take part: what is tested is that the manifests fit each other and the broker. That the

@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { CreateTableCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { expect, onTestFinished, test } from 'vitest';
-import { composeMigration } from '../../src/compose-migration.ts';
+import { composeMigration } from '../../src/compose/migration.ts';
 import type { MigrationReport } from '../../src/usecases/migrate-table.ts';
-import { startBrokerHere } from '../support/broker-here.ts';
-import { createCountingClient, uniqueTable } from '../support/core.ts';
-import { describeOnEngines, describeOnFastEngine } from '../support/engines.ts';
+import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { createCountingClient, uniqueTable } from '../support/broker/core.ts';
+import { describeOnEngines, describeOnFastEngine } from '../support/store/engines.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../deploy/migrate-table.ts', import.meta.url));
 const BUCKETS = '4';

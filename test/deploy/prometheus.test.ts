@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { PROCESS_TIMES, startBroker } from '../support/broker-process.ts';
+import { PROCESS_TIMES, startBroker } from '../support/broker/broker-process.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 

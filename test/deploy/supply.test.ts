@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { listenForTest } from '../support/listen.ts';
 import {
   isAllowedLicence,
   type LockedPackage,
@@ -11,7 +10,8 @@ import {
   lockfileProblems,
   parseLockfile,
   readAudit,
-} from '../support/supply-rules.ts';
+} from '../support/checks/supply-rules.ts';
+import { listenForTest } from '../support/listen.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 
 const fileOf = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -122,8 +122,12 @@ describe('the question after known faults', () => {
       npm_config_cache: await temporaryFolder(),
     };
     return new Promise((resolve) => {
-      execFile(process.execPath, [fileOf('test/support/check-supply.ts')], { env }, (error, out, err) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : 0, output: out + err }),
+      execFile(
+        process.execPath,
+        [fileOf('test/support/checks/check-supply.ts')],
+        { env },
+        (error, out, err) =>
+          resolve({ code: typeof error?.code === 'number' ? error.code : 0, output: out + err }),
       );
     });
   }

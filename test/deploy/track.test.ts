@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { createBroker } from '../../src/client/index.ts';
 import { refusal, startFront } from '../client/front.ts';
-import { type BrokerHere, startBrokerHere } from '../support/broker-here.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
+import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { startFaultProxy } from '../support/store/fault-proxy.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 

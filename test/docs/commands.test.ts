@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker-process.ts';
+import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { DOCUMENTS, readDocument, type ShellBlock, shellBlocksOf } from './documents.ts';
 
 vi.setConfig(PROCESS_TIMES);

@@ -10,7 +10,7 @@ import {
 } from '../../src/domain/inventory.ts';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
 import { purge, seeOff } from '../../src/domain/transitions.ts';
-import { MADE_AT_MS, RECORDS } from '../support/records.ts';
+import { MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
 
 const { available, allocated, pending_deletion: pending, deletion_failed: failed, stale, deleted } = RECORDS;
 

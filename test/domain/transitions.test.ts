@@ -20,7 +20,7 @@ import {
   seeOff,
   unclaim,
 } from '../../src/domain/transitions.ts';
-import { LEASE, MADE_AT_MS, RECORDS } from '../support/records.ts';
+import { LEASE, MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
 
 const LATER_MS = MADE_AT_MS + 90_500;
 const LISTED = { name: 'lab-new', externalId: 'ext/new', metadata: { sfdc_account_id: 'SF-1' } };

@@ -5,10 +5,16 @@ import {
   launchBroker,
   listAll,
   PROCESS_TIMES,
-} from '../support/broker-process.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnEngines } from '../support/engines.ts';
-import { account, type FakeAccount, type FakeCsp, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
+} from '../support/broker/broker-process.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import {
+  account,
+  type FakeAccount,
+  type FakeCsp,
+  startFakeCsp,
+  uuidOf,
+} from '../support/provider/fake-csp.ts';
+import { describeOnEngines } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);

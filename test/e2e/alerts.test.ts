@@ -3,14 +3,19 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type AnswerBody, type BrokerProcess, type LogLine, startBroker } from '../support/broker-process.ts';
-import { startReplicas } from '../support/broker-replicas.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
+import {
+  type AnswerBody,
+  type BrokerProcess,
+  type LogLine,
+  startBroker,
+} from '../support/broker/broker-process.ts';
+import { startReplicas } from '../support/broker/broker-replicas.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import { startReceiver, type WebhookReceiver } from '../support/broker/webhook-receiver.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { startFaultProxy } from '../support/store/fault-proxy.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
-import { startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 
 /** Whole processes start and end in each of these. */
 vi.setConfig({ testTimeout: 120_000 });

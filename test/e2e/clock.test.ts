@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { type BrokerHere, startBrokerHere } from '../support/broker-here.ts';
-import { describeOnEngines } from '../support/engines.ts';
+import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
+import { describeOnEngines } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 const HOUR_MS = 3_600_000;

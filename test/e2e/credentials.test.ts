@@ -1,9 +1,9 @@
 import { createServer } from 'node:http';
 import { expect, test, vi } from 'vitest';
-import { PROCESS_TIMES, startBroker, startInVain } from '../support/broker-process.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { PROCESS_TIMES, startBroker, startInVain } from '../support/broker/broker-process.ts';
+import { uniqueTable } from '../support/broker/core.ts';
 import { listenForTest } from '../support/listen.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type BrokerProcess, listAll, PROCESS_TIMES, startBroker } from '../support/broker-process.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnEngines } from '../support/engines.ts';
-import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/fake-csp.ts';
+import { type BrokerProcess, listAll, PROCESS_TIMES, startBroker } from '../support/broker/broker-process.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/provider/fake-csp.ts';
+import { describeOnEngines } from '../support/store/engines.ts';
 
 vi.setConfig(PROCESS_TIMES);
 

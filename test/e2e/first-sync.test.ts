@@ -1,8 +1,8 @@
 import { expect, test, vi } from 'vitest';
-import { type BrokerProcess, PROCESS_TIMES, startBroker, tally } from '../support/broker-process.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { account, startFakeCsp } from '../support/fake-csp.ts';
+import { type BrokerProcess, PROCESS_TIMES, startBroker, tally } from '../support/broker/broker-process.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import { account, startFakeCsp } from '../support/provider/fake-csp.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import type { AnswerBody, BrokerProcess } from '../support/broker-process.ts';
-import { killAll, launchReplicas } from '../support/broker-replicas.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { account, type FakeCsp, startFakeCsp } from '../support/fake-csp.ts';
+import type { AnswerBody, BrokerProcess } from '../support/broker/broker-process.ts';
+import { killAll, launchReplicas } from '../support/broker/broker-replicas.ts';
+import { account, type FakeCsp, startFakeCsp } from '../support/provider/fake-csp.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 const CSP_TOKEN = 'csp-token-nobody-may-see';

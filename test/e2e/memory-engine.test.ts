@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { PROCESS_TIMES, startBroker } from '../support/broker-process.ts';
+import { PROCESS_TIMES, startBroker } from '../support/broker/broker-process.ts';
 import { enginesWith } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker-process.ts';
+import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 
 vi.setConfig(PROCESS_TIMES);
 

@@ -11,7 +11,7 @@ import {
   PROCESS_TIMES,
   startBroker,
   startInVain,
-} from '../support/broker-process.ts';
+} from '../support/broker/broker-process.ts';
 import { freePort } from '../support/listen.ts';
 import { enginesWith } from '../support/processes.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';

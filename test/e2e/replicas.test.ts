@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type BrokerProcess, PROCESS_TIMES, startBroker } from '../support/broker-process.ts';
-import { startReplicas } from '../support/broker-replicas.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
+import { type BrokerProcess, PROCESS_TIMES, startBroker } from '../support/broker/broker-process.ts';
+import { startReplicas } from '../support/broker/broker-replicas.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { startFaultProxy } from '../support/store/fault-proxy.ts';
 import { until } from '../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);

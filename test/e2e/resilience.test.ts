@@ -1,9 +1,14 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { ADMIN_TOKEN, type AnswerBody, type BrokerProcess, startBroker } from '../support/broker-process.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { account, type FakeCsp, startFakeCsp } from '../support/fake-csp.ts';
-import type { FakeFault } from '../support/fake-csp-faults.ts';
+import {
+  ADMIN_TOKEN,
+  type AnswerBody,
+  type BrokerProcess,
+  startBroker,
+} from '../support/broker/broker-process.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import { account, type FakeCsp, startFakeCsp } from '../support/provider/fake-csp.ts';
+import type { FakeFault } from '../support/provider/fake-csp-faults.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 const CSP_TOKEN = 'csp-token';

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type BrokerProcess, PROCESS_TIMES, startBroker } from '../support/broker-process.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { account, startFakeCsp } from '../support/fake-csp.ts';
-import { fastClock, fastClockEnv } from '../support/fast-clock.ts';
+import { type BrokerProcess, PROCESS_TIMES, startBroker } from '../support/broker/broker-process.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import { fastClock, fastClockEnv } from '../support/broker/fast-clock.ts';
+import { account, startFakeCsp } from '../support/provider/fake-csp.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);

@@ -7,11 +7,11 @@ import {
   PROCESS_TIMES,
   startBroker,
   tally,
-} from '../support/broker-process.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
+} from '../support/broker/broker-process.ts';
+import { uniqueTable } from '../support/broker/core.ts';
 import { enginesWith } from '../support/processes.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { startFaultProxy } from '../support/store/fault-proxy.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { startApp, type TestApp } from '../support/http-app.ts';
+import { startApp, type TestApp } from '../support/broker/http-app.ts';
 import { exchangeProblems } from './judge-answer.ts';
 import { type ExchangeOptions, exchange } from './raw-http.ts';
 

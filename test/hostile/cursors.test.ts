@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
 import { allocate } from '../../src/domain/transitions.ts';
-import { startCore, type TestCore } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { fakeAppDeps } from '../support/fake-app-deps.ts';
-import { type Answer, asAdmin, startApp } from '../support/http-app.ts';
-import { LEASE, MADE_AT_MS, RECORDS } from '../support/records.ts';
+import { startCore, type TestCore } from '../support/broker/core.ts';
+import { fakeAppDeps } from '../support/broker/fake-app-deps.ts';
+import { type Answer, asAdmin, startApp } from '../support/broker/http-app.ts';
+import { LEASE, MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { hostileJson, hostileText } from './hostile-values.ts';
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_121);

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { inParallel } from '../bench/load.ts';
-import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker-process.ts';
-import { uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker/broker-process.ts';
+import { uniqueTable } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 import { type Operation, readOperations } from './api.ts';
 import { type HostileRequest, hostileRequest } from './hostile-requests.ts';

@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { ADMIN_TOKEN, type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker-process.ts';
+import {
+  ADMIN_TOKEN,
+  type BrokerProcess,
+  launchBroker,
+  PROCESS_TIMES,
+} from '../support/broker/broker-process.ts';
 import { exchangeProblems } from './judge-answer.ts';
 import { type Exchange, exchange } from './raw-http.ts';
 

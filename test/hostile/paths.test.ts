@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker-process.ts';
-import { startApp } from '../support/http-app.ts';
+import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker/broker-process.ts';
+import { startApp } from '../support/broker/http-app.ts';
 import { exchangeProblems } from './judge-answer.ts';
 import { exchange, type RawAnswer } from './raw-http.ts';
 
@@ -32,7 +32,14 @@ const STEPS_UP = [
 ];
 const SLASHES = ['/', '//', '%2f', '%5c', '%252f', '/./'];
 /** Files that are there, from the folder of the project, from the root, and beside those that are served. */
-const TARGETS = ['package.json', 'src/config.ts', 'etc/passwd', 'etc/hostname', '.env', 'data/broker.db'];
+const TARGETS = [
+  'package.json',
+  'src/config/index.ts',
+  'etc/passwd',
+  'etc/hostname',
+  '.env',
+  'data/broker.db',
+];
 const DEPTHS = [1, 3, 9];
 
 /** What only those files say. */

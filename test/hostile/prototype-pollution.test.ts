@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { startBrokerHere } from '../support/broker-here.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { exchangeProblems } from './judge-answer.ts';
 import { exchange } from './raw-http.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BrokerError } from '../../src/domain/errors.ts';
-import type { AllocateResult } from '../../src/usecases/allocate-sandbox.ts';
-import { fakeAppDeps } from '../support/fake-app-deps.ts';
-import { asTrack, startApp, type TestCall } from '../support/http-app.ts';
+import type { AllocateResult } from '../../src/usecases/leases/allocate-sandbox.ts';
+import { fakeAppDeps } from '../support/broker/fake-app-deps.ts';
+import { asTrack, startApp, type TestCall } from '../support/broker/http-app.ts';
 
 const LEASE = {
   sandbox_id: 'sbx-1',

@@ -1,11 +1,11 @@
 import { describe, expect, test, vi } from 'vitest';
-import { IRREVERSIBLE_ACTIONS } from '../../src/safety/action.ts';
-import { createDryRunLock } from '../../src/safety/dry-run.ts';
+import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
+import { IRREVERSIBLE_ACTIONS } from '../../src/safety/guard/action.ts';
 import { redaction } from '../../src/safety/redacted.ts';
-import { type BrokerHere, startBrokerHere } from '../support/broker-here.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { START_MS } from '../support/fake-app-deps.ts';
-import { asAdmin, startApp } from '../support/http-app.ts';
+import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
+import { START_MS } from '../support/broker/fake-app-deps.ts';
+import { asAdmin, startApp } from '../support/broker/http-app.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 
 const clock = { nowMs: () => START_MS };
 const lockOf = (enabled: boolean, strict = false) =>

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BrokerError, ERROR_CODES } from '../../src/domain/errors.ts';
 import { errorAnswer, HTTP_STATUS } from '../../src/http/error-handler.ts';
-import { fakeAppDeps } from '../support/fake-app-deps.ts';
-import { type Answer, asAdmin, asTrack, startApp } from '../support/http-app.ts';
+import { fakeAppDeps } from '../support/broker/fake-app-deps.ts';
+import { type Answer, asAdmin, asTrack, startApp } from '../support/broker/http-app.ts';
 
 /** What every error has, whoever made it. */
 function expectErrorForm(answer: Answer, status: number, code: string): void {

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { RESOURCES } from '../../src/safety/action.ts';
-import { createGovernor, type QuotaAlert, quotaExceeded } from '../../src/safety/governor.ts';
-import { createSandboxStore } from '../../src/store/sandboxes.ts';
-import { type BrokerHere, startBrokerHere } from '../support/broker-here.ts';
-import { createCountingClient } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { fakeAppDeps, START_MS } from '../support/fake-app-deps.ts';
-import { asAdmin, asTrack, startApp } from '../support/http-app.ts';
-import { RECORDS } from '../support/records.ts';
+import { loadConfig } from '../../src/config/index.ts';
+import { RESOURCES } from '../../src/safety/guard/action.ts';
+import { createGovernor, type QuotaAlert, quotaExceeded } from '../../src/safety/quota/governor.ts';
+import { createSandboxStore } from '../../src/store/sandboxes/sandboxes.ts';
+import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
+import { createCountingClient } from '../support/broker/core.ts';
+import { fakeAppDeps, START_MS } from '../support/broker/fake-app-deps.ts';
+import { asAdmin, asTrack, startApp } from '../support/broker/http-app.ts';
+import { RECORDS } from '../support/broker/records.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 /** A governor as it is in the broker, with quotas of its own; what is counted in the store is not asked for here. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { startApp } from '../support/http-app.ts';
+import { startApp } from '../support/broker/http-app.ts';
 
 const TIMESTAMP = 1_767_225_600;
 

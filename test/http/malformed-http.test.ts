@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { HTTP_LIMITS } from '../../src/http/limits.ts';
-import { startApp } from '../support/http-app.ts';
+import { startApp } from '../support/broker/http-app.ts';
 
 interface RawAnswer {
   status: number;

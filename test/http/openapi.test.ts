@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { documentedPath } from '../../src/http/openapi-document.ts';
-import { startApp } from '../support/http-app.ts';
+import { startApp } from '../support/broker/http-app.ts';
 
 interface Operation {
   operationId: string;

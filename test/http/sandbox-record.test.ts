@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { eventRecord, recordSchema, sandboxRecord } from '../../src/api/sandboxes.ts';
 import type { Cleanup, Sandbox } from '../../src/domain/sandbox.ts';
-import { eventRecord, recordSchema, sandboxRecord } from '../../src/http/schemas.ts';
 
 const base = {
   id: 'sbx-1',

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BrokerError } from '../../src/domain/errors.ts';
-import type { MarkResult } from '../../src/usecases/mark-for-deletion.ts';
-import { fakeAppDeps } from '../support/fake-app-deps.ts';
-import { asTrack, startApp } from '../support/http-app.ts';
+import type { MarkResult } from '../../src/usecases/leases/mark-for-deletion.ts';
+import { fakeAppDeps } from '../support/broker/fake-app-deps.ts';
+import { asTrack, startApp } from '../support/broker/http-app.ts';
 
 /** An app where giving back ends with `result`, and looking with the same error. */
 function startWith(result: Partial<MarkResult> | Error) {

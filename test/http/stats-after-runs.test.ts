@@ -1,11 +1,11 @@
 import { expect, it, onTestFinished } from 'vitest';
 import type { StaleSandbox } from '../../src/domain/sandbox.ts';
-import { writeCounts } from '../../src/store/counts.ts';
-import { type BrokerHere, startBrokerHere } from '../support/broker-here.ts';
-import { startCore } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { availableSandbox, START_MS } from '../support/fake-app-deps.ts';
-import { account, startFakeCsp } from '../support/fake-csp.ts';
+import { writeCounts } from '../../src/store/shared/counts.ts';
+import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
+import { startCore } from '../support/broker/core.ts';
+import { availableSandbox, START_MS } from '../support/broker/fake-app-deps.ts';
+import { account, startFakeCsp } from '../support/provider/fake-csp.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 const RARE_LOOPS = {

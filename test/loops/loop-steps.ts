@@ -9,12 +9,12 @@ import {
   type LoopOptions,
   type RunReport,
 } from '../../src/loops/loop.ts';
-import type { StoreClient } from '../../src/store/client.ts';
+import type { StoreClient } from '../../src/store/dynamo/client.ts';
+import { createTurns } from '../../src/store/shared/turns.ts';
 import { openTable } from '../../src/store/table.ts';
-import { createTurns } from '../../src/store/turns.ts';
 import type { Alert } from '../../src/usecases/alert.ts';
-import { createCountingClient, uniqueTable } from '../support/core.ts';
-import { injectFaults } from '../support/injected-faults.ts';
+import { createCountingClient, uniqueTable } from '../support/broker/core.ts';
+import { injectFaults } from '../support/store/injected-faults.ts';
 
 /** The loops' name, and their turns'. */
 export const NAME = 'sync';

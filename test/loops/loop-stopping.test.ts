@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { shuttingDown } from '../../src/domain/errors.ts';
-import { context } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { context } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 import { loopsOn, NAME, slowWork, takeAway } from './loop-steps.ts';
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { context } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { failWith, holdAnswers, loseAnswer, timedOut } from '../support/injected-faults.ts';
+import { context } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { failWith, holdAnswers, loseAnswer, timedOut } from '../support/store/injected-faults.ts';
 import { until } from '../support/until.ts';
 import { AN_HOUR_MS, loopsOn, NAME, slowWork, takeAway } from './loop-steps.ts';
 

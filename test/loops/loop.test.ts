@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { context } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { failWith, timedOut } from '../support/injected-faults.ts';
+import { context } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { failWith, timedOut } from '../support/store/injected-faults.ts';
 import { until } from '../support/until.ts';
 import { AN_HOUR_MS, loopsOn, NAME } from './loop-steps.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createRunMemory } from '../../src/loops/run-memory.ts';
-import { createFakeClock } from '../support/core.ts';
+import { createFakeClock } from '../support/broker/core.ts';
 
 function setUp({ hasOthers = false } = {}) {
   const clock = createFakeClock();

@@ -6,7 +6,7 @@ import type { DoJob } from '../../src/loops/run-job.ts';
 import { createWorker, type JobReport, type Worker, type WorkerDeps } from '../../src/loops/worker.ts';
 import { runWithCorrelation } from '../../src/telemetry/correlation.ts';
 import type { Alert } from '../../src/usecases/alert.ts';
-import { jobOf, type Queue, SUBMITTER, SYNC } from '../support/jobs.ts';
+import { jobOf, type Queue, SUBMITTER, SYNC } from '../support/broker/jobs.ts';
 import { until } from '../support/until.ts';
 
 /** What the work of these tests results in. */

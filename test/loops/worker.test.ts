@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { createHeartbeat } from '../../src/loops/heartbeat.ts';
 import { currentCorrelation } from '../../src/telemetry/correlation.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { injectFaults } from '../support/injected-faults.ts';
-import { CLEANUP, EXPIRE, jobOf, openJobs, SUBMITTER, SYNC, startQueue } from '../support/jobs.ts';
+import { CLEANUP, EXPIRE, jobOf, openJobs, SUBMITTER, SYNC, startQueue } from '../support/broker/jobs.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { injectFaults } from '../support/store/injected-faults.ts';
 import { until } from '../support/until.ts';
 import { atOnce, heldWork, RESULT, startWorker } from './worker-steps.ts';
 

@@ -1,11 +1,11 @@
 import { CreateTableCommand, DeleteTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { InventoryItem } from '../../src/domain/inventory.ts';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
-import { createStoreClient } from '../../src/store/client.ts';
-import { toSandbox } from '../../src/store/items.ts';
+import { createStoreClient } from '../../src/store/dynamo/client.ts';
+import { toSandbox } from '../../src/store/sandboxes/items.ts';
 import { tableDefinition } from '../../src/store/table.ts';
-import { LOCAL_CREDENTIALS, uniqueTable } from '../support/core.ts';
-import { readTable } from '../support/table-audit.ts';
+import { LOCAL_CREDENTIALS, uniqueTable } from '../support/broker/core.ts';
+import { readTable } from '../support/store/table-audit.ts';
 import type { SendToEngine } from './replica.ts';
 import { createWire } from './wire.ts';
 

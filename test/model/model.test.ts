@@ -1,8 +1,8 @@
 import { TransactWriteItemsCommand } from '@aws-sdk/client-dynamodb';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { IS_UNCHANGED } from '../../src/store/conditions.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { IS_UNCHANGED } from '../../src/store/sandboxes/conditions.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { type Bench, createBench } from './model-bench.ts';
 import { programs } from './programs.ts';
 import { runProgram } from './run-program.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { TERMS } from '../support/core.ts';
+import { TERMS } from '../support/broker/core.ts';
 import { checkHistory } from '../support/history/check-history.ts';
 import type { Call } from '../support/history/history.ts';
 import { readEnd } from '../support/history/read-end.ts';

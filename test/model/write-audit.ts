@@ -1,5 +1,5 @@
 import type { Sandbox } from '../../src/domain/sandbox.ts';
-import { effectKey } from '../../src/safety/effect-key.ts';
+import { effectKey } from '../../src/safety/effects/effect-key.ts';
 
 /** Watches what the store has taken, in the order in which it took it. */
 export interface WriteAudit {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { ProviderError } from '../../src/provider/provider.ts';
-import { failureOf, remove, setUp } from '../support/csp-provider.ts';
-import { account, uuidOf } from '../support/fake-csp.ts';
-import type { FakeFault } from '../support/fake-csp-faults.ts';
+import { failureOf, remove, setUp } from '../support/provider/csp-provider.ts';
+import { account, uuidOf } from '../support/provider/fake-csp.ts';
+import type { FakeFault } from '../support/provider/fake-csp-faults.ts';
 
 describe('deleting', () => {
   it('deletes the account that the last part of the external id names, once; the second time it is gone already', async () => {

@@ -2,9 +2,18 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { CspProviderOptions } from '../../src/provider/csp.ts';
 import type { ProviderError } from '../../src/provider/provider.ts';
-import { failureOf, json, list, provide, rawServer, remove, setUp, TOKEN } from '../support/csp-provider.ts';
-import { account } from '../support/fake-csp.ts';
-import type { FakeFault } from '../support/fake-csp-faults.ts';
+import {
+  failureOf,
+  json,
+  list,
+  provide,
+  rawServer,
+  remove,
+  setUp,
+  TOKEN,
+} from '../support/provider/csp-provider.ts';
+import { account } from '../support/provider/fake-csp.ts';
+import type { FakeFault } from '../support/provider/fake-csp-faults.ts';
 
 describe('time-outs and aborts', () => {
   it('a connection that is never established is a time-out', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ProviderError } from '../../src/provider/provider.ts';
-import { failureOf, json, list, setUp, TOKEN } from '../support/csp-provider.ts';
-import { account, startFakeCsp } from '../support/fake-csp.ts';
-import type { FakeFault } from '../support/fake-csp-faults.ts';
+import { failureOf, json, list, setUp, TOKEN } from '../support/provider/csp-provider.ts';
+import { account, startFakeCsp } from '../support/provider/fake-csp.ts';
+import type { FakeFault } from '../support/provider/fake-csp-faults.ts';
 
 describe('pages', () => {
   it('follows the next links and puts the pages together', async () => {

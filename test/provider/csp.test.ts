@@ -1,8 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { ProviderError } from '../../src/provider/provider.ts';
-import { failureOf, json, list, provide, rawServer, remove, setUp } from '../support/csp-provider.ts';
-import { account } from '../support/fake-csp.ts';
-import type { FakeFault } from '../support/fake-csp-faults.ts';
+import {
+  failureOf,
+  json,
+  list,
+  provide,
+  rawServer,
+  remove,
+  setUp,
+} from '../support/provider/csp-provider.ts';
+import { account } from '../support/provider/fake-csp.ts';
+import type { FakeFault } from '../support/provider/fake-csp-faults.ts';
 
 describe('listing', () => {
   it('keeps active sandboxes, with csp_id as the id, id as the external id, and the metadata that is present', async () => {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type BrokerProcess, launchBroker } from '../support/broker-process.ts';
+import { type BrokerProcess, launchBroker } from '../support/broker/broker-process.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 
 export interface BrokerCrewOptions {

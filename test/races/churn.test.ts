@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import { listAll, PROCESS_TIMES } from '../support/broker-process.ts';
-import { replicaFor, startReplicas } from '../support/broker-replicas.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
+import { listAll, PROCESS_TIMES } from '../support/broker/broker-process.ts';
+import { replicaFor, startReplicas } from '../support/broker/broker-replicas.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 
 vi.setConfig(PROCESS_TIMES);
 

@@ -1,15 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { createSimulatedProvider } from '../../src/provider/simulated.ts';
-import { createFakeClock, startCore, type TestCore, uniqueTable } from '../support/core.ts';
-import { describeOnEngines } from '../support/engines.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
+import { createFakeClock, startCore, type TestCore, uniqueTable } from '../support/broker/core.ts';
 import { checkHistory } from '../support/history/check-history.ts';
 import type { ProviderDelete } from '../support/history/history.ts';
 import { readEnd } from '../support/history/read-end.ts';
 import { type RecordedCore, recordCore, recordDeletes } from '../support/history/recorded-core.ts';
 import { createRecorder } from '../support/history/recorder.ts';
 import { seededRandom } from '../support/seeded-random.ts';
+import { describeOnEngines } from '../support/store/engines.ts';
+import { startFaultProxy } from '../support/store/fault-proxy.ts';
 
 const TERMS = { leaseSeconds: 3_600, bufferSeconds: 600 };
 const TERM_MS = (TERMS.leaseSeconds + TERMS.bufferSeconds) * 1000;

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { PROCESS_TIMES } from '../support/broker-process.ts';
+import { PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { testSeed } from '../support/test-seed.ts';
 import { freezes, KILLS, type KillStormReport, killStorm } from './kill-storm.ts';
 

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { coreOfTest, replicaOfTest, stock } from '../support/csp-core.ts';
-import { describeOnEngines } from '../support/engines.ts';
+import { coreOfTest, replicaOfTest, stock } from '../support/broker/csp-core.ts';
 import { checkHistory } from '../support/history/check-history.ts';
 import { readEnd } from '../support/history/read-end.ts';
 import { recordCore } from '../support/history/recorded-core.ts';
 import { createRecorder } from '../support/history/recorder.ts';
-import { holdAnswers, injectFaults } from '../support/injected-faults.ts';
+import { describeOnEngines } from '../support/store/engines.ts';
+import { holdAnswers, injectFaults } from '../support/store/injected-faults.ts';
 import { until } from '../support/until.ts';
 
 describeOnEngines('an answer of the store that comes late', ({ endpoint }) => {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SANDBOX_STATUSES, type SandboxStatus } from '../../src/domain/sandbox.ts';
-import { type Answer, type BrokerProcess, TRACK_TOKEN } from '../support/broker-process.ts';
+import { type Answer, type BrokerProcess, TRACK_TOKEN } from '../support/broker/broker-process.ts';
 import type { AllocateCall, GetCall, MarkCall } from '../support/history/history.ts';
 import type { Recorder } from '../support/history/recorder.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';

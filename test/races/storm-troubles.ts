@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Engine } from '../../src/store/engine.ts';
-import type { FakeAccount, FakeCsp } from '../support/fake-csp.ts';
-import type { FakeFault } from '../support/fake-csp-faults.ts';
-import type { FaultProxy } from '../support/fault-proxy.ts';
+import type { Engine } from '../../src/store/engine/engine.ts';
 import { enginesWith } from '../support/processes.ts';
+import type { FakeAccount, FakeCsp } from '../support/provider/fake-csp.ts';
+import type { FakeFault } from '../support/provider/fake-csp-faults.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
+import type { FaultProxy } from '../support/store/fault-proxy.ts';
 import { until } from '../support/until.ts';
 
 /*

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type Answer, type BrokerProcess, listAll, PROCESS_TIMES, tally } from '../support/broker-process.ts';
-import { killAll, launchReplicas, replicaFor } from '../support/broker-replicas.ts';
-import { describeOnEngines, describeOnFastEngine } from '../support/engines.ts';
+import {
+  type Answer,
+  type BrokerProcess,
+  listAll,
+  PROCESS_TIMES,
+  tally,
+} from '../support/broker/broker-process.ts';
+import { killAll, launchReplicas, replicaFor } from '../support/broker/broker-replicas.ts';
+import { describeOnEngines, describeOnFastEngine } from '../support/store/engines.ts';
 
 vi.setConfig(PROCESS_TIMES);
 

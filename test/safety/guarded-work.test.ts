@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { composeSafety } from '../../src/compose-safety.ts';
-import { loadConfig } from '../../src/config.ts';
+import { composeSafety } from '../../src/compose/safety.ts';
+import { loadConfig } from '../../src/config/index.ts';
 import { ProviderError } from '../../src/provider/provider.ts';
-import { context, createCountingClient, createFakeClock, type TestCore } from '../support/core.ts';
+import { context, createCountingClient, createFakeClock, type TestCore } from '../support/broker/core.ts';
 import {
   cleanUp,
   coreOfTest,
@@ -16,9 +16,9 @@ import {
   replicaOfTest,
   statusCounts,
   sync,
-} from '../support/csp-core.ts';
-import { describeOnEngines, describeOnFastEngine } from '../support/engines.ts';
-import { RECORDS } from '../support/records.ts';
+} from '../support/broker/csp-core.ts';
+import { RECORDS } from '../support/broker/records.ts';
+import { describeOnEngines, describeOnFastEngine } from '../support/store/engines.ts';
 
 const DRY_RUN = { dryRun: { enabled: true, strict: false } };
 const DAY_SECONDS = 86_400;

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { startApp } from '../support/http-app.ts';
+import { startApp } from '../support/broker/http-app.ts';
 import { listenForTest } from '../support/listen.ts';
 import { ENDURANCE_BOUNDS, type EnduranceSample, judgeEndurance, slope } from './endurance-judges.ts';
 import { readProcess, takeSample } from './endurance-samples.ts';

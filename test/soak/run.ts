@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { startEngine } from '../../src/store/engine.ts';
+import { startEngine } from '../../src/store/engine/engine.ts';
 import { createBench } from '../model/model-bench.ts';
 import { search, tellFailure } from '../model/search.ts';
 import { freezes, KILLS, killStorm } from '../races/kill-storm.ts';

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { deleteExpired } from '../../src/store/expired.ts';
-import { startCore } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { failWith, injectFaults, refusedForGood } from '../support/injected-faults.ts';
+import { startCore } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { failWith, injectFaults, refusedForGood } from '../support/store/injected-faults.ts';
 
 const never = () => AbortSignal.timeout(10_000);
 

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { openTable } from '../../src/store/table.ts';
-import { createCountingClient, uniqueTable } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { failWith, injectFaults, refused } from '../support/injected-faults.ts';
+import { createCountingClient, uniqueTable } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { failWith, injectFaults, refused } from '../support/store/injected-faults.ts';
 import { until } from '../support/until.ts';
 
 describeOnFastEngine("the store client's retries", ({ endpoint }) => {

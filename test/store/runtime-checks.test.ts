@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { UpdateTimeToLiveCommand } from '@aws-sdk/client-dynamodb';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { type RuntimeCheck, worstStatus } from '../../src/domain/runtime-check.ts';
-import { sandboxKey } from '../../src/store/keys.ts';
+import { createStoreTime } from '../../src/store/dynamo/store-time.ts';
 import { checkRuntime, RUNTIME_CHECK_NAMES } from '../../src/store/runtime-checks.ts';
-import { createStoreTime } from '../../src/store/store-time.ts';
-import { createCountingClient, startCore, type TestCore } from '../support/core.ts';
-import { describeOnEngines } from '../support/engines.ts';
-import { type Fault, injectFaults } from '../support/injected-faults.ts';
+import { sandboxKey } from '../../src/store/sandboxes/keys.ts';
+import { createCountingClient, startCore, type TestCore } from '../support/broker/core.ts';
+import { describeOnEngines } from '../support/store/engines.ts';
+import { type Fault, injectFaults } from '../support/store/injected-faults.ts';
 
 const BUCKETS = 16;
 

@@ -1,10 +1,10 @@
 import { CreateTableCommand, DescribeTimeToLiveCommand } from '@aws-sdk/client-dynamodb';
 import { expect, onTestFinished, test } from 'vitest';
-import type { StoreClient } from '../../src/store/client.ts';
-import { LAYOUT_KEY } from '../../src/store/keys.ts';
+import type { StoreClient } from '../../src/store/dynamo/client.ts';
+import { LAYOUT_KEY } from '../../src/store/sandboxes/keys.ts';
 import { openTable, TableError, tableDefinition } from '../../src/store/table.ts';
-import { createCountingClient, uniqueTable } from '../support/core.ts';
-import { describeOnEngines } from '../support/engines.ts';
+import { createCountingClient, uniqueTable } from '../support/broker/core.ts';
+import { describeOnEngines } from '../support/store/engines.ts';
 import {
   connectionReset,
   failWith,
@@ -12,8 +12,8 @@ import {
   injectFaults,
   loseAnswer,
   refused,
-} from '../support/injected-faults.ts';
-import { readTable } from '../support/table-audit.ts';
+} from '../support/store/injected-faults.ts';
+import { readTable } from '../support/store/table-audit.ts';
 import { until } from '../support/until.ts';
 
 describeOnEngines('the table', ({ endpoint }) => {

@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import { context, startCore, type TestCore } from '../support/core.ts';
+import { context, startCore, type TestCore } from '../support/broker/core.ts';
 import { type DynamoProxy, startDynamoProxy } from '../support/dynamo-proxy.ts';
 
 /** How a caller's ask ended, and when, since all of them came. */

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { bucketOf, bucketPk } from '../../src/store/keys.ts';
+import { bucketOf, bucketPk } from '../../src/store/sandboxes/keys.ts';
 import { CLOUD_LATENCY } from '../support/dynamo-proxy.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { auditLeases } from '../support/table-audit.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { auditLeases } from '../support/store/table-audit.ts';
 import { askTogether, startThrottled } from './throttled-steps.ts';
 
 /** What a lease takes: of the whole table, and of its sandbox's bucket. */

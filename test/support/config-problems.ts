@@ -1,4 +1,4 @@
-import { ConfigError, type Environment, loadConfig } from '../../src/config.ts';
+import { ConfigError, type Environment, loadConfig } from '../../src/config/index.ts';
 
 /** Every problem that stops a start with this environment. */
 export function problemsOf(env: Environment): readonly string[] {

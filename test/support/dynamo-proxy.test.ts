@@ -1,9 +1,9 @@
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { StoreUnavailableError, TransactionCancelledError } from '../../src/store/errors.ts';
+import { StoreUnavailableError, TransactionCancelledError } from '../../src/store/dynamo/errors.ts';
 import { openTable } from '../../src/store/table.ts';
-import { createCountingClient, uniqueTable } from './core.ts';
+import { createCountingClient, uniqueTable } from './broker/core.ts';
 import { type DynamoProxy, startDynamoProxy } from './dynamo-proxy.ts';
-import { describeOnFastEngine } from './engines.ts';
+import { describeOnFastEngine } from './store/engines.ts';
 import { until } from './until.ts';
 
 describeOnFastEngine('the proxy that refuses as DynamoDB does', ({ endpoint }) => {

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
-import { type Engine, startEngine } from '../../src/store/engine.ts';
-import { type EngineKind, lookUpEngine } from '../../src/store/engine-binaries.ts';
+import { type EngineKind, lookUpEngine } from '../../src/store/engine/binaries.ts';
+import { type Engine, startEngine } from '../../src/store/engine/engine.ts';
 
 /** `startUrl` answers with the engine's endpoint, once the engine runs; `missing` says why it cannot. */
 export type ProvidedEngine = { startUrl: string } | { missing: string };

@@ -1,6 +1,6 @@
-import { createStoreClient } from '../../src/store/client.ts';
-import { LOCAL_CREDENTIALS } from './core.ts';
-import { readTable } from './table-audit.ts';
+import { createStoreClient } from '../../src/store/dynamo/client.ts';
+import { LOCAL_CREDENTIALS } from './broker/core.ts';
+import { readTable } from './store/table-audit.ts';
 
 const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'];
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { createFakeClock } from '../support/core.ts';
+import { createFakeClock } from '../support/broker/core.ts';
 
 test('what becomes of alerts is counted, and there with 0 from the start', async () => {
   const metrics = createMetrics(createFakeClock());

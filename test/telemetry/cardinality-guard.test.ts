@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createCardinalityGuard, isIdentifier } from '../../src/telemetry/cardinality-guard.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { createFakeClock } from '../support/core.ts';
+import { createFakeClock } from '../support/broker/core.ts';
 
 describe('the guard over the number of series', () => {
   it.each([

@@ -3,10 +3,10 @@ import { completeJob } from '../../src/domain/job.ts';
 import { getJob } from '../../src/usecases/get-job.ts';
 import { listJobs } from '../../src/usecases/list-jobs.ts';
 import { MAX_QUEUED_JOBS, submitJob } from '../../src/usecases/submit-job.ts';
-import { context } from '../support/core.ts';
-import { refusal, refused } from '../support/csp-core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { CLEANUP, jobOf, openJobs, PURGE, SYNC, startQueue } from '../support/jobs.ts';
+import { context } from '../support/broker/core.ts';
+import { refusal, refused } from '../support/broker/csp-core.ts';
+import { CLEANUP, jobOf, openJobs, PURGE, SYNC, startQueue } from '../support/broker/jobs.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 
 async function start(endpoint: string) {
   const queue = await startQueue(endpoint);

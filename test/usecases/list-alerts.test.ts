@@ -1,22 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
 import type { RecordOutcome } from '../../src/domain/alert.ts';
-import { type AlertRecorder, createAlertRecorder } from '../../src/safety/alert-recorder.ts';
-import { createAlerts } from '../../src/safety/alerts.ts';
+import { createAlerts } from '../../src/safety/alerts/alerts.ts';
+import { type AlertRecorder, createAlertRecorder } from '../../src/safety/alerts/recorder.ts';
 import { redaction } from '../../src/safety/redacted.ts';
-import { createAlertStore } from '../../src/store/alerts.ts';
+import { createAlertStore } from '../../src/store/shared/alerts.ts';
 import { openTable } from '../../src/store/table.ts';
 import { listAlerts } from '../../src/usecases/list-alerts.ts';
-import { alertOf, raised } from '../support/alerts.ts';
+import { alertOf, raised } from '../support/broker/alerts.ts';
 import {
   context,
   createCountingClient,
   createFakeClock,
   type FakeClock,
   uniqueTable,
-} from '../support/core.ts';
-import { describeOnEngines, describeOnFastEngine } from '../support/engines.ts';
-import { failWith, holdCalls, injectFaults, refused } from '../support/injected-faults.ts';
+} from '../support/broker/core.ts';
+import { describeOnEngines, describeOnFastEngine } from '../support/store/engines.ts';
+import { failWith, holdCalls, injectFaults, refused } from '../support/store/injected-faults.ts';
 import { until } from '../support/until.ts';
 
 /** A replica's alerts, from being raised to being listed. */

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
 import { allocate } from '../../src/domain/transitions.ts';
 import type { ListInput } from '../../src/usecases/list-sandboxes.ts';
-import { context, startCore, type TestCore } from '../support/core.ts';
-import { lease, mark } from '../support/csp-core.ts';
-import { describeOnEngines } from '../support/engines.ts';
-import { LEASE, MADE_AT_MS, RECORDS } from '../support/records.ts';
+import { context, startCore, type TestCore } from '../support/broker/core.ts';
+import { lease, mark } from '../support/broker/csp-core.ts';
+import { LEASE, MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
+import { describeOnEngines } from '../support/store/engines.ts';
 
 const OTHERS = 400;
 const FREE = 8;

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
-import { createImports } from '../../src/store/imports.ts';
 import type { OldEntry } from '../../src/store/old-table.ts';
+import { createImports } from '../../src/store/sandboxes/imports.ts';
 import { type MigrationReport, migrateTable } from '../../src/usecases/migrate-table.ts';
-import { startCore, TERMS } from '../support/core.ts';
-import { describeOnFastEngine } from '../support/engines.ts';
-import { injectFaults, loseAnswer } from '../support/injected-faults.ts';
-import { readTable } from '../support/table-audit.ts';
+import { startCore, TERMS } from '../support/broker/core.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
+import { injectFaults, loseAnswer } from '../support/store/injected-faults.ts';
+import { readTable } from '../support/store/table-audit.ts';
 
 const BUCKETS = 4;
 const PAGES = 3;

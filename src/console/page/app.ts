@@ -1,10 +1,10 @@
 import { useMemo, useState } from 'preact/hooks';
-import { createApi, explain } from './api.ts';
+import { createApi, explain } from './broker/api.ts';
+import type { SessionRecord } from './broker/records.ts';
+import { rememberedToken, rememberToken } from './broker/session.ts';
 import { Console } from './console.ts';
 import { html } from './html.ts';
-import { Login } from './login.ts';
-import type { SessionRecord } from './records.ts';
-import { rememberedToken, rememberToken } from './session.ts';
+import { Login } from './panels/login.ts';
 
 /** The log-in, or the console. */
 export function App() {

@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { explain } from './api.ts';
+import { explain } from './broker/api.ts';
+import type { StatusRecord } from './broker/records.ts';
 import { html } from './html.ts';
-import type { StatusRecord } from './records.ts';
 
 /** Something an operator is about to do. */
 export interface Question {

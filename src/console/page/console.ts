@@ -1,18 +1,18 @@
 import { useRef, useState } from 'preact/hooks';
-import { AlertsPanel } from './alerts-panel.ts';
-import type { Api } from './api.ts';
-import { useBroker } from './broker-state.ts';
-import { ChartsPanel } from './charts-panel.ts';
+import type { Api } from './broker/api.ts';
+import { useBroker } from './broker/broker-state.ts';
+import type { SessionRecord } from './broker/records.ts';
+import { rememberedReadOnly, rememberReadOnly } from './broker/session.ts';
 import { Confirmation, type Question } from './confirmation.ts';
-import { HealthPanel } from './health-panel.ts';
 import { html } from './html.ts';
-import { LoopsPanel } from './loops-panel.ts';
-import { Numbers } from './numbers.ts';
-import type { SessionRecord } from './records.ts';
-import { RunsPanel } from './runs-panel.ts';
-import { SandboxesPanel } from './sandboxes-panel.ts';
-import { rememberedReadOnly, rememberReadOnly } from './session.ts';
-import { TopBar } from './top-bar.ts';
+import { AlertsPanel } from './panels/alerts-panel.ts';
+import { ChartsPanel } from './panels/charts-panel.ts';
+import { HealthPanel } from './panels/health-panel.ts';
+import { LoopsPanel } from './panels/loops-panel.ts';
+import { Numbers } from './panels/numbers.ts';
+import { RunsPanel } from './panels/runs-panel.ts';
+import { TopBar } from './panels/top-bar.ts';
+import { SandboxesPanel } from './sandboxes/sandboxes-panel.ts';
 
 interface ConsoleProps {
   api: Api;

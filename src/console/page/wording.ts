@@ -1,4 +1,4 @@
-import type { JobRecord, SandboxStatus } from './records.ts';
+import type { JobRecord, SandboxStatus } from './broker/records.ts';
 
 /** How the console calls the statuses. */
 export const STATUS_NAMES: Readonly<Record<SandboxStatus, string>> = {

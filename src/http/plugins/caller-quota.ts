@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type Governor, quotaExceeded } from '../../safety/governor.ts';
+import { type Governor, quotaExceeded } from '../../safety/quota/governor.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { IrreversibleAction } from '../../safety/action.ts';
-import { type DryRunLock, dryRunResult, refuseIfLocked } from '../../safety/dry-run.ts';
+import { type DryRunLock, dryRunResult, refuseIfLocked } from '../../safety/dry-run/dry-run.ts';
+import type { IrreversibleAction } from '../../safety/guard/action.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,13 +1,5 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { BrokerError } from '../../domain/errors.ts';
-import type { InspectSandbox } from '../../usecases/inspect-sandbox.ts';
-import type { ListSandboxes } from '../../usecases/list-sandboxes.ts';
-import type { OperateSandbox } from '../../usecases/operate-sandbox.ts';
-import type { LatestPoolStats } from '../../usecases/pool-stats.ts';
-import type { BulkDelete } from '../../usecases/purge-records.ts';
-import type { RetryDeletions } from '../../usecases/retry-deletions.ts';
-import { callContext } from '../plugins/request-context.ts';
 import {
   bulkDeleteQuery,
   emptyBody,
@@ -16,7 +8,7 @@ import {
   operateQuery,
   retryDeletionsQuery,
   sandboxParams,
-} from '../request-schemas.ts';
+} from '../../api/requests.ts';
 import {
   eventRecord,
   historySchema,
@@ -27,7 +19,15 @@ import {
   runSchema,
   sandboxRecord,
   statsSchema,
-} from '../schemas.ts';
+} from '../../api/sandboxes.ts';
+import { BrokerError } from '../../domain/errors.ts';
+import type { RetryDeletions } from '../../usecases/deletion/retry-deletions.ts';
+import type { InspectSandbox } from '../../usecases/inspect-sandbox.ts';
+import type { LatestPoolStats } from '../../usecases/inventory/pool-stats.ts';
+import type { BulkDelete } from '../../usecases/inventory/purge-records.ts';
+import type { OperateSandbox } from '../../usecases/leases/operate-sandbox.ts';
+import type { ListSandboxes } from '../../usecases/list-sandboxes.ts';
+import { callContext } from '../plugins/request-context.ts';
 
 export interface AdminRoutesDeps {
   useCases: {

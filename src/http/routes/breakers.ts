@@ -1,10 +1,10 @@
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { emptyBody, noQuery } from '../../api/requests.ts';
 import { BREAKER_STATES, TRIP_REASONS } from '../../domain/breaker.ts';
-import type { Breaker, BreakerReport } from '../../safety/breaker.ts';
+import type { Breaker, BreakerReport } from '../../safety/breaker/breaker.ts';
 import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
-import { emptyBody, noQuery } from '../request-schemas.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 const MAX_OVERRIDE_SECONDS = 86_400;

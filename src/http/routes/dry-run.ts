@@ -1,8 +1,8 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { ACTIONS, type Action } from '../../safety/action.ts';
-import { DRY_RUN_STATUSES, type DryRunLock } from '../../safety/dry-run.ts';
+import { DRY_RUN_STATUSES, type DryRunLock } from '../../safety/dry-run/dry-run.ts';
+import { ACTIONS, type Action } from '../../safety/guard/action.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 const ACTION_NAMES = Object.keys(ACTIONS) as Action[];

@@ -1,9 +1,9 @@
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { RESOURCES, type Resource } from '../../safety/action.ts';
-import { type Governor, type GovernorRow, MAX_WINDOW_SECONDS } from '../../safety/governor.ts';
-import { noQuery } from '../request-schemas.ts';
+import { noQuery } from '../../api/requests.ts';
+import { RESOURCES, type Resource } from '../../safety/guard/action.ts';
+import { type Governor, type GovernorRow, MAX_WINDOW_SECONDS } from '../../safety/quota/governor.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 const MAX_ACTIONS = 1_000_000_000;

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { errorSchema } from '../../api/sandboxes.ts';
 import type { Clock } from '../../clock.ts';
 import { BrokerError, type ErrorCode } from '../../domain/errors.ts';
 import { VERDICTS, type Verdict } from '../../domain/readiness.ts';
 import { errorAnswer } from '../error-handler.ts';
-import { errorSchema } from '../schemas.ts';
 
 export interface Readiness {
   verdict: Verdict;

@@ -1,11 +1,5 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { assertNever } from '../../domain/errors.ts';
-import type { JobRequest } from '../../domain/job.ts';
-import type { IrreversibleAction } from '../../safety/action.ts';
-import type { GetJob } from '../../usecases/get-job.ts';
-import type { ListJobs } from '../../usecases/list-jobs.ts';
-import type { SubmitJob } from '../../usecases/submit-job.ts';
 import {
   acceptedSchema,
   jobBody,
@@ -15,9 +9,15 @@ import {
   jobSchema,
   listJobsQuery,
   toJobRequest,
-} from '../job-schemas.ts';
+} from '../../api/jobs.ts';
+import { noQuery } from '../../api/requests.ts';
+import { assertNever } from '../../domain/errors.ts';
+import type { JobRequest } from '../../domain/job.ts';
+import type { IrreversibleAction } from '../../safety/guard/action.ts';
+import type { GetJob } from '../../usecases/get-job.ts';
+import type { ListJobs } from '../../usecases/list-jobs.ts';
+import type { SubmitJob } from '../../usecases/submit-job.ts';
 import { callContext } from '../plugins/request-context.ts';
-import { noQuery } from '../request-schemas.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 export interface JobRoutesDeps {

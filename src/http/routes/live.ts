@@ -1,11 +1,11 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { noQuery } from '../../api/requests.ts';
 import { BrokerError } from '../../domain/errors.ts';
 import { POOL_STATUSES } from '../../domain/sandbox.ts';
-import type { PoolSample, PoolSeries } from '../../telemetry/pool-series.ts';
-import type { EventHub, LiveEvent } from '../event-hub.ts';
-import { noQuery } from '../request-schemas.ts';
+import type { EventHub, LiveEvent } from '../../live/event-hub.ts';
+import type { PoolSample, PoolSeries } from '../../live/pool-series.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 const RETRY_AFTER_SECONDS = 10;

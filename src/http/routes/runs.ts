@@ -1,12 +1,12 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { acceptedSchema, preferHeader, prefersJob } from '../../api/jobs.ts';
+import { emptyBody, noQuery, purgeQuery, syncQuery } from '../../api/requests.ts';
+import { runRecord, runSchema } from '../../api/sandboxes.ts';
 import type { JobRequest } from '../../domain/job.ts';
 import type { PurgeOptions, RunNow, SyncOptions } from '../../loops/run.ts';
 import type { SubmitJob } from '../../usecases/submit-job.ts';
-import { acceptedSchema, preferHeader, prefersJob } from '../job-schemas.ts';
 import { callContext } from '../plugins/request-context.ts';
-import { emptyBody, noQuery, purgeQuery, syncQuery } from '../request-schemas.ts';
-import { runRecord, runSchema } from '../schemas.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 import { acceptJob } from './jobs.ts';
 

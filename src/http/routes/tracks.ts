@@ -1,13 +1,13 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { allocateHeaders, emptyBody, holderHeaders, sandboxParams } from '../../api/requests.ts';
+import { leaseSchema, markSchema, recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
 import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
-import type { AllocateSandbox } from '../../usecases/allocate-sandbox.ts';
-import type { GetSandbox } from '../../usecases/get-sandbox.ts';
-import type { MarkForDeletion } from '../../usecases/mark-for-deletion.ts';
+import type { AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
+import type { GetSandbox } from '../../usecases/leases/get-sandbox.ts';
+import type { MarkForDeletion } from '../../usecases/leases/mark-for-deletion.ts';
 import { type CallMetrics, observeAllocation, observeMark } from '../observed-calls.ts';
 import { callContext } from '../plugins/request-context.ts';
-import { allocateHeaders, emptyBody, holderHeaders, sandboxParams } from '../request-schemas.ts';
-import { leaseSchema, markSchema, recordSchema, sandboxRecord } from '../schemas.ts';
 import { invalidRequest } from '../validation-problems.ts';
 
 export interface TrackRoutesDeps {

@@ -1,10 +1,6 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import type { HeartbeatReport } from '../../loops/heartbeat-monitor.ts';
-import type { CardinalityReport } from '../../telemetry/cardinality-guard.ts';
-import type { Readiness } from '../../usecases/readiness.ts';
-import type { RuntimeWatch } from '../../usecases/watch-runtime.ts';
-import { noQuery } from '../request-schemas.ts';
+import { noQuery } from '../../api/requests.ts';
 import {
   heartbeatRecords,
   heartbeatsSchema,
@@ -14,7 +10,11 @@ import {
   readinessSchema,
   runtimeRecord,
   runtimeSchema,
-} from '../watch-schemas.ts';
+} from '../../api/watch.ts';
+import type { Readiness } from '../../live/readiness.ts';
+import type { RuntimeWatch } from '../../live/runtime-watch.ts';
+import type { HeartbeatReport } from '../../loops/heartbeat-monitor.ts';
+import type { CardinalityReport } from '../../telemetry/cardinality-guard.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 export interface WatchRoutesDeps {

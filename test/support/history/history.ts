@@ -1,6 +1,6 @@
 import type { SandboxEvent } from '../../../src/domain/event.ts';
 import type { Sandbox } from '../../../src/domain/sandbox.ts';
-import type { KeyRecord } from '../../../src/store/idempotency.ts';
+import type { KeyRecord } from '../../../src/store/sandboxes/idempotency.ts';
 
 /*
  * A history: what clients were told, what the table remembers, what the provider was asked. Plain data, so that it may

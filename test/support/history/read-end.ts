@@ -1,10 +1,10 @@
 import type { SandboxEvent } from '../../../src/domain/event.ts';
 import { SANDBOX_STATUSES, type SandboxStatus } from '../../../src/domain/sandbox.ts';
-import type { StoreClient } from '../../../src/store/client.ts';
-import type { Item } from '../../../src/store/documents.ts';
-import { toKeyRecord } from '../../../src/store/idempotency.ts';
-import { toSandbox } from '../../../src/store/items.ts';
-import { readTable } from '../table-audit.ts';
+import type { StoreClient } from '../../../src/store/dynamo/client.ts';
+import type { Item } from '../../../src/store/dynamo/documents.ts';
+import { toKeyRecord } from '../../../src/store/sandboxes/idempotency.ts';
+import { toSandbox } from '../../../src/store/sandboxes/items.ts';
+import { readTable } from '../store/table-audit.ts';
 import type { History } from './history.ts';
 
 /** What a table remembers, for a {@link History}. Nobody may write meanwhile. Throws where a record cannot be read. */

@@ -1,7 +1,7 @@
 import { BrokerError } from '../../../src/domain/errors.ts';
 import type { Provider } from '../../../src/provider/provider.ts';
 import type { CallContext } from '../../../src/usecases/context.ts';
-import { context, type TestCore } from '../core.ts';
+import { context, type TestCore } from '../broker/core.ts';
 import type {
   AllocateCall,
   Done,

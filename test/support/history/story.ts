@@ -5,7 +5,7 @@ import type {
   PendingSandbox,
   Sandbox,
 } from '../../../src/domain/sandbox.ts';
-import type { KeyRecord } from '../../../src/store/idempotency.ts';
+import type { KeyRecord } from '../../../src/store/sandboxes/idempotency.ts';
 import type { AllocateCall, Call, History, MarkCall, Observation, ProviderDelete } from './history.ts';
 
 /*

@@ -1,0 +1,248 @@
+import { z } from 'zod';
+import { assertNever, ERROR_CODES } from '../domain/errors.ts';
+import type { SandboxEvent } from '../domain/event.ts';
+import { outcomeOf } from '../domain/run-outcome.ts';
+import { SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
+import type { EndedRun } from '../loops/run.ts';
+import { IRREVERSIBLE_ACTIONS } from '../safety/guard/action.ts';
+
+const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
+
+export const errorSchema = z
+  .object({
+    error: z.object({
+      code: z.enum(ERROR_CODES).describe('Stable; decide by it, not by the message.'),
+      message: z.string(),
+      request_id: z.string().describe('The same as X-Request-ID: tell it to whoever runs the broker.'),
+      retry_after: z.int().optional().describe('Seconds after which a retry makes sense, as in Retry-After.'),
+      details: z.unknown().optional().describe('More for a program, such as the fields that are not valid.'),
+    }),
+  })
+  .meta({ id: 'Error', description: 'The form of every error.' });
+
+export const leaseSchema = z
+  .object({
+    sandbox_id: z.string(),
+    name: z.string(),
+    external_id: z.string(),
+    allocated_at: epochSeconds('Start of the lease'),
+    expires_at: epochSeconds('End of the lease'),
+    sfdc_account_id: z.string().optional(),
+    lease_over: z
+      .literal(true)
+      .optional()
+      .describe('Only for an Idempotency-Key whose lease is over: the sandbox is not yours any more.'),
+  })
+  .meta({
+    id: 'Lease',
+    description: 'What a holder gets.',
+    examples: [
+      {
+        sandbox_id: '00u1x2y3-lab-0042',
+        name: 'lab-0042',
+        external_id: 'sandbox/accounts/5b1c7e0a-3f7e-4f0b-8a4e-2f6c1f1f9d11',
+        allocated_at: 1_767_225_600,
+        expires_at: 1_767_240_000,
+      },
+    ],
+  });
+
+export const markSchema = z
+  .object({
+    sandbox_id: z.string(),
+    status: z.enum(SANDBOX_STATUSES),
+    deletion_requested_at: epochSeconds('The first mark'),
+  })
+  .meta({ id: 'Marked', description: 'A sandbox that was given back.' });
+
+const recordShape = {
+  sandbox_id: z.string(),
+  name: z.string(),
+  external_id: z.string(),
+  status: z.enum(SANDBOX_STATUSES),
+  sfdc_account_id: z.string().optional(),
+  lease_id: z.string().optional().describe('Differs for every lease, also of one sandbox to one holder.'),
+  allocated_to_track: z.string().optional().describe('The holder.'),
+  track_name: z.string().optional().describe('The lab the holder runs.'),
+  allocated_at: epochSeconds('Start of the lease').optional(),
+  expires_at: epochSeconds('End of the lease').optional(),
+  reclaim_at: epochSeconds('When the broker takes it back').optional(),
+  deletion_requested_at: epochSeconds('The mark or the expiry').optional(),
+  deletion_retry_count: z.int().optional().describe('How often its deletion failed.'),
+  deletion_error: z.string().optional().describe("The last failure's kind."),
+  deletion_due_at: epochSeconds('The next attempt').optional(),
+  stale_since: epochSeconds('When the provider stopped listing it').optional(),
+  deleted_at: epochSeconds('End of the deletion').optional(),
+  deletion_reason: z.enum(['destroyed', 'already_gone', 'purged']).optional(),
+  created_at: epochSeconds('First seen'),
+  updated_at: epochSeconds('Last changed'),
+};
+
+export const recordSchema = z
+  .object(recordShape)
+  .meta({ id: 'Sandbox', description: 'A sandbox. What makes no sense in its status is not there.' });
+
+export const eventSchema = z
+  .object({
+    generation: z.int(),
+    action: z.string(),
+    actor: z.string(),
+    from: z.enum(SANDBOX_STATUSES).optional(),
+    to: z.enum(SANDBOX_STATUSES),
+    at: epochSeconds('When it happened'),
+    request_id: z.string(),
+    correlation_id: z.string(),
+    allocated_to_track: z.string().optional(),
+    lease_id: z.string().optional(),
+    detail: z.string().optional(),
+  })
+  .meta({ id: 'Event', description: 'One status change.' });
+
+export const historySchema = z
+  .object({ ...recordShape, history: z.array(eventSchema) })
+  .meta({ id: 'SandboxWithHistory', description: 'A sandbox and its status changes, the oldest first.' });
+
+export const listSchema = z
+  .object({
+    sandboxes: z.array(recordSchema),
+    count: z.int().describe('Sandboxes on this page.'),
+    cursor: z.string().optional().describe('For the next page; absent on the last one.'),
+  })
+  .meta({ id: 'SandboxList', description: 'One page. It may be short and still have a cursor.' });
+
+export const statsSchema = z
+  .object({
+    total: z.int(),
+    available: z.int(),
+    allocated: z.int(),
+    pending_deletion: z.int(),
+    stale: z.int(),
+    deletion_failed: z.int(),
+    as_of: epochSeconds('When it was counted'),
+  })
+  .meta({ id: 'PoolStats', description: 'The last known counts of the pool.' });
+
+export const runSchema = z
+  .looseObject({
+    status: z
+      .enum(['completed', 'refused'])
+      .describe('refused: it left undone what it did not believe; `stale_refused` says how much.'),
+    duration_ms: z.number(),
+    aborted: z
+      .literal(true)
+      .optional()
+      .describe(
+        'The replica was told to stop on the way: this is what was done by then; the next run does the rest.',
+      ),
+    dry_run: z.literal(true).optional().describe('Nothing that cannot be undone was done.'),
+    action: z.enum(IRREVERSIBLE_ACTIONS).optional().describe('What the dry run held back.'),
+    result: z.null().optional().describe('There is none of a dry run.'),
+    dry_run_blocked: z.int().optional().describe('How often the dry run held it back.'),
+  })
+  .meta({
+    id: 'Run',
+    description: 'A run that has ended, with the counts of what it did.',
+    additionalProperties: { type: 'number' },
+  });
+
+export const retryDeletionsSchema = z
+  .object({
+    status: z.literal('completed'),
+    found: z.int().describe('Failed deletions that were found.'),
+    retried: z.int().describe('Due at once now, with a fresh set of attempts.'),
+    skipped: z.int().describe('A cleaner is at work on them, or they changed meanwhile.'),
+    failed: z.int().describe('Could not be changed: ask again.'),
+    failed_sandboxes: z.array(z.string()).describe('Which; the first hundred.'),
+    duration_ms: z.number(),
+  })
+  .meta({ id: 'RetriedDeletions', description: 'What became of the failed deletions.' });
+
+const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
+
+/** A sandbox as every endpoint shows it. Times become epoch seconds. */
+export function sandboxRecord(sandbox: Sandbox): z.output<typeof recordSchema> {
+  const base = {
+    sandbox_id: sandbox.id,
+    name: sandbox.name,
+    external_id: sandbox.externalId,
+    sfdc_account_id: sandbox.metadata['sfdc_account_id'],
+    created_at: seconds(sandbox.createdAtMs),
+    updated_at: seconds(sandbox.updatedAtMs),
+  };
+  switch (sandbox.status) {
+    case 'available':
+      return { ...base, status: sandbox.status };
+    case 'allocated':
+      return {
+        ...base,
+        status: sandbox.status,
+        ...leaseFields(sandbox),
+        reclaim_at: sandbox.lease.reclaimAt,
+      };
+    case 'pending_deletion':
+    case 'deletion_failed':
+      return { ...base, status: sandbox.status, ...leaseFields(sandbox), ...cleanupFields(sandbox) };
+    case 'stale':
+      return { ...base, status: sandbox.status, stale_since: seconds(sandbox.staleSinceMs) };
+    case 'deleted':
+      return {
+        ...base,
+        status: sandbox.status,
+        ...leaseFields(sandbox),
+        ...cleanupFields(sandbox),
+        // Nothing is due any more, whatever the last attempt had planned.
+        deletion_due_at: undefined,
+        deleted_at: seconds(sandbox.deletedAtMs),
+        deletion_reason: sandbox.reason,
+      };
+    default:
+      return assertNever(sandbox);
+  }
+}
+
+type Leased = Extract<Sandbox, { lease?: unknown }>;
+type Cleaned = Extract<Sandbox, { cleanup?: unknown }>;
+
+function leaseFields({ lease }: Pick<Leased, 'lease'>) {
+  if (lease === undefined) return {};
+  return {
+    lease_id: lease.leaseId,
+    allocated_to_track: lease.holder,
+    track_name: lease.lab,
+    allocated_at: lease.allocatedAt,
+    expires_at: lease.expiresAt,
+  };
+}
+
+function cleanupFields({ cleanup }: Pick<Cleaned, 'cleanup'>) {
+  if (cleanup === undefined) return {};
+  return {
+    deletion_requested_at: cleanup.requestedAt,
+    deletion_retry_count: cleanup.retries,
+    deletion_error: cleanup.lastError,
+    deletion_due_at: cleanup.dueMs === undefined ? undefined : seconds(cleanup.dueMs),
+  };
+}
+
+/** What a run did. Status and duration come last: no count may pass for them. */
+export function runRecord({ counts, durationMs, aborted }: EndedRun): z.output<typeof runSchema> {
+  const status = outcomeOf(counts) === 'refused' ? 'refused' : 'completed';
+  return { ...counts, status, duration_ms: Math.round(durationMs), ...(aborted && { aborted }) };
+}
+
+/** One line of a sandbox's history. */
+export function eventRecord(event: SandboxEvent): z.output<typeof eventSchema> {
+  return {
+    generation: event.generation,
+    action: event.action,
+    actor: event.actor,
+    from: event.from,
+    to: event.to,
+    at: seconds(event.atMs),
+    request_id: event.requestId,
+    correlation_id: event.correlationId,
+    allocated_to_track: event.holder,
+    lease_id: event.leaseId,
+    detail: event.detail,
+  };
+}

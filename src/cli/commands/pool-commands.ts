@@ -1,0 +1,208 @@
+import { type Command, Option } from 'commander';
+import { ALERT_SEVERITIES } from '../../domain/alert.ts';
+import { JOB_STATUSES, JOB_TYPES } from '../../domain/job.ts';
+import { SANDBOX_STATUSES } from '../../domain/sandbox.ts';
+import {
+  type AlertList,
+  as,
+  type BrokerStatus,
+  type JobPage,
+  type PoolStats,
+  type SandboxPage,
+} from '../answers.ts';
+import { callerFor, type GlobalOptions } from '../environment.ts';
+import { wholeNumber } from '../numbers.ts';
+import { createOutput, fields, table, time } from '../output.ts';
+
+interface ListOptions extends GlobalOptions {
+  status?: string;
+  prefix?: string;
+  holder?: string;
+  holderPrefix?: string;
+  lab?: string;
+  type?: string;
+  minSeverity?: string;
+  task?: string;
+  limit: number;
+}
+
+const PAGE = 100;
+
+/** What operators look at: the pool, its jobs, its alerts. */
+export function addPoolCommands(program: Command): void {
+  program
+    .command('list')
+    .description('list sandboxes')
+    .addOption(new Option('--status <status>', 'only in this status').choices(SANDBOX_STATUSES))
+    .option('--prefix <name>', 'only names that begin so')
+    .option('--holder <id>', 'only leases of this holder')
+    .option('--holder-prefix <text>', 'only leases of holders that begin so')
+    .option('--lab <name>', 'only leases of labs that begin so')
+    .addOption(limitOption(50))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sandbox-broker list --status deletion_failed
+  $ sandbox-broker list --holder student-0042
+  $ sandbox-broker list --holder-prefix student- --limit 500 --json`,
+    )
+    .action(async (_options, command: Command) => {
+      const options: ListOptions = command.optsWithGlobals();
+      const { status, prefix, holder, holderPrefix, lab } = options;
+      const found = await collect(options, async (limit, cursor) => {
+        const query = { status, prefix, holder, holder_prefix: holderPrefix, lab, limit, cursor };
+        const page = as<SandboxPage>(
+          await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/sandboxes', query }),
+        );
+        return { items: page.sandboxes, cursor: page.cursor };
+      });
+      const rows = () =>
+        table(
+          ['ID', 'NAME', 'STATUS', 'HOLDER', 'LAB', 'EXPIRES'],
+          found.items.map((each) => [
+            each.sandbox_id,
+            each.name,
+            each.status,
+            each.allocated_to_track,
+            each.track_name,
+            time(each.expires_at),
+          ]),
+        );
+      const { items: sandboxes, more } = found;
+      createOutput(options).result({ sandboxes, count: sandboxes.length, more }, () =>
+        rows().concat(moreNote(more)),
+      );
+    });
+
+  program
+    .command('stats')
+    .description("show the pool's counts")
+    .addHelpText('after', '\nExample:\n  $ sandbox-broker stats --json')
+    .action(async (_options, command: Command) => {
+      const options: GlobalOptions = command.optsWithGlobals();
+      const stats = as<PoolStats>(
+        await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/stats' }),
+      );
+      createOutput(options).result(stats, () => fields({ ...stats, as_of: time(stats.as_of) }));
+    });
+
+  program
+    .command('status')
+    .description('show whether and how the broker serves, and what limits it')
+    .addHelpText('after', '\nExample:\n  $ sandbox-broker status --json')
+    .action(async (_options, command: Command) => {
+      const options: GlobalOptions = command.optsWithGlobals();
+      const status = as<BrokerStatus>(
+        await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/status' }),
+      );
+      createOutput(options).result(status, () => statusLines(status));
+    });
+
+  program
+    .command('jobs')
+    .description('list the jobs of the last week, the newest first')
+    .addOption(new Option('--type <type>', 'only of this type').choices(JOB_TYPES))
+    .addOption(new Option('--status <status>', 'only in this status').choices(JOB_STATUSES))
+    .addOption(limitOption(20))
+    .addHelpText('after', '\nExample:\n  $ sandbox-broker jobs --type sync --status failed')
+    .action(async (_options, command: Command) => {
+      const options: ListOptions = command.optsWithGlobals();
+      const { type, status } = options;
+      const found = await collect(options, async (limit, cursor) => {
+        const query = { type, status, limit, cursor };
+        const page = as<JobPage>(
+          await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/jobs', query }),
+        );
+        return { items: page.jobs, cursor: page.cursor };
+      });
+      const { items: jobs, more } = found;
+      const rows = () =>
+        jobs.map((job) => [
+          job.job_id,
+          job.type,
+          job.status,
+          time(job.submitted_at),
+          time(job.ended_at),
+          job.error?.code ?? (job.result && JSON.stringify(job.result)),
+        ]);
+      createOutput(options).result({ jobs, count: jobs.length, more }, () =>
+        table(['ID', 'TYPE', 'STATUS', 'SUBMITTED', 'ENDED', 'RESULT'], rows()).concat(moreNote(more)),
+      );
+    });
+
+  program
+    .command('alerts')
+    .description('list the alerts of the last week, the newest first')
+    .addOption(new Option('--min-severity <severity>', 'this severity and above').choices(ALERT_SEVERITIES))
+    .option('--task <task>', 'only of this task, such as sync or pool')
+    .addOption(new Option('--limit <count>', 'at most so many').argParser(wholeNumber(1, 1_000)).default(20))
+    .addHelpText('after', '\nExample:\n  $ sandbox-broker alerts --min-severity critical')
+    .action(async (_options, command: Command) => {
+      const options: ListOptions = command.optsWithGlobals();
+      const query = { min_severity: options.minSeverity, task: options.task, limit: options.limit };
+      const list = as<AlertList>(
+        await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/alerts', query }),
+      );
+      const rows = list.alerts.map((alert) => [
+        time(alert.timestamp),
+        alert.severity,
+        alert.task,
+        alert.reason,
+        JSON.stringify(alert.context),
+      ]);
+      createOutput(options).result(list, () =>
+        table(['TIME', 'SEVERITY', 'TASK', 'REASON', 'CONTEXT'], rows),
+      );
+    });
+}
+
+const VERDICTS = { go: 'GO', degraded: 'serving, but', no_go: 'NO-GO' } as const;
+
+function statusLines({
+  readiness,
+  provider,
+  breakers,
+  pool,
+  loops,
+  replicas,
+  version,
+}: BrokerStatus): string[] {
+  const troubled = loops.filter(({ recent_runs: { with_failures: failures } }) => failures > 0);
+  return fields({
+    verdict: readiness ? VERDICTS[readiness.verdict] : 'not known yet',
+    reasons: readiness?.reasons.join('; '),
+    available: pool?.['available'],
+    total: pool?.total,
+    provider: provider.kind,
+    last_sync:
+      provider.last_sync?.error ?? (provider.last_sync ? `${provider.last_sync.listed} listed` : 'none yet'),
+    open_breakers: breakers.flatMap(({ name, state }) => (state === 'closed' ? [] : name)).join(', '),
+    loops_with_failures: troubled.map(({ name }) => name).join(', '),
+    replicas: replicas.length,
+    version,
+  });
+}
+
+const limitOption = (preset: number) =>
+  new Option('--limit <count>', 'at most so many, over several pages if need be')
+    .argParser(wholeNumber(1, 100_000))
+    .default(preset);
+
+const moreNote = (more: boolean): string[] =>
+  more ? ['… there may be more: raise --limit, or use export'] : [];
+
+/** Pages through a list until there are `limit`, or no more. */
+async function collect<Item>(
+  { limit }: { limit: number },
+  read: (limit: number, cursor?: string) => Promise<{ items: Item[]; cursor?: string | undefined }>,
+): Promise<{ items: Item[]; more: boolean }> {
+  const items: Item[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await read(Math.min(PAGE, limit - items.length), cursor);
+    items.push(...page.items);
+    cursor = page.cursor;
+  } while (cursor !== undefined && items.length < limit);
+  return { items, more: cursor !== undefined };
+}

@@ -1,0 +1,123 @@
+import { type Command, Option } from 'commander';
+import type { SandboxRecord } from '../../client/index.ts';
+import { BrokerError, createBroker } from '../../client/index.ts';
+import { as } from '../answers.ts';
+import { brokerUrl, callerFor, type GlobalOptions, tokenFor } from '../environment.ts';
+import { usageError } from '../exit-codes.ts';
+import { createOutput, fields } from '../output.ts';
+
+interface TrackOptions extends GlobalOptions {
+  holder: string;
+  lab?: string;
+  prefix?: string;
+  key?: string;
+  wait?: boolean;
+}
+
+interface ReleaseOptions extends GlobalOptions {
+  holder?: string;
+  asAdmin?: boolean;
+  lease?: string;
+}
+
+/** What a track does: take a sandbox and give it back. */
+export function addTrackCommands(program: Command): void {
+  program
+    .command('allocate')
+    .description('lease a sandbox to a holder; the same holder gets the same one again')
+    .requiredOption('--holder <id>', 'who gets it, and may give it back')
+    .option('--lab <name>', 'the lab the holder runs; for operators')
+    .option('--prefix <name>', 'only a sandbox whose name begins so')
+    .option(
+      '--key <key>',
+      'an idempotency key instead of the holder: another key, another sandbox; one for good',
+    )
+    .option('--wait', 'wait for a free sandbox, at most for the --timeout')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sandbox-broker allocate --holder student-1
+  $ sandbox-broker allocate --holder ci --key build-4711 --wait --timeout 600
+  $ SANDBOX=$(sandbox-broker allocate --holder ci --json | sed -n 's/.*"sandbox_id": "\\(.*\\)".*/\\1/p')`,
+    )
+    .action(async (_options, command: Command) => {
+      const options: TrackOptions = command.optsWithGlobals();
+      const lease = await brokerOf(options).allocate({
+        idempotencyKey: options.key,
+        oncePerHolder: true,
+        waitForFree: options.wait,
+        lab: options.lab,
+        namePrefix: options.prefix,
+      });
+      if (lease.leaseOver) {
+        // Nothing on standard output: a script would take the sandbox for its own.
+        throw new BrokerError(
+          'LEASE_OVER',
+          `The lease of this key is over; it was of ${lease.sandbox_id}. Take a new key for new work.`,
+          { attempts: 1 },
+        );
+      }
+      // What a lease can do is no part of what it is.
+      const { release: _release, leaseOver: _over, [Symbol.asyncDispose]: _dispose, ...record } = lease;
+      createOutput(options).result(record, () => fields(record));
+    });
+
+  program
+    .command('release')
+    .description("give a sandbox back: as its holder, or as an operator with anybody's")
+    .argument('<sandbox-id>')
+    .option('--holder <id>', 'the holder gives it back (BROKER_API_TOKEN)')
+    .addOption(
+      new Option('--as-admin', 'an operator takes it back, whoever holds it (BROKER_ADMIN_TOKEN)').conflicts(
+        'holder',
+      ),
+    )
+    .option(
+      '--lease <id>',
+      'with --as-admin: only if it still has this lease (the lease_id of show or list --json)',
+    )
+    .addHelpText(
+      'after',
+      `
+Either way the lease ends at once and the next cleanup deletes the sandbox.
+
+Examples:
+  $ sandbox-broker release sbx-0042 --holder student-1
+  $ sandbox-broker release sbx-0042 --as-admin
+  $ sandbox-broker release sbx-0042 --as-admin --lease 8c0f1c4e-2b1a-4c5d-9e57-5a1f1d0b7c3e`,
+    )
+    .action(async (sandboxId: string, _options, command: Command) => {
+      const options: ReleaseOptions = command.optsWithGlobals();
+      const record = await release(sandboxId, options);
+      createOutput(options).result(record, () => fields({ ...record }));
+    });
+}
+
+async function release(sandboxId: string, options: ReleaseOptions) {
+  if (options.asAdmin) {
+    const path = `/v1/admin/sandboxes/${encodeURIComponent(sandboxId)}/release`;
+    const query = { lease_id: options.lease };
+    return as<SandboxRecord>(
+      await callerFor('admin', options)({ method: 'POST', path, query, headers: onceOnly() }),
+    );
+  }
+  if (options.lease !== undefined)
+    throw usageError('--lease is for --as-admin: a holder gives back its own.');
+  if (options.holder === undefined) throw usageError('Say who gives it back: --holder <id>, or --as-admin.');
+  return await brokerOf({ ...options, holder: options.holder }).markForDeletion(sandboxId);
+}
+
+const brokerOf = (options: GlobalOptions & { holder: string }) => {
+  // Checks the address and the token with the sentences of the command line.
+  callerFor('track', options);
+  return createBroker({
+    url: brokerUrl(options),
+    token: tokenFor('track', options),
+    holder: options.holder,
+    deadlineMs: options.timeout * 1000,
+  });
+};
+
+/** One key for all attempts of a call: an operator's order is carried out once. */
+export const onceOnly = () => ({ 'idempotency-key': crypto.randomUUID() });

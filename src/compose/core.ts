@@ -1,0 +1,167 @@
+import type { Clock, NewId } from '../clock.ts';
+import { type LeaseTerms, TRACK_PRINCIPAL } from '../domain/lease.ts';
+import type { Provider } from '../provider/provider.ts';
+import type { StoreClient } from '../store/dynamo/client.ts';
+import { trustedClock } from '../store/dynamo/store-time.ts';
+import { readHistory } from '../store/sandboxes/events.ts';
+import { readKey } from '../store/sandboxes/idempotency.ts';
+import { idempotencyPk } from '../store/sandboxes/keys.ts';
+import { createSandboxReads } from '../store/sandboxes/reads.ts';
+import { createReadyList } from '../store/sandboxes/ready-list.ts';
+import { createSandboxStore } from '../store/sandboxes/sandboxes.ts';
+import { watchSandboxes } from '../store/sandboxes/watched-sandboxes.ts';
+import { createReplicaRegister } from '../store/shared/replicas.ts';
+import { createTurns } from '../store/shared/turns.ts';
+import type { RaiseAlert } from '../usecases/alert.ts';
+import type { CallContext } from '../usecases/context.ts';
+import { type CleanUpDeps, cleanUp } from '../usecases/deletion/clean-up.ts';
+import { deleteOnce } from '../usecases/deletion/delete-once.ts';
+import { lookForLeaving } from '../usecases/deletion/look-for-leaving.ts';
+import { retryDeletions } from '../usecases/deletion/retry-deletions.ts';
+import { inspectSandbox } from '../usecases/inspect-sandbox.ts';
+import { countPool } from '../usecases/inventory/count-pool.ts';
+import { bulkDelete, purgeStale } from '../usecases/inventory/purge-records.ts';
+import { syncInventory } from '../usecases/inventory/sync-inventory.ts';
+import { allocateSandbox } from '../usecases/leases/allocate-sandbox.ts';
+import { expireLeases } from '../usecases/leases/expire-leases.ts';
+import { getSandbox } from '../usecases/leases/get-sandbox.ts';
+import { markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
+import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate-sandbox.ts';
+import { listSandboxes } from '../usecases/list-sandboxes.ts';
+import type { Safety } from './safety.ts';
+
+export interface CoreOptions {
+  client: StoreClient;
+  /** The number the table was laid out with. */
+  buckets: number;
+  provider: Provider;
+  safety: Pick<Safety, 'guard' | 'recordGuard' | 'adapters' | 'effects'>;
+  clock: Clock;
+  newId: NewId;
+  replicaId: string;
+  terms: LeaseTerms;
+  allocateDeadlineMs: number;
+  /** Transactions that lease sandboxes, under way at once; callers beyond that share them. */
+  grantTransactions?: number;
+  syncMaxStaleRatio: number;
+  cleanupConcurrency: number;
+  cleanupDelayMs: number;
+  deletionMaxAttempts: number;
+  deleteTimeoutMs: number;
+  deleteMayRunMs: number;
+  deleteEvidence: CleanUpDeps['evidenceRules'];
+  /** Of the provider's deletes, where they have one. */
+  deleteBreaker?: CleanUpDeps['breaker'];
+  /** Told of a sandbox that is parked. */
+  onParked?: CleanUpDeps['onParked'];
+  alert: RaiseAlert;
+  /** This replica has changed a sandbox. */
+  onSandboxChange?: (sandboxId: string) => void;
+  /** A record that cannot be read, by its sort key. */
+  onUnreadable: (sortKey: unknown, error: unknown) => void;
+  /** Something in the background failed and will be tried again. */
+  onBackgroundError: (chore: string, error: unknown) => void;
+}
+
+export type Core = ReturnType<typeof composeCore>;
+
+/** Store, use cases and the loops' work on one table: everything but HTTP, timers and the process. */
+export function composeCore(options: CoreOptions) {
+  const { client, buckets, provider, newId, alert } = options;
+  const clock = trustedClock(options.clock, client);
+  const { guard, recordGuard, adapters } = options.safety;
+  const { onSandboxChange = () => undefined } = options;
+  const store = watchSandboxes(
+    createSandboxStore(client, buckets, newId, options.grantTransactions),
+    onSandboxChange,
+  );
+  const reads = createSandboxReads(client, buckets, options.onUnreadable);
+  const register = createReplicaRegister(client, options.replicaId, clock);
+  const turns = createTurns(client, options.replicaId, clock);
+  const readyList = createReadyList(reads, register.rank, store.bucketPace, (error) =>
+    options.onBackgroundError('refill', error),
+  );
+  const deps = { store, reads, clock };
+  const onFailure = (chore: string) => (sandboxId: string, error: unknown) =>
+    options.onBackgroundError(chore, new Error(`${sandboxId} is left for the next run`, { cause: error }));
+  const purgeDeps = { ...deps, guard, recordGuard, onFailure: onFailure('purge') };
+  const onSandbox = (sandboxId: string, { signal }: CallContext, _leaseId?: string) => ({
+    entity: sandboxId,
+    generation: 0,
+    signal,
+  });
+  const retryDeletion = adapters.sandboxState(retrySandboxDeletion(deps), onSandbox);
+  return {
+    store,
+    reads,
+    register,
+    turns,
+    readyList,
+    useCases: {
+      allocateSandbox: adapters.leaseGrant(
+        allocateSandbox({
+          store,
+          readKey: async (pk, signal) => await readKey(client, pk, clock.nowMs(), signal),
+          keyPk: idempotencyPk,
+          readyList,
+          clock,
+          newId,
+          terms: options.terms,
+          deadlineMs: options.allocateDeadlineMs,
+        }),
+        ({ holder }, { signal }) => ({ entity: holder, generation: 0, signal }),
+      ),
+      markForDeletion: adapters.leaseState(markForDeletion(deps), ({ sandboxId }, context) =>
+        onSandbox(sandboxId, context),
+      ),
+      getSandbox: getSandbox(deps),
+      inspectSandbox: inspectSandbox({
+        store,
+        readHistory: (sandboxId, limit, signal) => readHistory(client, sandboxId, limit, signal),
+      }),
+      listSandboxes: listSandboxes({
+        ...deps,
+        async heldBy(holder, signal) {
+          const pk = idempotencyPk(TRACK_PRINCIPAL, holder, holder);
+          return (await readKey(client, pk, clock.nowMs(), signal))?.sandboxId;
+        },
+      }),
+      bulkDelete: bulkDelete(purgeDeps),
+      releaseSandbox: adapters.leaseState(releaseSandbox(deps), onSandbox),
+      retryDeletion,
+      retryDeletions: retryDeletions({ reads, retryDeletion }),
+    },
+    work: {
+      sync: syncInventory({
+        ...deps,
+        provider,
+        maxStaleRatio: options.syncMaxStaleRatio,
+        alert,
+        onFailure: onFailure('sync'),
+      }),
+      cleanup: cleanUp({
+        ...deps,
+        deleteOnce: deleteOnce({
+          provider,
+          effects: options.safety.effects,
+          deleteTimeoutMs: options.deleteTimeoutMs,
+        }),
+        lookForLeaving: lookForLeaving({ ...deps, provider, alert, onFailure: onFailure('cleanup') }),
+        providerDelete: adapters.providerDelete,
+        newId,
+        concurrency: options.cleanupConcurrency,
+        delayMs: options.cleanupDelayMs,
+        maxAttempts: options.deletionMaxAttempts,
+        deleteTimeoutMs: options.deleteTimeoutMs,
+        deleteMayRunMs: options.deleteMayRunMs,
+        evidenceRules: options.deleteEvidence,
+        breaker: options.deleteBreaker,
+        onParked: options.onParked,
+        alert,
+      }),
+      expire: expireLeases({ ...deps, onFailure: onFailure('expire') }),
+      purge: purgeStale(purgeDeps),
+      count: (signal: AbortSignal, consistent = false) => countPool(deps, consistent, signal),
+    },
+  };
+}

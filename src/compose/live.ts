@@ -1,0 +1,183 @@
+import { randomUUID } from 'node:crypto';
+import { jobRecord } from '../api/jobs.ts';
+import type { Clock } from '../clock.ts';
+import { alertRecord } from '../http/routes/alerts.ts';
+import { type LiveRoutesDeps, seriesColumns } from '../http/routes/live.ts';
+import { type StatusRoutesDeps, statusRecord } from '../http/routes/status.ts';
+import { createEventHub, type LiveEvent } from '../live/event-hub.ts';
+import { createPoolSeries } from '../live/pool-series.ts';
+import type { RunProgress } from '../loops/run.ts';
+import { createTicker } from '../loops/ticker.ts';
+import type { AlertEvents } from '../safety/alerts/hooks.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { ListJobs } from '../usecases/list-jobs.ts';
+
+interface LiveOptions {
+  clock: Clock;
+  logger: Logger;
+  events: AlertEvents;
+  /** Fifteen seconds; they make up the last six hours. */
+  sampleIntervalMs?: number;
+}
+
+/** What there is to tell, once the broker has been put together. */
+interface LiveSources {
+  status: StatusRoutesDeps['status'];
+  listJobs: ListJobs;
+  progressOf: (jobId: string) => RunProgress | undefined;
+  /** Has the pool counted again. */
+  countSoon: () => void;
+}
+
+const SAMPLE_INTERVAL_MS = 15_000;
+const KEPT_MS = 6 * 3_600_000;
+const TICK_MS = 500;
+/** The jobs are in the store: so often they are looked at while none is under way, in ticks. */
+const IDLE_JOBS_EVERY = 6;
+const NEWEST_JOBS = 10;
+/** What has not changed is told again, so that ages do not grow without need. */
+const REPEAT_STATUS_MS = 10_000;
+/** Ids in one event; beyond, it only says that there are more. */
+const MAX_CHANGED = 100;
+/** In a larger pool a count is too dear to be made for every change: the loop's own has to do. */
+const RECOUNT_UP_TO = 5_000;
+const RECOUNT_AFTER_MS = 2_000;
+
+export type Live = ReturnType<typeof composeLive>;
+
+/** What the console lives on: the last hours in memory, and events for whoever listens; nothing runs before `start()`. */
+export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_INTERVAL_MS }: LiveOptions) {
+  const series = createPoolSeries({ clock, capacity: KEPT_MS / sampleIntervalMs });
+  const hub = createEventHub({ name: randomUUID().slice(0, 8) });
+  events.on('alert', (alert) => hub.publish({ type: 'alert', data: alertRecord(alert) }));
+
+  const changed = new Set<string>();
+  let isMore = false;
+  let changes = 0;
+  let countedChanges = 0;
+  let areJobsOpen = false;
+
+  return {
+    series,
+    /** This replica has changed a sandbox. */
+    onSandboxChange(sandboxId: string): void {
+      changes++;
+      if (changed.size < MAX_CHANGED) changed.add(sandboxId);
+      else if (!changed.has(sandboxId)) isMore = true;
+    },
+    /** How many changes this replica has made so far. */
+    sandboxChanges: () => changes,
+    /** There is a new job: how it fares is looked at more often. */
+    onJob(): void {
+      areJobsOpen = true;
+    },
+    close: hub.close,
+    connect(sources: LiveSources) {
+      let lastStatus = { text: '', atMs: 0 };
+      let lastJobs: { text: string; event: LiveEvent } | undefined;
+      let countedAtMs = 0;
+      let ticks = 0;
+      let listeners = 0;
+      let areJobsKnown = true;
+
+      const statusEvent = (): LiveEvent => ({ type: 'status', data: statusRecord(sources.status) });
+
+      function tellStatus(): void {
+        const { uptime, heartbeat, readiness, governor, ...rest } = statusRecord(sources.status);
+        const text = JSON.stringify([rest, readiness?.checks]);
+        const nowMs = performance.now();
+        if (text === lastStatus.text && nowMs - lastStatus.atMs < REPEAT_STATUS_MS) return;
+        lastStatus = { text, atMs: nowMs };
+        hub.announce(statusEvent());
+      }
+
+      async function tellJobs(signal: AbortSignal): Promise<void> {
+        const context = { actor: 'admin', requestId: 'live', correlationId: 'live', signal };
+        const { jobs } = await sources.listJobs({ limit: NEWEST_JOBS }, context);
+        areJobsOpen = jobs.some(({ status }) => status === 'pending' || status === 'running');
+        const records = jobs.map((job) => {
+          const progress = job.status === 'running' ? sources.progressOf(job.id) : undefined;
+          return { ...jobRecord(job), ...(progress && { progress }) };
+        });
+        const text = JSON.stringify(records);
+        if (text === lastJobs?.text) return;
+        lastJobs = { text, event: { type: 'jobs', data: { jobs: records } } };
+        hub.announce(lastJobs.event);
+      }
+
+      function tellChanges(): void {
+        if (changed.size === 0) return;
+        hub.publish({ type: 'sandboxes', data: { changed: [...changed], more: isMore } });
+        changed.clear();
+        isMore = false;
+      }
+
+      function countAgain(): void {
+        const total = sources.status.poolStats()?.total ?? 0;
+        if (
+          changes === countedChanges ||
+          total > RECOUNT_UP_TO ||
+          performance.now() - countedAtMs < RECOUNT_AFTER_MS
+        )
+          return;
+        countedChanges = changes;
+        countedAtMs = performance.now();
+        sources.countSoon();
+      }
+
+      /** From memory: it goes on while the store is out of reach, which is when it matters most. */
+      async function tick(): Promise<void> {
+        tellChanges();
+        if (hub.size === 0) return;
+        countAgain();
+        tellStatus();
+      }
+
+      async function lookAtJobs(signal: AbortSignal): Promise<void> {
+        const isSomebodyNew = hub.size > listeners;
+        listeners = hub.size;
+        if (listeners === 0) return;
+        const isIdle = !areJobsOpen && !isSomebodyNew && sources.status.queueLength() === 0;
+        if (isIdle && ++ticks % IDLE_JOBS_EVERY !== 0) return;
+        await tellJobs(signal);
+        areJobsKnown = true;
+      }
+
+      function sample(): void {
+        series.sample(sources.status.poolStats()?.counts);
+        hub.announce({ type: 'sample', data: seriesColumns(series.samples().slice(-1)) });
+      }
+
+      /** An outage is said once, and not twice a second. */
+      const warn = (error: unknown) => {
+        if (!areJobsKnown) return;
+        areJobsKnown = false;
+        logger.warn(
+          { action: 'live', outcome: 'error', err: error },
+          'the console cannot be told of jobs for now',
+        );
+      };
+      const chores = [
+        createTicker(TICK_MS, tick, warn),
+        createTicker(TICK_MS, lookAtJobs, warn),
+        createTicker(sampleIntervalMs, async () => sample(), warn),
+      ];
+      const routes: LiveRoutesDeps['live'] = {
+        series,
+        sampleIntervalMs,
+        events: hub,
+        greeting: () => [statusEvent(), ...(lastJobs ? [lastJobs.event] : [])],
+      };
+      return {
+        routes,
+        start() {
+          sample();
+          for (const chore of chores) chore.start();
+        },
+        async stop() {
+          await Promise.all(chores.map((chore) => chore.stop()));
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,241 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock, NewId } from '../clock.ts';
+import type { Config } from '../config/index.ts';
+import { BrokerError, isClockOff } from '../domain/errors.ts';
+import { createHeartbeat } from '../loops/heartbeat.ts';
+import { createLoop, type LoopOptions, type RunReport } from '../loops/loop.ts';
+import type { LoopReport } from '../loops/loop-report.ts';
+import { createRunMemory } from '../loops/run-memory.ts';
+import { createTicker } from '../loops/ticker.ts';
+import type { StoreClient } from '../store/dynamo/client.ts';
+import { trustedClock } from '../store/dynamo/store-time.ts';
+import { deleteExpired } from '../store/expired.ts';
+import { readCounts } from '../store/shared/counts.ts';
+import { runWithCorrelation } from '../telemetry/correlation.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { RaiseAlert } from '../usecases/alert.ts';
+import type { Stocking } from '../usecases/inventory/stocking.ts';
+import type { Core } from './core.ts';
+import type { Counts } from './counts.ts';
+import type { Safety } from './safety.ts';
+
+const PURGE_INTERVAL_MS = 86_400_000;
+const DEFAULT_GRACE_PERIOD_HOURS = 24;
+/** Longer than the time around a listing in which what changed is left alone. */
+const COME_BACK_MS = 20_000;
+const COUNT_INTERVAL_MS = 15_000;
+const BEAT_INTERVAL_MS = 5_000;
+const FIRST_SYNC_INTERVAL_MS = 1_000;
+const REFRESH_INTERVAL_MS = 10_000;
+const TTL_SWEEP_INTERVAL_MS = 3_600_000;
+
+interface LoopsOptions {
+  config: Config;
+  core: Core;
+  safety: Pick<Safety, 'governor'>;
+  /** What else every replica does for itself, over and over. */
+  chores: readonly { name: string; intervalMs: number; run: (signal: AbortSignal) => Promise<void> }[];
+  client: StoreClient;
+  clock: Clock;
+  newId: NewId;
+  logger: Logger;
+  metrics: Metrics;
+  alert: RaiseAlert;
+  counts: Counts;
+  /** Fires when a shutdown waits no longer for the runs under way. */
+  cutOff: AbortSignal;
+  stocking: Stocking;
+}
+
+export type Loops = ReturnType<typeof composeLoops>;
+
+/** The loops of DESIGN §6 and the replica's own chores, wired to logs and metrics; nothing runs before `start()`. */
+export function composeLoops(options: LoopsOptions) {
+  const { config, core, client, clock, newId, logger, metrics, alert, stocking } = options;
+  const pool = options.counts;
+  const { governor } = options.safety;
+  const trusted = trustedClock(clock, client);
+  const memory = createRunMemory(clock, () => core.register.living().length > 1);
+  const report = (run: RunReport) => {
+    const { loop, action, outcome, durationMs, counts, error } = run;
+    memory.note(run);
+    metrics.loopRun(loop as MetricLoop, outcome, durationMs / 1000, forMetrics(counts ?? {}));
+    const level =
+      outcome === 'error'
+        ? 'error'
+        : outcome === 'refused'
+          ? 'warn'
+          : loop === 'counts' || outcome === 'skipped'
+            ? 'debug'
+            : 'info';
+    const fields = {
+      action,
+      outcome,
+      latency_ms: durationMs,
+      ...counts,
+      ...(error !== undefined && { err: error }),
+    };
+    logger[level](fields, `${loop}: ${outcome}`);
+  };
+
+  const make = <Options>(loop: LoopOptions<Options>) =>
+    createLoop(
+      {
+        turns: core.turns,
+        clock,
+        newId,
+        heartbeat: createHeartbeat(),
+        heartbeatEveryMs: config.heartbeatIntervalMs,
+        cutOff: options.cutOff,
+        report,
+        alert,
+        correlate: (ids, work) => runWithCorrelation(ids, work),
+      },
+      loop,
+    );
+  /** One that changes the pool, which is counted after it. What the loop itself does is told to nobody but the log. */
+  const makeCounted = <Options>(loop: LoopOptions<Options>) =>
+    make({ ...loop, work: pool.counted(loop.work, (_options, { actor }) => actor !== loop.action) });
+  const { work } = core;
+  const syncAndNote = stocking.noting(work.sync);
+  const sync = makeCounted({
+    name: 'sync',
+    action: 'background_sync',
+    intervalMs: config.syncIntervalMs,
+    options: { force: false },
+    comeBack: {
+      afterMs: COME_BACK_MS,
+      when: ({ recent = 0, skipped = 0, failed = 0 }) => recent + skipped + failed > 0,
+    },
+    work: async (options, context, onProgress) => ({
+      ...(await syncAndNote(options, context, onProgress)),
+    }),
+  });
+  const cleanup = makeCounted({
+    name: 'cleanup',
+    action: 'background_cleanup',
+    intervalMs: config.cleanupIntervalMs,
+    options: {},
+    work: async (_options, context, onProgress) => ({
+      ...(await work.cleanup(context, onProgress)),
+    }),
+  });
+  const expiry = makeCounted({
+    name: 'expiry',
+    action: 'auto_expiry',
+    intervalMs: config.expiryIntervalMs,
+    options: {},
+    work: async (_options, context, onProgress) => ({
+      ...(await work.expire(context, onProgress)),
+    }),
+  });
+  const purge = makeCounted({
+    name: 'purge',
+    action: 'stale_purge',
+    intervalMs: PURGE_INTERVAL_MS,
+    options: { gracePeriodHours: DEFAULT_GRACE_PERIOD_HOURS },
+    work: async (options, context, onProgress) => ({
+      ...(await work.purge(options, context, onProgress)),
+    }),
+  });
+  const counts = make({
+    name: 'counts',
+    action: 'pool_counts',
+    intervalMs: COUNT_INTERVAL_MS,
+    options: {},
+    work: async (_options, context) => (await pool.count(context.signal)).counts,
+  });
+  const loops = [sync, cleanup, expiry, purge, counts];
+
+  const onChoreError = (chore: string) => (error: unknown) => {
+    // A clock that is off is said once, and not every few seconds.
+    if (isClockOff(error)) return;
+    logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
+  };
+  const beat = async (signal: AbortSignal) => {
+    // First: a replica that may not say that it lives can show what others have counted all the same.
+    pool.learn(await readCounts(client, signal));
+    const before = core.register.rank();
+    await core.register.beat(signal);
+    // The hints are of the buckets that were this replica's own, and by now somebody else's callers get them.
+    if (!isDeepStrictEqual(core.register.rank(), before)) await core.readyList.refresh();
+  };
+  /** Whoever is at the first sync may die of it, or be of an older version that notes nothing. */
+  const stockPool = async (signal: AbortSignal) => {
+    if (stocking.isOpen()) return;
+    await stocking.look(signal);
+    if (stocking.isOpen()) return;
+    const requestId = `first-sync-${newId()}`;
+    const context = { actor: 'background_sync', requestId, correlationId: requestId, signal };
+    await sync.runNow({ force: false }, context).catch((error: unknown) => {
+      // Another is at it, or it ended badly and is in the log.
+      if (!(error instanceof BrokerError)) throw error;
+    });
+  };
+  const sweepExpired = async (signal: AbortSignal) => {
+    const deleted = await deleteExpired(client, trusted.nowMs(), signal, ({ pk }, error) =>
+      onChoreError('ttl_sweep')(new Error(`${pk} is left for the next sweep`, { cause: error })),
+    );
+    logger.debug({ action: 'ttl_sweep', deleted }, 'expired items deleted');
+  };
+  const chores = [
+    createTicker(BEAT_INTERVAL_MS, beat, onChoreError('replica_beat')),
+    createTicker(BEAT_INTERVAL_MS, (signal) => governor.refresh(signal), onChoreError('governor_refresh')),
+    createTicker(FIRST_SYNC_INTERVAL_MS, stockPool, onChoreError('first_sync')),
+    createTicker(REFRESH_INTERVAL_MS, () => core.readyList.refresh(), onChoreError('refresh')),
+  ];
+  for (const { name, intervalMs, run } of options.chores) {
+    chores.push(createTicker(intervalMs, run, onChoreError(name)));
+  }
+  if (config.store.kind === 'embedded') {
+    chores.push(createTicker(TTL_SWEEP_INTERVAL_MS, sweepExpired, onChoreError('ttl_sweep')));
+  }
+
+  return {
+    runs: { sync: sync.runNow, cleanup: cleanup.runNow, expire: expiry.runNow, purge: purge.runNow },
+    /** What has become of each loop here, and when it tries next. */
+    loopReports: (): LoopReport[] =>
+      loops.map((loop) => ({
+        name: loop.name,
+        intervalMs: loop.intervalMs,
+        nextRunAtMs: loop.nextRunAtMs(),
+        ...memory.of(loop.name),
+      })),
+    /** Loops whose last run here failed, and whose interval no other replica has served since; of syncs the table knows. */
+    failedLoops: () => memory.failed().filter((name) => name !== sync.name),
+    heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
+    /** What has to be known before the first request: the other replicas, and some free sandboxes. */
+    async prepare(signal: AbortSignal) {
+      const within = () => AbortSignal.any([AbortSignal.timeout(BEAT_INTERVAL_MS), signal]);
+      await stocking.look(within());
+      await beat(within()).catch((error: unknown) => {
+        // It starts all the same, not ready, and beats as soon as its clock is right.
+        if (!isClockOff(error)) throw error;
+      });
+      await governor.refresh(within());
+      await core.readyList.refresh();
+    },
+    start() {
+      for (const each of [...loops, ...chores]) each.start();
+    },
+    /** Tells the runs under way, whoever began them, to stop at their next step, and begins no more. Idempotent. */
+    async stopRuns() {
+      // Nor is the pool counted for their sake any more: in a large one that takes as long as a run.
+      await Promise.all([pool, ...loops].map((each) => each.stop()));
+    },
+    /** The chores go on until the last request is answered. */
+    async stopChores() {
+      await Promise.all(chores.map((chore) => chore.stop()));
+    },
+  };
+}
+
+type MetricLoop = Parameters<Metrics['loopRun']>[0];
+
+/** The counters' words for what the runs counted: a recycled sandbox was deleted, too. */
+const forMetrics = (counts: Record<string, number>): Record<string, number> => ({
+  ...counts,
+  synced: counts.listed ?? 0,
+  deleted: (counts.deleted ?? 0) + (counts.recycled ?? 0),
+});

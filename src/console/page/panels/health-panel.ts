@@ -1,0 +1,54 @@
+import type { BreakerRecord, StatusRecord } from '../broker/records.ts';
+import { When } from '../clock.ts';
+import { html } from '../html.ts';
+import { sentence, VERDICT_NAMES } from '../wording.ts';
+
+const STATE_WORDS = { ok: 'ok', degraded: 'degraded', failing: 'failing' } as const;
+const STATE_TONES = { ok: 'good', degraded: 'warning', failing: 'bad' } as const;
+const BREAKER_TONES = { closed: 'good', half_open: 'warning', open: 'bad' } as const;
+
+/** The verdict with every check, the circuit breakers, and who is there. */
+export function HealthPanel({ status }: { status: StatusRecord | undefined }) {
+  const readiness = status?.readiness;
+  return html`
+    <section class="card" aria-labelledby="health-title">
+      <div class="title-line">
+        <h2 id="health-title">${readiness ? VERDICT_NAMES[readiness.verdict] : 'Readiness'}</h2>
+        <span class="muted">${readiness ? html`checked <${When} at=${readiness.last_check} />` : 'not known yet'}</span>
+      </div>
+      <ul class="checks">
+        ${Object.entries(readiness?.checks ?? {}).map(
+          ([name, check]) => html`<li key=${name}>
+            <i class=${`dot ${STATE_TONES[check.status]}`}></i>
+            <span>${sentence(name)}</span>
+            <span class="muted">${check.detail ?? STATE_WORDS[check.status]}</span>
+          </li>`,
+        )}
+      </ul>
+      <h3>Circuit breakers</h3>
+      <ul class="checks">
+        ${(status?.breakers ?? []).map((breaker) => html`<${Breaker} key=${breaker.name} breaker=${breaker} />`)}
+      </ul>
+      <h3>Replicas</h3>
+      <ul class="replicas">
+        ${(status?.replicas ?? []).map((name) => html`<li key=${name}>${name}</li>`)}
+        ${status && status.replicas.length === 0 ? html`<li class="muted">none has been heard of</li>` : null}
+      </ul>
+    </section>
+  `;
+}
+
+function Breaker({ breaker }: { breaker: BreakerRecord }) {
+  const { name, state, failures, threshold, retry_at: retryAt, override, shared } = breaker;
+  return html`<li>
+    <i class=${`dot ${BREAKER_TONES[state]}`}></i>
+    <span>${sentence(name)}</span>
+    <span class="muted">
+      ${sentence(state).toLowerCase()}
+      ${override ? html`, held so until <${When} at=${override.until} />` : null}
+      ${state === 'open' && retryAt !== undefined ? html`, next probe <${When} at=${retryAt} />` : null}
+      ${failures > 0 ? `, ${failures} of ${threshold} failures` : null}
+      ${shared ? null : ', this replica’s own'}
+    </span>
+  </li>`;
+}

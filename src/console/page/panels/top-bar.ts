@@ -1,0 +1,70 @@
+import type { Connection } from '../broker/follow.ts';
+import type { SessionRecord, StatusRecord } from '../broker/records.ts';
+import { useNow } from '../clock.ts';
+import { html } from '../html.ts';
+import { Logo } from '../logo.ts';
+import { span, VERDICT_NAMES } from '../wording.ts';
+
+interface TopBarProps {
+  connection: Connection;
+  status: StatusRecord | undefined;
+  session: SessionRecord;
+  isReadOnly: boolean;
+  onReadOnly: (readOnly: boolean) => void;
+  onLeave: () => void;
+}
+
+/** What is always in sight: whether and how it serves, whether the page is up to date, and who is here. */
+export function TopBar({ connection, status, session, isReadOnly, onReadOnly, onLeave }: TopBarProps) {
+  return html`
+    <header class="top-bar">
+      <div class="brand"><${Logo} /><h1>Sandbox Broker</h1></div>
+      <${Verdict} status=${status} isKnown=${connection.state !== 'lost'} />
+      <${ConnectionState} connection=${connection} />
+      <div class="who">
+        ${
+          session.can_change
+            ? html`<label class="switch">
+                <input
+                  type="checkbox"
+                  role="switch"
+                  checked=${isReadOnly}
+                  onChange=${(event: Event) => onReadOnly((event.currentTarget as HTMLInputElement).checked)}
+                />
+                Read-only
+              </label>`
+            : html`<span class="chip" title="This token may look and change nothing.">Viewer: read-only</span>`
+        }
+        <button type="button" class="quiet" onClick=${onLeave}>Log out</button>
+      </div>
+    </header>
+  `;
+}
+
+function Verdict({ status, isKnown }: { status: StatusRecord | undefined; isKnown: boolean }) {
+  if (!isKnown || !status?.readiness) return html`<span class="verdict unknown">Not known</span>`;
+  const { verdict, reasons } = status.readiness;
+  return html`<span class=${`verdict ${verdict}`}>${VERDICT_NAMES[verdict]}</span>${
+    reasons.length === 0 ? null : html`<span class="verdict-why">${reasons.join('; ')}</span>`
+  }`;
+}
+
+function ConnectionState({ connection }: { connection: Connection }) {
+  const nowMs = useNow();
+  switch (connection.state) {
+    case 'connecting':
+      return html`<span class="connection" role="status"><i class="dot waiting"></i>Connecting</span>`;
+    case 'live':
+      return html`<span class="connection" role="status"><i class="dot good"></i>Live</span>`;
+    case 'lost': {
+      const { newsAtMs, retryAtMs, why } = connection;
+      const age =
+        newsAtMs === undefined ? 'no news yet' : `last news ${span((nowMs - newsAtMs) / 1_000)} ago`;
+      const next = retryAtMs > nowMs ? `next try in ${span((retryAtMs - nowMs) / 1_000)}` : 'trying';
+      return html`<span class="connection lost" title=${why}>
+        <i class="dot bad"></i><span role="status">Reconnecting</span><span>, ${age}, ${next}</span>
+        <small>${why}</small>
+      </span>`;
+    }
+  }
+}

@@ -1,8 +1,0 @@
-import { html } from './html.ts';
-import type { SandboxStatus } from './records.ts';
-import { STATUS_NAMES } from './wording.ts';
-
-/** A status in its colour, and in words. */
-export function StatusChip({ status }: { status: SandboxStatus }) {
-  return html`<span class=${`status ${status}`}>${STATUS_NAMES[status]}</span>`;
-}

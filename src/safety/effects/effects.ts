@@ -1,0 +1,154 @@
+import type { EffectOutcome } from '../../domain/effect.ts';
+import { BrokerError } from '../../domain/errors.ts';
+import type { EffectHold, EffectRecords } from '../../store/shared/effects.ts';
+import { limitTime, pause } from '../../time-limit.ts';
+import { type EffectKey, effectKey } from './effect-key.ts';
+
+export interface EffectsOptions {
+  records: EffectRecords;
+  /** How long an effect may run, milliseconds. */
+  runLimitMs?: number;
+  /** How long the right to run outlasts the run, for clocks that differ, milliseconds. */
+  leaseMarginMs?: number;
+  /** How long one who came second waits for the first one's result, milliseconds. */
+  waitMs?: number;
+  /** Told how each call ended, for metrics and logs. */
+  onOutcome?: (type: string, outcome: EffectOutcome) => void;
+}
+
+export interface OnceOptions<T> {
+  signal: AbortSignal;
+  /** How long this effect may run, milliseconds; the general limit by default. */
+  runLimitMs?: number;
+  /** Asks the far side whether it has happened already: its result, or undefined if it has not. */
+  ask?: (signal: AbortSignal) => Promise<T | undefined>;
+  /** After such an error nobody knows: the next one waits for the end of the right to run, and asks. */
+  mayHaveHappened?: (error: unknown) => boolean;
+}
+
+/** Carries side effects out once, over retries, crashes and replicas. */
+export interface Effects {
+  /**
+   * Runs `run` unless this effect has happened already; then its stored result is returned. The result must be JSON.
+   *
+   * Throws `STORE_UNAVAILABLE` without running when the store cannot say; `EFFECT_IN_PROGRESS` (with
+   * `retryAfterSeconds`) when another is at it for longer than the wait; what `run` throws, after which it may be tried
+   * again. An effect that happened is returned even if its result could not be stored.
+   */
+  once<T>(
+    key: EffectKey,
+    run: (signal: AbortSignal) => Promise<T>,
+    options: OnceOptions<T>,
+  ): Promise<{ result: T; replayed: boolean }>;
+}
+
+const RUN_LIMIT_MS = 45_000;
+const LEASE_MARGIN_MS = 15_000;
+const WAIT_MS = 5_000;
+const POLL_MS = 100;
+const STORE_TRIES = 3;
+
+/** Throws `RangeError` for a time that is not > 0. */
+export function createEffects(options: EffectsOptions): Effects {
+  const { records, onOutcome } = options;
+  const runLimitMs = positive('runLimitMs', options.runLimitMs ?? RUN_LIMIT_MS);
+  const leaseMarginMs = positive('leaseMarginMs', options.leaseMarginMs ?? LEASE_MARGIN_MS);
+  const waitMs = positive('waitMs', options.waitMs ?? WAIT_MS);
+
+  /** Takes the effect, waiting for a while where another holds it. */
+  async function take(key: EffectKey, leaseMs: number, signal: AbortSignal) {
+    const pk = effectKey(key);
+    const deadlineMs = performance.now() + waitMs;
+    for (;;) {
+      signal.throwIfAborted();
+      const taken = await records.take(pk, leaseMs, signal);
+      if (taken.type !== 'in_progress') return taken;
+      if (performance.now() >= deadlineMs) {
+        onOutcome?.(key.type, 'in_progress');
+        throw inProgress(taken.freeInMs);
+      }
+      await pause(POLL_MS, signal);
+    }
+  }
+
+  /** It happened; a store that does not take the news must not make it look as if it had not. */
+  async function store(
+    type: string,
+    hold: EffectHold,
+    result: unknown,
+    outcome: EffectOutcome,
+  ): Promise<void> {
+    for (let tries = 0; tries < STORE_TRIES; tries++) {
+      try {
+        // False is as good: who took over has asked the far side, or will.
+        await records.complete(hold, result);
+        onOutcome?.(type, outcome);
+        return;
+      } catch {
+        // The store has been retrying for a while already; a few rounds more, then the far side has to be asked.
+      }
+    }
+    onOutcome?.(type, 'result_not_stored');
+  }
+
+  return {
+    async once<T>(key: EffectKey, run: (signal: AbortSignal) => Promise<T>, options: OnceOptions<T>) {
+      const { signal, runLimitMs: limitMs = runLimitMs } = options;
+      const taken = await take(key, limitMs + leaseMarginMs, signal);
+      if (taken.type === 'completed') {
+        onOutcome?.(key.type, 'replayed');
+        return { result: asStored<T>(taken.result), replayed: true };
+      }
+      const time = limitTime(limitMs, signal);
+      try {
+        return await carryOut(key.type, taken.hold, run, options, time.signal);
+      } finally {
+        time.clear();
+      }
+    },
+  };
+
+  async function carryOut<T>(
+    type: string,
+    hold: EffectHold,
+    run: (signal: AbortSignal) => Promise<T>,
+    { ask, mayHaveHappened }: OnceOptions<T>,
+    signal: AbortSignal,
+  ) {
+    // While the far side cannot be asked, nothing is known and nothing is written: the next one has to ask as well.
+    const known = hold.isTakenOver && ask ? await ask(signal) : undefined;
+    if (known !== undefined) {
+      await store(type, hold, known, 'confirmed');
+      return { result: known, replayed: true };
+    }
+    let result: T;
+    try {
+      // By the wall clock: a machine that was suspended in between has let nothing else of its time pass.
+      if (records.isOver(hold)) throw inProgress(0);
+      result = await run(signal);
+    } catch (error) {
+      onOutcome?.(type, 'failed');
+      // Where that cannot be stored either, the lease runs out by itself.
+      if (!mayHaveHappened?.(error)) await records.fail(hold, nameOf(error)).catch(() => false);
+      throw error;
+    }
+    await store(type, hold, result, 'completed');
+    return { result, replayed: false };
+  }
+}
+
+const inProgress = (freeInMs: number) =>
+  new BrokerError('EFFECT_IN_PROGRESS', 'The same is being done by another at this moment.', {
+    retryAfterSeconds: Math.max(1, Math.ceil(freeInMs / 1000)),
+  });
+
+/** Never an error's text: it may quote what was sent. */
+const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'unknown');
+
+function positive(name: string, ms: number): number {
+  if (!(ms > 0)) throw new RangeError(`${name} must be > 0, not ${ms}`);
+  return ms;
+}
+
+/** What comes back under a key is what `run` gave for that key: the type is the caller's own promise. */
+const asStored = <T>(result: unknown): T => result as T;

@@ -1,0 +1,236 @@
+import type { Clock } from '../../clock.ts';
+import { BrokerError } from '../../domain/errors.ts';
+import {
+  addUse,
+  asOf,
+  hasRoom,
+  type Quota,
+  secondsUntilRoom,
+  slotMsOf,
+  type UsageWindow,
+  unusedWindow,
+} from '../../domain/quota.ts';
+import type { QuotaStore } from '../../store/shared/quotas.ts';
+import { isResource, QUOTA_SCOPES, RESOURCES, type Resource } from '../guard/action.ts';
+
+export type Verdict = { allowed: true } | { allowed: false; retryAfterSeconds: number };
+
+/** A resource as operators see it. */
+export interface GovernorRow {
+  resource: Resource;
+  /** `global`: counted for all replicas together; `local`: by each for itself. */
+  scope: 'local' | 'global';
+  /** Uses in the window; where callers are counted one by one, those of the busiest. */
+  currentActions: number;
+  /** `null`: unlimited. */
+  maxActions: number | null;
+  windowSeconds: number;
+  /** Refusals by this replica since its start. */
+  deniedCount: number;
+  /** An operator set it at run time. */
+  overridden: boolean;
+}
+
+/** Quotas over sliding windows. A refusal uses nothing up. */
+export interface Governor {
+  /**
+   * Takes one use of `resource`, for callers that are counted one by one under `key`. Rejects with
+   * `STORE_UNAVAILABLE`, having taken nothing, when a shared quota cannot be asked; with a `RangeError` for a resource
+   * that does not exist.
+   */
+  take(resource: string, key?: string, signal?: AbortSignal): Promise<Verdict>;
+  /** What `take` would say, as far as this replica knows; nothing is used up and no store asked. */
+  check(resource: string, key?: string): Verdict;
+  report(): GovernorRow[];
+  /**
+   * Changes a quota on every replica, here at once and on the others with their next beat; what was used stays counted.
+   * @param maxActions whole, >= 0; `null`: unlimited
+   * @param windowSeconds whole, 1 to {@link MAX_WINDOW_SECONDS}; absent: as it is
+   */
+  setLimit(
+    resource: string,
+    maxActions: number | null,
+    windowSeconds?: number,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Goes back to the quota this process was configured with, on every replica to its own. */
+  resetLimit(resource: string, signal?: AbortSignal): Promise<void>;
+  /** Learns what other replicas have set and used. To be called again and again; a failure leaves things as they are. */
+  refresh(signal?: AbortSignal): Promise<void>;
+}
+
+/** What an operator is told about a quota that is used up. */
+export interface QuotaAlert {
+  task: 'governor';
+  reason: string;
+  severity: 'warning';
+  context: Record<string, unknown>;
+}
+
+export interface GovernorOptions {
+  quotas: Readonly<Record<Resource, Quota>>;
+  /** Quotas on what cannot be undone, and everybody's limits. */
+  store: QuotaStore;
+  clock: Clock;
+  /** Told of refusals, but not of each one of a flood. */
+  alert: (alert: QuotaAlert) => void;
+  onDenied?: (resource: Resource) => void;
+  /** Callers remembered per resource. */
+  maxKeys?: number;
+}
+
+export const MAX_WINDOW_SECONDS = 7 * 86_400;
+const DEFAULT_MAX_KEYS = 10_000;
+/** A flood of refusals is one piece of news. */
+const ALERT_EVERY_MS = 300_000;
+
+/** Everybody shares it. */
+const NO_KEY = '';
+
+/** The governor of one replica. Throws a `RangeError` for a quota that cannot be meant. */
+export function createGovernor(options: GovernorOptions): Governor {
+  const { store, clock, alert, onDenied, maxKeys = DEFAULT_MAX_KEYS } = options;
+  for (const resource of RESOURCES) checkQuota(resource, options.quotas[resource]);
+  let limits: ReadonlyMap<string, Quota> = new Map();
+  /** Counts the changes made here, so that a refresh that was under way meanwhile does not undo one. */
+  let changes = 0;
+  const denied = new Map<Resource, { count: number; alertedAtMs: number; alertedCount: number }>();
+  const known = new Map<string, UsageWindow>();
+  /** By resource and caller. A Map keeps the order of insertion: the first key is the one unused for longest. */
+  const local = new Map<Resource, Map<string, UsageWindow>>();
+
+  const quotaOf = (resource: Resource): Quota => limits.get(resource) ?? options.quotas[resource];
+
+  function windowOf(resource: Resource, key: string, nowMs: number): UsageWindow {
+    const slotMs = slotMsOf(quotaOf(resource).windowSeconds);
+    const kept = isGlobal(resource) ? known.get(resource) : local.get(resource)?.get(key);
+    return kept === undefined ? unusedWindow(slotMs) : asOf(kept, slotMs, nowMs);
+  }
+
+  function keep(resource: Resource, key: string, window: UsageWindow): void {
+    const windows = local.get(resource) ?? new Map<string, UsageWindow>();
+    local.set(resource, windows);
+    windows.delete(key);
+    windows.set(key, window);
+    if (windows.size <= maxKeys) return;
+    const [oldest] = windows.keys();
+    if (oldest !== undefined) windows.delete(oldest);
+  }
+
+  function deny(resource: Resource, key: string, window: UsageWindow, nowMs: number): Verdict {
+    const quota = quotaOf(resource);
+    const retryAfterSeconds = secondsUntilRoom(window, quota, nowMs);
+    onDenied?.(resource);
+    const seen = denied.get(resource) ?? { count: 0, alertedAtMs: Number.NEGATIVE_INFINITY, alertedCount: 0 };
+    seen.count++;
+    denied.set(resource, seen);
+    if (nowMs - seen.alertedAtMs >= ALERT_EVERY_MS) {
+      alert({
+        task: 'governor',
+        // A word for each resource: one that is refused often must not hide another.
+        reason: `quota_exceeded_${resource}`,
+        severity: 'warning',
+        context: {
+          resource,
+          ...(key !== NO_KEY && { caller: key }),
+          max_actions: quota.maxActions,
+          window_seconds: quota.windowSeconds,
+          retry_after_seconds: retryAfterSeconds,
+          denied_since_last_alert: seen.count - seen.alertedCount,
+        },
+      });
+      seen.alertedAtMs = nowMs;
+      seen.alertedCount = seen.count;
+    }
+    return { allowed: false, retryAfterSeconds };
+  }
+
+  return {
+    async take(name, key = NO_KEY, signal) {
+      const resource = resourceOf(name);
+      const quota = quotaOf(resource);
+      if (isGlobal(resource)) {
+        const { taken, window } = await store.take(resource, quota, signal);
+        known.set(resource, window);
+        return taken ? ALLOWED : deny(resource, NO_KEY, window, clock.nowMs());
+      }
+      const nowMs = clock.nowMs();
+      const window = windowOf(resource, key, nowMs);
+      if (!hasRoom(window, quota)) return deny(resource, key, window, nowMs);
+      keep(resource, key, addUse(window, nowMs));
+      return ALLOWED;
+    },
+
+    check(name, key = NO_KEY) {
+      const resource = resourceOf(name);
+      const nowMs = clock.nowMs();
+      const window = windowOf(resource, key, nowMs);
+      return hasRoom(window, quotaOf(resource)) ? ALLOWED : deny(resource, key, window, nowMs);
+    },
+
+    report() {
+      const nowMs = clock.nowMs();
+      return RESOURCES.map((resource) => {
+        const keys = isGlobal(resource) ? [NO_KEY] : [...(local.get(resource)?.keys() ?? [])];
+        return {
+          resource,
+          scope: QUOTA_SCOPES[resource],
+          currentActions: keys.reduce((most, key) => Math.max(most, windowOf(resource, key, nowMs).total), 0),
+          ...quotaOf(resource),
+          deniedCount: denied.get(resource)?.count ?? 0,
+          overridden: limits.has(resource),
+        };
+      });
+    },
+
+    async setLimit(name, maxActions, windowSeconds, signal) {
+      const resource = resourceOf(name);
+      const quota = { maxActions, windowSeconds: windowSeconds ?? quotaOf(resource).windowSeconds };
+      checkQuota(resource, quota);
+      await store.setLimit(resource, quota, signal);
+      changes++;
+      limits = new Map([...limits, [resource, quota]]);
+    },
+
+    async resetLimit(name, signal) {
+      const resource = resourceOf(name);
+      await store.clearLimit(resource, signal);
+      changes++;
+      limits = new Map([...limits].filter(([of]) => of !== resource));
+    },
+
+    async refresh(signal) {
+      const before = changes;
+      const read = await store.read(signal);
+      for (const [resource, window] of read.windows) known.set(resource, window);
+      if (changes === before) limits = read.limits;
+    },
+  };
+}
+
+/** For a caller who is to come back later. */
+export const quotaExceeded = (resource: string, retryAfterSeconds: number): BrokerError =>
+  new BrokerError('QUOTA_EXCEEDED', `The quota of ${resource} is used up.`, {
+    retryAfterSeconds,
+    details: { resource },
+  });
+
+const ALLOWED: Verdict = { allowed: true };
+
+const isGlobal = (resource: Resource): boolean => QUOTA_SCOPES[resource] === 'global';
+
+function resourceOf(name: string): Resource {
+  if (!isResource(name)) throw new RangeError(`there is no quota of ${name}`);
+  return name;
+}
+
+function checkQuota(resource: Resource, { maxActions, windowSeconds }: Quota): void {
+  if (maxActions !== null && !(Number.isSafeInteger(maxActions) && maxActions >= 0)) {
+    throw new RangeError(`maxActions of ${resource} must be a whole number >= 0 or null, not ${maxActions}`);
+  }
+  if (!(Number.isSafeInteger(windowSeconds) && windowSeconds >= 1 && windowSeconds <= MAX_WINDOW_SECONDS)) {
+    throw new RangeError(
+      `windowSeconds of ${resource} must be a whole number from 1 to ${MAX_WINDOW_SECONDS}, not ${windowSeconds}`,
+    );
+  }
+}

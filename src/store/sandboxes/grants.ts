@@ -1,0 +1,193 @@
+import type { SandboxEvent } from '../../domain/event.ts';
+import type { AllocatedSandbox, AvailableSandbox } from '../../domain/sandbox.ts';
+import type { StoreClient } from '../dynamo/client.ts';
+import type { TransactItems } from '../dynamo/documents.ts';
+import {
+  type CancellationReason,
+  CONDITION_FAILED,
+  CONFLICT,
+  isConflict,
+  isThrottle,
+  StoreThrottledError,
+  StoreUnavailableError,
+  TransactionCancelledError,
+} from '../dynamo/errors.ts';
+import { createGroupCommit, type Readiness, type Verdict } from '../dynamo/group-commit.ts';
+import { createPace, type Pace } from '../dynamo/pace.ts';
+import { IS_STILL_AVAILABLE, KEY_IS_FORGOTTEN, KEY_IS_FREE } from './conditions.ts';
+import { putEvent } from './events.ts';
+import { type KeyRecord, toKeyItem, toKeyRecord } from './idempotency.ts';
+import { toSandboxItem } from './items.ts';
+import { bucketOf } from './keys.ts';
+
+/** A sandbox for a key. */
+export interface Grant {
+  seen: AvailableSandbox;
+  next: AllocatedSandbox;
+  event: SandboxEvent;
+  key: KeyRecord;
+  nowMs: number;
+}
+
+/**
+ * How a grant ended. `key_taken`: the key has a lease in force (which may be ours: compare `attempt`),
+ * or, where the caller chose it, remembers one.
+ * `sandbox_lost`: somebody else was faster. `sandbox_conflict`, `key_conflict`: another transaction is at work on the
+ * sandbox or on the key at this moment; how it ends is open. `no_room`: the sandbox's bucket takes no more at the moment,
+ * and nothing was done; another bucket may, and this one when it is asked again.
+ */
+export type GrantOutcome =
+  | { type: 'granted' }
+  | { type: 'key_taken'; record: KeyRecord }
+  | { type: 'sandbox_lost' }
+  | { type: 'sandbox_conflict' }
+  | { type: 'key_conflict' }
+  | { type: 'no_room' };
+
+const DEFAULT_TRANSACTIONS = 4;
+/** With three items each. DynamoDB allows 100 to a transaction. */
+const GRANTS_PER_TRANSACTION = 16;
+const ITEMS_PER_GRANT = 3;
+
+/** The transaction of a grant: key, sandbox and event. */
+export const toGrantItems = (
+  table: string,
+  buckets: number,
+  { seen, next, event, key, nowMs }: Grant,
+): TransactItems => [
+  {
+    Put: {
+      TableName: table,
+      Item: toKeyItem(key),
+      ConditionExpression: key.rememberedUntil === undefined ? KEY_IS_FREE : KEY_IS_FORGOTTEN,
+      ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
+      ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+    },
+  },
+  {
+    Put: {
+      TableName: table,
+      Item: toSandboxItem(next, buckets, key.attempt),
+      ConditionExpression: IS_STILL_AVAILABLE,
+      ExpressionAttributeNames: { '#status': 'status' },
+      ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
+    },
+  },
+  putEvent(table, event),
+];
+
+/** The place of the pace that stands for the table as a whole: keys and events are spread over all of it. */
+const TABLE = 'table';
+type GrantPace = Pace<number | typeof TABLE>;
+
+/** Which buckets take something at the moment, as the grants of this process have found. */
+export interface BucketPace {
+  isWell(bucket: number): boolean;
+}
+
+interface Piece {
+  grant: Grant;
+  bucket: number;
+  /** Its caller knew that the bucket is short of room, and has no better one. */
+  isPatient: boolean;
+}
+
+/**
+ * Leases sandboxes to keys, each in one round trip, all or nothing. Of the transactions `transactions` are under way at
+ * once at the most, and callers beyond that share them. It is one decision per item all the same: what happens to one
+ * grant never changes another's answer.
+ *
+ * Where the table is short of room, grants wait for it until their signal fires. Where a bucket is, its grants are told
+ * `no_room`; those that come for it all the same wait. Throws {@link StoreUnavailableError} after a single attempt that
+ * went wrong as a whole: whether it came true may be open then.
+ */
+export function createGrants(
+  client: StoreClient,
+  buckets: number,
+  transactions = DEFAULT_TRANSACTIONS,
+): { grant: (grant: Grant, signal?: AbortSignal) => Promise<GrantOutcome>; bucketPace: BucketPace } {
+  const pace: GrantPace = createPace();
+
+  function readiness({ bucket, isPatient }: Piece): Readiness<GrantOutcome> {
+    if (!isPatient && !pace.isWell(bucket)) return { result: { type: 'no_room' } };
+    return { waitMs: Math.max(pace.waitMs(TABLE), pace.waitMs(bucket)) };
+  }
+
+  async function send(pieces: Piece[], signal: AbortSignal): Promise<Verdict<GrantOutcome>[]> {
+    const sentAtMs = performance.now();
+    const places = new Set<number | typeof TABLE>([TABLE, ...pieces.map(({ bucket }) => bucket)]);
+    for (const place of places) pace.sent(place);
+    try {
+      await client.transactOnce(
+        pieces.flatMap(({ grant }) => toGrantItems(client.table, buckets, grant)),
+        signal,
+      );
+      for (const place of places) pace.carriedOut(place, sentAtMs);
+      return pieces.map(() => ({ result: { type: 'granted' } }));
+    } catch (error) {
+      if (error instanceof StoreThrottledError) {
+        pace.refused(TABLE, sentAtMs);
+        return pieces.map(() => 'later');
+      }
+      if (!(error instanceof TransactionCancelledError)) throw error;
+      const verdicts = toVerdicts(pieces, error.reasons, sentAtMs, pace);
+      if (verdicts.every((verdict) => verdict === 'again')) throw error;
+      return verdicts;
+    }
+  }
+
+  const commit = createGroupCommit<Piece, GrantOutcome>({
+    calls: transactions,
+    size: GRANTS_PER_TRANSACTION,
+    touches: ({ grant: { key, seen } }) => [key.pk, seen.id],
+    readiness,
+    send,
+    // Each on its own would find the store just as far away.
+    concernsAll: (error) => error instanceof StoreUnavailableError,
+  });
+
+  return {
+    bucketPace: pace,
+    async grant(grant, signal = new AbortController().signal) {
+      const bucket = bucketOf(grant.seen.id, buckets);
+      try {
+        return await commit({ grant, bucket, isPatient: !pace.isWell(bucket) }, signal);
+      } catch (error) {
+        throw signal.aborted && error === signal.reason ? new StoreUnavailableError(error) : error;
+      }
+    },
+  };
+}
+
+/** What a cancellation means for each of its grants; the pace learns where there was no room. */
+function toVerdicts(
+  pieces: readonly Piece[],
+  reasons: readonly CancellationReason[],
+  sentAtMs: number,
+  pace: GrantPace,
+): Verdict<GrantOutcome>[] {
+  const ofGrant = (number: number) => reasons.slice(number * ITEMS_PER_GRANT, (number + 1) * ITEMS_PER_GRANT);
+  // A key has a partition to itself: where it finds no room, the table has none, and the bucket is not to blame.
+  const isTableShort = pieces.some((_, number) => {
+    const [key, , event] = ofGrant(number);
+    return isThrottle(key) || isThrottle(event);
+  });
+  if (isTableShort) pace.refused(TABLE, sentAtMs);
+  return pieces.map(({ bucket }, number) => {
+    const outcome = decide(ofGrant(number));
+    if (outcome) return { result: outcome };
+    if (!ofGrant(number).some(isThrottle)) return 'again';
+    if (isTableShort) return 'later';
+    pace.refused(bucket, sentAtMs);
+    return { result: { type: 'no_room' } };
+  });
+}
+
+/** What a grant's own reasons decide; nothing, when they are others'. */
+function decide([key, sandbox, event]: CancellationReason[]): GrantOutcome | undefined {
+  if (key?.code === CONDITION_FAILED && key.item) return { type: 'key_taken', record: toKeyRecord(key.item) };
+  if (key?.code === CONFLICT) return { type: 'key_conflict' };
+  if (sandbox?.code === CONDITION_FAILED) return { type: 'sandbox_lost' };
+  if (isConflict([sandbox, event])) return { type: 'sandbox_conflict' };
+  return undefined;
+}

@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import type { StoreClient } from '../dynamo/client.ts';
+import type { Item } from '../dynamo/documents.ts';
+import { idempotencyKey } from './keys.ts';
+
+/** What an idempotency key remembers: enough to answer a replay without reading the sandbox. Times are epoch seconds. */
+export interface KeyRecord {
+  pk: string;
+  sandboxId: string;
+  name: string;
+  externalId: string;
+  sfdcAccountId?: string | undefined;
+  leaseId: string;
+  allocatedAt: number;
+  /** The lease's end, for the answer. */
+  leaseExpiresAt: number;
+  /** From here on the lease is over: its end plus the buffer, or `GIVEN_BACK`. A default key is free again then. */
+  expiresAt: number;
+  /** Only of a key that the caller chose: until when it answers with this lease, also when that is over. */
+  rememberedUntil?: number | undefined;
+  /** Hash of the request that made it; another request under the same explicit key is refused. */
+  requestHash: string;
+  /** Unique to the call that made it: a caller whose answer was lost knows its own win by it. */
+  attempt: string;
+}
+
+/** `expiresAt` of a lease that has ended early: over by any clock. */
+export const GIVEN_BACK = 0;
+
+/** TTL removes a lapsed record; it may never do so early, whichever clock is ahead. */
+const TTL_GRACE_SECONDS = 3_600;
+
+const keyItem = z.object({
+  pk: z.string(),
+  sandbox_id: z.string(),
+  name: z.string(),
+  external_id: z.string(),
+  sfdc_account_id: z.string().optional(),
+  lease_id: z.string(),
+  allocated_at: z.int(),
+  lease_expires_at: z.int(),
+  expires_at: z.int(),
+  remembered_until: z.int().optional(),
+  request_hash: z.string(),
+  attempt: z.string(),
+});
+
+export const toKeyItem = (record: KeyRecord): Item => ({
+  ...idempotencyKey(record.pk),
+  sandbox_id: record.sandboxId,
+  name: record.name,
+  external_id: record.externalId,
+  sfdc_account_id: record.sfdcAccountId,
+  lease_id: record.leaseId,
+  allocated_at: record.allocatedAt,
+  lease_expires_at: record.leaseExpiresAt,
+  expires_at: record.expiresAt,
+  remembered_until: record.rememberedUntil,
+  request_hash: record.requestHash,
+  attempt: record.attempt,
+  ttl: (record.rememberedUntil ?? record.expiresAt) + TTL_GRACE_SECONDS,
+});
+
+export function toKeyRecord(item: Item): KeyRecord {
+  const row = keyItem.parse(item);
+  return {
+    pk: row.pk,
+    sandboxId: row.sandbox_id,
+    name: row.name,
+    externalId: row.external_id,
+    sfdcAccountId: row.sfdc_account_id,
+    leaseId: row.lease_id,
+    allocatedAt: row.allocated_at,
+    leaseExpiresAt: row.lease_expires_at,
+    expiresAt: row.expires_at,
+    rememberedUntil: row.remembered_until,
+    requestHash: row.request_hash,
+    attempt: row.attempt,
+  };
+}
+
+/** Whether the lease that a key tells of is over. */
+export const isLeaseOver = ({ expiresAt }: KeyRecord, nowMs: number): boolean => expiresAt * 1000 <= nowMs;
+
+/**
+ * The record of a key that has a lease at `nowMs`, or remembers one; TTL deletion is late by design, so the time is
+ * compared here.
+ */
+export async function readKey(
+  client: StoreClient,
+  pk: string,
+  nowMs: number,
+  signal?: AbortSignal,
+): Promise<KeyRecord | undefined> {
+  const item = await client.get(idempotencyKey(pk), signal);
+  const record = item && toKeyRecord(item);
+  if (!record) return undefined;
+  const isRemembered = (record.rememberedUntil ?? 0) * 1000 > nowMs;
+  return isRemembered || !isLeaseOver(record, nowMs) ? record : undefined;
+}

@@ -1,0 +1,173 @@
+import type { Sandbox, SandboxStatus } from '../../domain/sandbox.ts';
+import type { StoreClient } from '../dynamo/client.ts';
+import type { Item } from '../dynamo/documents.ts';
+import { toSandbox } from './items.ts';
+import {
+  BY_DUE,
+  BY_STATUS,
+  bucketPk,
+  dueUpTo,
+  SANDBOX_SK,
+  sandboxKey,
+  statusPrefix,
+  statusSortKey,
+} from './keys.ts';
+import { filterMembers, passes, type SandboxFilter } from './sandbox-filter.ts';
+
+/** A place in a bucket: the last key that was read. */
+export interface Place {
+  bucket: number;
+  after?: Item | undefined;
+}
+
+export interface Page {
+  sandboxes: Sandbox[];
+  /** Records read for it, those that a filter left out included. */
+  lookedAt: number;
+  /** Absent when the bucket has no more. */
+  after?: Item | undefined;
+}
+
+interface Reading extends Place {
+  limit?: number | undefined;
+  backwards?: boolean | undefined;
+  filter?: SandboxFilter | undefined;
+}
+
+/** Strongly consistent reads over the buckets. */
+export interface SandboxReads {
+  readonly buckets: number;
+  /** One page of a bucket in one status, by name, from the index; `backwards`: from the last name on. */
+  byStatus(
+    query: {
+      status: SandboxStatus;
+      namePrefix?: string | undefined;
+      limit?: number | undefined;
+      backwards?: boolean | undefined;
+      filter?: SandboxFilter | undefined;
+    } & Place,
+    signal?: AbortSignal,
+  ): Promise<Page>;
+  /** One page of a bucket's whole content, tombstones included, by id. */
+  all(
+    query: { limit?: number | undefined; filter?: SandboxFilter | undefined } & Place,
+    signal?: AbortSignal,
+  ): Promise<Page>;
+  /** One page of a bucket's sandboxes that are due at `nowMs`, the longest due first. */
+  due(query: { nowMs: number } & Place, signal?: AbortSignal): Promise<Page>;
+  /** The place right behind a sandbox: in the bucket's index of `status`, or in the bucket itself. */
+  placeOf(sandbox: { id: string; name?: string | undefined }, status: SandboxStatus | undefined): Item;
+  /** The sandbox that a place is right behind: the other way round. Its name is cut as in the index. */
+  sandboxAt(place: Item, status: SandboxStatus | undefined): { id: string; name?: string | undefined };
+  /** How many sandboxes are in one status, over all buckets. Not `consistent`, it costs half and may be a second old. */
+  count(status: SandboxStatus, consistent: boolean, signal?: AbortSignal): Promise<number>;
+}
+
+/**
+ * Reads of the table that `client` speaks to, laid out with `buckets`. A record that cannot be read is left out and
+ * told to `onUnreadable`: one bent record must not stand in the way of the others.
+ */
+export function createSandboxReads(
+  client: StoreClient,
+  buckets: number,
+  onUnreadable: (sortKey: unknown, error: unknown) => void,
+): SandboxReads {
+  const inBucket = (
+    index: { name?: string; condition: string; values: Item },
+    { bucket, after, limit, backwards, filter = {} }: Reading,
+  ) => {
+    const picked = filterMembers(filter);
+    return {
+      ...(index.name && { IndexName: index.name }),
+      KeyConditionExpression: `pk = :pk AND ${index.condition}`,
+      ...(picked && { FilterExpression: picked.expression }),
+      ...(picked && Object.keys(picked.names).length > 0 && { ExpressionAttributeNames: picked.names }),
+      ExpressionAttributeValues: { ':pk': bucketPk(bucket), ...index.values, ...picked?.values },
+      ...(limit !== undefined && { Limit: limit }),
+      ...(backwards && { ScanIndexForward: false }),
+      ...(after && { ExclusiveStartKey: after }),
+    };
+  };
+
+  const page = async (input: ReturnType<typeof inBucket>, signal?: AbortSignal): Promise<Page> => {
+    const { items, lookedAt, lastKey } = await client.query(input, signal);
+    const sandboxes: Sandbox[] = [];
+    for (const item of items) {
+      try {
+        sandboxes.push(toSandbox(item));
+      } catch (error) {
+        onUnreadable(item.sk, error);
+      }
+    }
+    return { sandboxes, lookedAt, after: lastKey };
+  };
+
+  const withStatus = (status: SandboxStatus, namePrefix?: string) => ({
+    name: BY_STATUS,
+    condition: 'begins_with(status_key, :prefix)',
+    values: { ':prefix': statusPrefix(status, namePrefix) },
+  });
+
+  return {
+    buckets,
+    async byStatus({ status, namePrefix = '', ...place }, signal) {
+      const found = await page(inBucket(withStatus(status, namePrefix), place), signal);
+      // The index may give more: a long prefix is cut there, and the embedded engine's begins_with ignores case.
+      return picked(found, { ...place.filter, namePrefix });
+    },
+    async all(place, signal) {
+      const index = { condition: 'begins_with(sk, :prefix)', values: { ':prefix': SANDBOX_SK } };
+      return picked(await page(inBucket(index, place), signal), place.filter);
+    },
+    due: ({ nowMs, ...place }, signal) =>
+      page(
+        inBucket({ name: BY_DUE, condition: 'due_key < :upTo', values: { ':upTo': dueUpTo(nowMs) } }, place),
+        signal,
+      ),
+    placeOf: ({ id, name = '' }, status) => ({
+      ...sandboxKey(id, buckets),
+      ...(status !== undefined && { status_key: statusSortKey(status, name) }),
+    }),
+    sandboxAt: ({ sk, status_key: key }, status) => ({
+      id: String(sk).slice(SANDBOX_SK.length),
+      ...(status !== undefined && { name: String(key).slice(statusPrefix(status).length) }),
+    }),
+    async count(status, consistent, signal) {
+      let total = 0;
+      for (let bucket = 0; bucket < buckets; bucket++) {
+        let after: Item | undefined;
+        do {
+          const input = {
+            ...inBucket(withStatus(status), { bucket, after }),
+            Select: 'COUNT' as const,
+            ConsistentRead: consistent,
+          };
+          const answer = await client.query(input, signal);
+          total += answer.count;
+          after = answer.lastKey;
+        } while (after);
+      }
+      return total;
+    },
+  };
+}
+
+const picked = (page: Page, filter: SandboxFilter = {}): Page => ({
+  ...page,
+  sandboxes: page.sandboxes.filter((sandbox) => passes(sandbox, filter)),
+});
+
+/** Every record that `read` pages through, over all buckets, one page in memory at a time. */
+export async function* everywhere(
+  buckets: number,
+  read: (place: Place) => Promise<Page>,
+): AsyncGenerator<Sandbox, void, void> {
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    let after: Item | undefined;
+    do {
+      const page = await read({ bucket, after });
+      yield* page.sandboxes;
+      after = page.after;
+    } while (after);
+  }
+}

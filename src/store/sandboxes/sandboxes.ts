@@ -1,0 +1,221 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NewId } from '../../clock.ts';
+import { assertNever } from '../../domain/errors.ts';
+import type { SandboxEvent } from '../../domain/event.ts';
+import type { Sandbox } from '../../domain/sandbox.ts';
+import { workOff } from '../../work-off.ts';
+import type { StoreClient } from '../dynamo/client.ts';
+import type { TransactItems } from '../dynamo/documents.ts';
+import {
+  CONDITION_FAILED,
+  ConditionFailedError,
+  isConflict,
+  TransactionCancelledError,
+} from '../dynamo/errors.ts';
+import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE, KEY_IS_OF_LEASE_OR_GONE } from './conditions.ts';
+import { putEvent } from './events.ts';
+import { type BucketPace, createGrants, type Grant, type GrantOutcome } from './grants.ts';
+import { GIVEN_BACK } from './idempotency.ts';
+import { toSandbox, toSandboxItem } from './items.ts';
+import { idempotencyKey, sandboxKey } from './keys.ts';
+
+/** A sandbox's record as it was read (absent: it is new), as it shall be, and the event if its status changes. */
+export interface Change {
+  seen: Sandbox | undefined;
+  next: Sandbox;
+  event?: SandboxEvent | undefined;
+}
+
+export interface WriteAllOptions {
+  signal?: AbortSignal;
+  /** A change was decided; not `isWritten`: somebody else was faster. */
+  onSettled?: (change: Change, isWritten: boolean) => void;
+  /** A change could not be written. */
+  onFailure?: (change: Change, error: unknown) => void;
+}
+
+export interface SandboxStore {
+  /** Strongly consistent. */
+  get(sandboxId: string, signal?: AbortSignal): Promise<Sandbox | undefined>;
+  /** Leases a sandbox to a key: key, sandbox and event, all or nothing. */
+  grant(grant: Grant, signal?: AbortSignal): Promise<GrantOutcome>;
+  /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends frees its key, or tells it. */
+  write(change: Change, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * Writes many changes, several to a transaction, in their order; returns those that were written. Goes on past one that
+   * cannot be, and throws where none can, or so many in a row that there is no point in going on. Told to stop, it returns.
+   */
+  writeAll(changes: Change[], options?: WriteAllOptions): Promise<Change[]>;
+  /** Which buckets take grants at the moment. */
+  readonly bucketPace: BucketPace;
+}
+
+/** A transaction has at most 100 items; a change has up to three. */
+const CHANGES_PER_TRANSACTION = 33;
+const CONFLICT_RETRIES = 5;
+const UNINTERRUPTED = new AbortController().signal;
+
+/**
+ * The sandboxes of one table. `buckets` must be the number the table was laid out with. Of the transactions that lease
+ * sandboxes `grantTransactions` are under way at once at the most; callers beyond that share them.
+ */
+export function createSandboxStore(
+  client: StoreClient,
+  buckets: number,
+  newId: NewId,
+  grantTransactions?: number,
+): SandboxStore {
+  const put = (change: Change, writeId: string) => ({
+    TableName: client.table,
+    Item: toSandboxItem(change.next, buckets, writeId),
+    ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
+    ...(change.seen
+      ? {
+          ConditionExpression: IS_UNCHANGED,
+          ExpressionAttributeValues: { ':seen': change.seen.generation },
+        }
+      : { ConditionExpression: IS_NEW }),
+  });
+
+  /** A default key goes with its lease; one that the caller chose goes on telling that the lease is over. */
+  function releaseKey({ seen, next }: Change): TransactItems {
+    if (seen?.status !== 'allocated' || next.status === 'allocated') return [];
+    const { idempotencyPk, leaseId, keyRememberedUntil } = seen.lease;
+    const key = { TableName: client.table, Key: idempotencyKey(idempotencyPk) };
+    if (keyRememberedUntil === undefined) {
+      return [
+        {
+          Delete: {
+            ...key,
+            ConditionExpression: KEY_IS_OF_LEASE_OR_GONE,
+            ExpressionAttributeValues: { ':lease': leaseId },
+          },
+        },
+      ];
+    }
+    return [
+      {
+        Update: {
+          ...key,
+          UpdateExpression: 'SET expires_at = :over',
+          ConditionExpression: KEY_IS_OF_LEASE,
+          ExpressionAttributeValues: { ':lease': leaseId, ':over': GIVEN_BACK },
+        },
+      },
+    ];
+  }
+
+  /** One attempt: `conflict` when another transaction is at work on one of the items at this moment. */
+  async function tryWrite(
+    change: Change,
+    keyItems: TransactItems,
+    writeId: string,
+    signal?: AbortSignal,
+  ): Promise<'written' | 'lost' | 'key_moved_on' | 'conflict'> {
+    try {
+      if (change.event) {
+        await client.transact(
+          [{ Put: put(change, writeId) }, putEvent(client.table, change.event), ...keyItems],
+          signal,
+        );
+      } else {
+        await client.put(put(change, writeId), signal);
+      }
+      return 'written';
+    } catch (error) {
+      if (error instanceof ConditionFailedError) return error.item?.write_id === writeId ? 'written' : 'lost';
+      if (!(error instanceof TransactionCancelledError)) throw error;
+      const [sandbox, , key] = error.reasons;
+      if (sandbox?.code === CONDITION_FAILED) return sandbox.item?.write_id === writeId ? 'written' : 'lost';
+      if (key?.code === CONDITION_FAILED) return 'key_moved_on';
+      if (isConflict(error.reasons)) return 'conflict';
+      throw error;
+    }
+  }
+
+  async function write(change: Change, signal?: AbortSignal): Promise<boolean> {
+    const writeId = newId();
+    let keyItems = releaseKey(change);
+    for (let conflicts = 0; conflicts <= CONFLICT_RETRIES; ) {
+      const outcome = await tryWrite(change, keyItems, writeId, signal);
+      switch (outcome) {
+        case 'written':
+          return true;
+        case 'lost':
+          return false;
+        case 'key_moved_on':
+          // The key belongs to a later lease by now, or its time was over: this one ends without it.
+          keyItems = [];
+          break;
+        case 'conflict':
+          conflicts++;
+          await delay(5 + Math.random() * 20);
+          break;
+        default:
+          assertNever(outcome);
+      }
+    }
+    return false;
+  }
+
+  /** All of them or, with false, none, as far as is known. */
+  async function writeChunk(chunk: Change[], writeId: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      await client.transact(
+        chunk.flatMap((change) => [
+          { Put: put(change, writeId) },
+          ...(change.event ? [putEvent(client.table, change.event)] : []),
+          ...releaseKey(change),
+        ]),
+        signal,
+      );
+      return true;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return false;
+    }
+  }
+
+  /**
+   * The changes, after an attempt at several at once. Where that failed, one of them was changed by somebody else or cannot
+   * be written, or the answer to our own commit was lost: each is to be tried on its own then.
+   */
+  async function* inChunks(changes: Change[], signal: AbortSignal) {
+    for (let start = 0; start < changes.length; start += CHANGES_PER_TRANSACTION) {
+      const chunk = changes.slice(start, start + CHANGES_PER_TRANSACTION);
+      const writeId = newId();
+      const isDone = await writeChunk(chunk, writeId, signal);
+      for (const change of chunk) yield { change, writeId, isDone };
+    }
+  }
+
+  async function isOurs(change: Change, writeId: string, signal?: AbortSignal): Promise<boolean> {
+    return (await client.get(sandboxKey(change.next.id, buckets), signal))?.write_id === writeId;
+  }
+
+  return {
+    async get(sandboxId, signal) {
+      const item = await client.get(sandboxKey(sandboxId, buckets), signal);
+      return item && toSandbox(item);
+    },
+
+    ...createGrants(client, buckets, grantTransactions),
+
+    write,
+
+    async writeAll(changes, { signal = UNINTERRUPTED, onSettled, onFailure } = {}) {
+      const written: Change[] = [];
+      await workOff(
+        inChunks(changes, signal),
+        async ({ change, writeId, isDone }) => {
+          const isWritten =
+            isDone || (await write(change, signal)) || (await isOurs(change, writeId, signal));
+          if (isWritten) written.push(change);
+          onSettled?.(change, isWritten);
+        },
+        { atOnce: 1, signal, onFailure: ({ change }, error) => onFailure?.(change, error) },
+      );
+      return written;
+    },
+  };
+}

@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import type { Clock } from '../../clock.ts';
+import type { Job, JobStatus, JobType, OpenJob } from '../../domain/job.ts';
+import type { StoreClient } from '../dynamo/client.ts';
+import type { Item } from '../dynamo/documents.ts';
+import { BY_STATUS, JOB_TOTALS_KEY, JOBS_PK, jobKey, jobStatusKey } from '../sandboxes/keys.ts';
+import { isForgotten, toJob } from './job-items.ts';
+
+export interface JobQuery {
+  status?: JobStatus | undefined;
+  type?: JobType | undefined;
+  limit: number;
+  /** The id behind which the page begins. */
+  after?: string | undefined;
+}
+
+/** How many wait at the moment, and how many have ever ended one way or the other. */
+export interface JobTotals {
+  pending: number;
+  completed: number;
+  failed: number;
+}
+
+export interface JobReads {
+  /** Strongly consistent. */
+  get(id: string, signal?: AbortSignal): Promise<Job | undefined>;
+  /** The newest first. A page may be short; with `after` there is more to look at. */
+  list(query: JobQuery, signal?: AbortSignal): Promise<{ jobs: Job[]; after?: string | undefined }>;
+  /** The running ones, then the pending ones, both in the order of their submission. Strongly consistent. */
+  open(signal?: AbortSignal): AsyncGenerator<OpenJob, void, void>;
+  totals(signal?: AbortSignal): Promise<JobTotals>;
+}
+
+const PAGE = 100;
+/** Jobs that one call to `list` looks at, at most: a rare type among many must not read the whole history. */
+const MAX_LOOKED_AT = 1_000;
+
+const totalsItem = z.object({ completed: z.int().default(0), failed: z.int().default(0) });
+
+/**
+ * Reads of the jobs of one table, all in one partition. A record that cannot be read is left out and told to
+ * `onUnreadable`.
+ */
+export function createJobReads(
+  client: StoreClient,
+  clock: Clock,
+  onUnreadable: (sortKey: unknown, error: unknown) => void,
+): JobReads {
+  const inStatus = (status: JobStatus) => ({
+    IndexName: BY_STATUS,
+    KeyConditionExpression: 'pk = :pk AND begins_with(status_key, :prefix)',
+    ExpressionAttributeValues: { ':pk': JOBS_PK, ':prefix': jobStatusKey(status, '') },
+  });
+  const everyJob = { KeyConditionExpression: 'pk = :pk', ExpressionAttributeValues: { ':pk': JOBS_PK } };
+
+  function* readable(items: Item[]): Generator<Job, void, void> {
+    for (const item of items) {
+      let job: Job;
+      try {
+        job = toJob(item);
+      } catch (error) {
+        onUnreadable(item.sk, error);
+        continue;
+      }
+      yield job;
+    }
+  }
+
+  /** Pages through all jobs, or those in one status, by their ids. */
+  async function* pages(
+    {
+      status,
+      after,
+      newestFirst,
+    }: {
+      status?: JobStatus | undefined;
+      after?: string | undefined;
+      newestFirst: boolean;
+    },
+    signal?: AbortSignal,
+  ): AsyncGenerator<Item[], void, void> {
+    let startKey: Item | undefined;
+    if (after !== undefined) {
+      startKey = { ...jobKey(after), ...(status && { status_key: jobStatusKey(status, after) }) };
+    }
+    do {
+      const { items, lastKey } = await client.query(
+        {
+          ...(status ? inStatus(status) : everyJob),
+          ScanIndexForward: !newestFirst,
+          Limit: PAGE,
+          ...(startKey && { ExclusiveStartKey: startKey }),
+        },
+        signal,
+      );
+      yield items;
+      startKey = lastKey;
+    } while (startKey);
+  }
+
+  return {
+    async get(id, signal) {
+      const item = await client.get(jobKey(id), signal);
+      const job = item && toJob(item);
+      return job && !isForgotten(job, clock.nowMs()) ? job : undefined;
+    },
+
+    async list({ status, type, limit, after }, signal) {
+      const nowMs = clock.nowMs();
+      const jobs: Job[] = [];
+      let lookedAt = 0;
+      let last = after;
+      for await (const items of pages({ status, after, newestFirst: true }, signal)) {
+        for (const job of readable(items)) {
+          if (jobs.length === limit || lookedAt === MAX_LOOKED_AT) return { jobs, after: last };
+          lookedAt++;
+          last = job.id;
+          if (isForgotten(job, nowMs) || (type !== undefined && job.request.type !== type)) continue;
+          jobs.push(job);
+        }
+      }
+      return { jobs };
+    },
+
+    async *open(signal) {
+      for (const status of ['running', 'pending'] as const) {
+        for await (const items of pages({ status, newestFirst: false }, signal)) {
+          for (const job of readable(items)) {
+            if (job.status === 'running' || job.status === 'pending') yield job;
+          }
+        }
+      }
+    },
+
+    async totals(signal) {
+      const item = await client.get(JOB_TOTALS_KEY, signal);
+      let pending = 0;
+      let after: Item | undefined;
+      do {
+        const page = await client.query(
+          {
+            ...inStatus('pending'),
+            Select: 'COUNT',
+            // A number to look at need not cost twice the read capacity.
+            ConsistentRead: false,
+            ...(after && { ExclusiveStartKey: after }),
+          },
+          signal,
+        );
+        pending += page.count;
+        after = page.lastKey;
+      } while (after);
+      return { pending, ...totalsItem.parse(item ?? {}) };
+    },
+  };
+}

@@ -1,0 +1,211 @@
+import { z } from 'zod';
+import type { Clock } from '../../clock.ts';
+import { BrokerError } from '../../domain/errors.ts';
+import {
+  addUse,
+  asOf,
+  hasRoom,
+  type Quota,
+  slotForUse,
+  slotMsOf,
+  type UsageWindow,
+  unusedWindow,
+} from '../../domain/quota.ts';
+import type { StoreClient } from '../dynamo/client.ts';
+import type { Item } from '../dynamo/documents.ts';
+import { ConditionFailedError } from '../dynamo/errors.ts';
+import {
+  IS_NEW,
+  LIMIT_IS_OLDER,
+  QUOTA_HAS_ROOM,
+  QUOTA_IS_OF_SLOT,
+  QUOTA_IS_UNCHANGED,
+} from '../sandboxes/conditions.ts';
+import { GOVERNOR_PK, quotaLimitKey, quotaUseKey } from '../sandboxes/keys.ts';
+
+/** What all replicas know of the quotas, by resource. */
+export interface QuotaRecords {
+  /** Quotas that an operator set at run time. */
+  limits: ReadonlyMap<string, Quota>;
+  windows: ReadonlyMap<string, UsageWindow>;
+}
+
+/** Quotas that all replicas share. Everything throws `STORE_UNAVAILABLE`. */
+export interface QuotaStore {
+  /**
+   * One use, if the window has room for it; and the window after that. However many replicas ask at once, they never
+   * get more than the quota. An answer that is lost on the way may count a use twice, never none.
+   */
+  take(
+    resource: string,
+    quota: Quota,
+    signal?: AbortSignal,
+  ): Promise<{ taken: boolean; window: UsageWindow }>;
+  read(signal?: AbortSignal): Promise<QuotaRecords>;
+  /** Sets a quota for all replicas, for as long as nobody says otherwise: it outlives restarts. */
+  setLimit(resource: string, quota: Quota, signal?: AbortSignal): Promise<void>;
+  /** Back to what each replica was configured with. */
+  clearLimit(resource: string, signal?: AbortSignal): Promise<void>;
+}
+
+/** A failed try means that another replica's has succeeded: so many in a row are no race any more. */
+const MAX_TRIES = 50;
+const TTL_MARGIN_SECONDS = 3_600;
+
+const useItem = z.object({
+  slot_ms: z.number(),
+  in_window: z.int(),
+  use_by_slot: z.record(z.string(), z.int()),
+  revision_no: z.int(),
+});
+const limitItem = z.object({
+  max_actions: z.int().min(0).nullable(),
+  window_seconds: z.int().min(1),
+  changed_at_ms: z.int(),
+});
+
+/** The shared quotas in `client`'s table: one item of counters and at most one limit for each resource. */
+export function createQuotaStore(client: StoreClient, clock: Clock): QuotaStore {
+  /** The cheap way, for all uses of a slot but the first: one conditional addition, with nothing to be read before. */
+  async function addInSlot(resource: string, quota: Quota, nowMs: number, signal?: AbortSignal) {
+    const slotMs = slotMsOf(quota.windowSeconds);
+    const slot = Math.floor(nowMs / slotMs);
+    const item = await client.update(
+      {
+        Key: quotaUseKey(resource),
+        UpdateExpression:
+          'SET use_by_slot.#slot = use_by_slot.#slot + :one, in_window = in_window + :one, #ttl = :ttl ADD revision_no :one',
+        ConditionExpression: quota.maxActions === null ? QUOTA_IS_OF_SLOT : QUOTA_HAS_ROOM,
+        ExpressionAttributeNames: { '#slot': String(slot), '#ttl': 'ttl' },
+        ExpressionAttributeValues: {
+          ':one': 1,
+          ':slot': slot,
+          ':slotMs': slotMs,
+          ':ttl': ttlOf(quota, nowMs),
+          ...(quota.maxActions !== null && { ':max': quota.maxActions }),
+        },
+        ReturnValues: 'ALL_NEW',
+        ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+      },
+      signal,
+    );
+    return toWindow(useItem.parse(item));
+  }
+
+  /** The first use of a slot: the window moves on, and what is over goes out of it. */
+  async function moveOn(
+    resource: string,
+    quota: Quota,
+    seen: z.infer<typeof useItem> | undefined,
+    next: UsageWindow,
+    nowMs: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const revision = seen?.revision_no ?? 0;
+    await client.put(
+      {
+        Item: {
+          ...quotaUseKey(resource),
+          slot_ms: next.slotMs,
+          newest_slot: slotForUse(next, nowMs),
+          in_window: next.total,
+          use_by_slot: Object.fromEntries(next.uses.map(({ slot, count }) => [String(slot), count])),
+          revision_no: revision + 1,
+          ttl: ttlOf(quota, nowMs),
+        },
+        ...(seen
+          ? { ConditionExpression: QUOTA_IS_UNCHANGED, ExpressionAttributeValues: { ':seen': revision } }
+          : { ConditionExpression: IS_NEW }),
+      },
+      signal,
+    );
+  }
+
+  return {
+    async take(resource, quota, signal) {
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const nowMs = clock.nowMs();
+        let seen: z.infer<typeof useItem> | undefined;
+        try {
+          return { taken: true, window: await addInSlot(resource, quota, nowMs, signal) };
+        } catch (error) {
+          if (!(error instanceof ConditionFailedError)) throw error;
+          seen = error.item && useItem.parse(error.item);
+        }
+        const slotMs = slotMsOf(quota.windowSeconds);
+        const window = asOf(seen ? toWindow(seen) : unusedWindow(slotMs), slotMs, nowMs);
+        if (!hasRoom(window, quota)) return { taken: false, window };
+        const next = addUse(window, nowMs);
+        try {
+          await moveOn(resource, quota, seen, next, nowMs, signal);
+          return { taken: true, window: next };
+        } catch (error) {
+          if (!(error instanceof ConditionFailedError)) throw error;
+        }
+      }
+      throw new BrokerError('BUSY', `The quota of ${resource} is asked for too often at this moment.`, {
+        retryAfterSeconds: 1,
+      });
+    },
+
+    async read(signal) {
+      const { items } = await client.query(
+        { KeyConditionExpression: 'pk = :pk', ExpressionAttributeValues: { ':pk': GOVERNOR_PK } },
+        signal,
+      );
+      const limits = new Map<string, Quota>();
+      const windows = new Map<string, UsageWindow>();
+      for (const item of items) {
+        const [kind, resource = ''] = String(item.sk).split('#');
+        if (kind === 'limit') limits.set(resource, toQuota(item));
+        if (kind === 'use') windows.set(resource, toWindow(useItem.parse(item)));
+      }
+      return { limits, windows };
+    },
+
+    async setLimit(resource, { maxActions, windowSeconds }, signal) {
+      for (let changedAtMs = clock.nowMs(); ; ) {
+        try {
+          await client.put(
+            {
+              Item: {
+                ...quotaLimitKey(resource),
+                max_actions: maxActions,
+                window_seconds: windowSeconds,
+                changed_at_ms: changedAtMs,
+              },
+              ConditionExpression: LIMIT_IS_OLDER,
+              ExpressionAttributeValues: { ':now': changedAtMs },
+              ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+            },
+            signal,
+          );
+          return;
+        } catch (error) {
+          if (!(error instanceof ConditionFailedError) || !error.item) throw error;
+          // Two operators at once, or clocks that differ: who comes later has the last word.
+          changedAtMs = limitItem.parse(error.item).changed_at_ms + 1;
+        }
+      }
+    },
+
+    async clearLimit(resource, signal) {
+      await client.delete({ Key: quotaLimitKey(resource) }, signal);
+    },
+  };
+}
+
+const ttlOf = ({ windowSeconds }: Quota, nowMs: number): number =>
+  Math.ceil(nowMs / 1000) + windowSeconds + TTL_MARGIN_SECONDS;
+
+function toWindow(item: z.infer<typeof useItem>): UsageWindow {
+  const uses = Object.entries(item.use_by_slot)
+    .map(([slot, count]) => ({ slot: Number(slot), count }))
+    .sort((a, b) => a.slot - b.slot);
+  return { slotMs: item.slot_ms, uses, total: item.in_window };
+}
+
+function toQuota(item: Item): Quota {
+  const row = limitItem.parse(item);
+  return { maxActions: row.max_actions, windowSeconds: row.window_seconds };
+}

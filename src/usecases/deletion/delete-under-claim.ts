@@ -1,0 +1,226 @@
+import type { Clock, NewId } from '../../clock.ts';
+import { backoffDelayMs } from '../../domain/backoff.ts';
+import { assertNever, BrokerError } from '../../domain/errors.ts';
+import { eventOf } from '../../domain/event.ts';
+import type { FailedSandbox, PendingSandbox, Sandbox } from '../../domain/sandbox.ts';
+import { bury, claim, failDeletion, recycle, seeOff, unclaim } from '../../domain/transitions.ts';
+import { ProviderError } from '../../provider/provider.ts';
+import { BreakerOpenError } from '../../safety/breaker/breaker.ts';
+import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
+import { limitTime } from '../../time-limit.ts';
+import type { RaiseAlert } from '../alert.ts';
+import type { CallContext } from '../context.ts';
+import type { DeleteOnce } from './delete-once.ts';
+
+export interface DeleteUnderClaimDeps {
+  deleteOnce: DeleteOnce;
+  store: Pick<SandboxStore, 'get' | 'write'>;
+  clock: Clock;
+  newId: NewId;
+  /** Provider refusals after which a sandbox is parked. */
+  maxAttempts: number;
+  /** How long one delete at the provider may take, milliseconds; the claim outlasts it. */
+  deleteTimeoutMs: number;
+  /** How long a delete whose answer never came may be under way at the provider, milliseconds. */
+  deleteMayRunMs: number;
+  alert: RaiseAlert;
+  /** Told of a sandbox that is parked. */
+  onParked?: ((sandboxId: string) => void) | undefined;
+}
+
+export type Used = PendingSandbox | FailedSandbox;
+/** How one sandbox's turn in a cleanup ended, unless its delete failed. */
+export type Ending = 'deleted' | 'accepted' | 'recycled' | 'skipped' | 'breaker_open' | 'dry_run';
+
+/** A delete that failed. Its claim is held until {@link settleFailure}: whose fault it was shows by how the others end. */
+export interface Failure {
+  claimed: Used;
+  claimId: string;
+  error: ProviderError;
+  /** Epoch milliseconds. */
+  atMs: number;
+}
+
+/**
+ * A claim outlasts its delete by as long as that may be under way at the provider, and by this much at least, so that a
+ * cleaner whose clock is ahead does not take over too early. Nothing is sent after the delete's own time:
+ *
+ *     claimed ──── delete, deleteTimeoutMs at most ────┊──── deleteMayRunMs ────▶ claim over, another may take it
+ */
+const CLAIM_MARGIN_MS = 30_000;
+/** A description that changes, or another transaction on the sandbox, is in the way once or twice, not for ever. */
+const MAX_TRIES = 10;
+
+/** The wait before a cleaner comes again: after failures that count against the sandbox, and after others. */
+const BACKOFF = { baseMs: 60_000, maxMs: 3_600_000, multiplier: 2 };
+const BACKOFF_OF_OTHERS = { ...BACKOFF, maxMs: 600_000 };
+
+export const isUsed = (sandbox: Sandbox): sandbox is Used =>
+  sandbox.status === 'pending_deletion' || sandbox.status === 'deletion_failed';
+
+/** Deletes one used sandbox at the provider under a claim of its own, and writes how that ended, unless it failed. */
+export async function deleteUnderClaim(
+  deps: DeleteUnderClaimDeps,
+  seen: Used,
+  context: CallContext,
+  onProgress?: () => void,
+): Promise<Ending | Failure> {
+  const claimId = deps.newId();
+  const nowMs = deps.clock.nowMs();
+  const sendBeforeMs = nowMs + deps.deleteTimeoutMs;
+  const claimEndMs = sendBeforeMs + Math.max(deps.deleteMayRunMs, CLAIM_MARGIN_MS);
+  const claimed = claim(seen, claimId, claimEndMs, nowMs);
+  // Not given up when the run is told to stop: a claim whose answer nobody awaits may have been granted.
+  if (!(await deps.store.write({ seen, next: claimed }))) return 'skipped';
+
+  let outcome: Awaited<ReturnType<DeleteOnce>>;
+  // A delete that was sent is seen through even when the run is told to stop: its outcome belongs in the record.
+  const time = limitTime(deps.deleteTimeoutMs);
+  // By the wall clock, too: timers stand still while a machine is suspended.
+  const assertInTime = () => {
+    if (deps.clock.nowMs() >= sendBeforeMs) throw tooLate();
+  };
+  try {
+    outcome = await deps.deleteOnce(claimed, assertInTime, time.signal, onProgress);
+  } catch (error) {
+    if (error instanceof BreakerOpenError) {
+      // It opened between the look at it and the call: nothing was sent, and the sandbox is due as it was.
+      const { dueMs = nowMs } = seen.cleanup;
+      await settle(deps, claimed, claimId, context, {
+        action: 'cleanup_postponed',
+        detail: 'breaker_open',
+        end: (sandbox, at) => unclaim(sandbox, dueMs, at),
+      });
+      return 'breaker_open';
+    }
+    if (error instanceof BrokerError && error.code === 'SHUTTING_DOWN') {
+      // Nothing was sent: it is due as it was, for another replica at once.
+      await settle(deps, claimed, claimId, context, {
+        action: 'cleanup_postponed',
+        detail: 'shutting_down',
+        end: (sandbox, at) => unclaim(sandbox, seen.cleanup.dueMs ?? nowMs, at),
+      });
+      return 'skipped';
+    }
+    if (error instanceof BrokerError && error.code === 'EFFECT_IN_PROGRESS') {
+      // A cleaner that was thought dead is still at it by its own clock.
+      const laterMs = deps.clock.nowMs() + (error.retryAfterSeconds ?? 0) * 1000;
+      await settle(deps, claimed, claimId, context, {
+        action: 'cleanup_postponed',
+        detail: 'in_progress',
+        end: (sandbox, at) => unclaim(sandbox, laterMs, at),
+      });
+      return 'skipped';
+    }
+    if (!(error instanceof ProviderError)) throw error;
+    return { claimed, claimId, error, atMs: deps.clock.nowMs() };
+  } finally {
+    time.clear();
+  }
+  const { ending, end } = endOf(outcome);
+  const done = await settle(deps, claimed, claimId, context, {
+    action: `cleanup_${ending}`,
+    detail: outcome,
+    end,
+  });
+  return done ? ending : 'skipped';
+}
+
+function endOf(outcome: Awaited<ReturnType<DeleteOnce>>): {
+  ending: 'deleted' | 'accepted' | 'recycled';
+  end: (sandbox: Used, nowMs: number) => Sandbox;
+} {
+  switch (outcome) {
+    case 'recycled':
+      return { ending: 'recycled', end: recycle };
+    case 'accepted':
+      return { ending: 'accepted', end: (sandbox, nowMs) => seeOff(sandbox, 'destroyed', nowMs) };
+    case 'seems_gone':
+      return { ending: 'accepted', end: (sandbox, nowMs) => seeOff(sandbox, 'already_gone', nowMs) };
+    case 'destroyed':
+    case 'already_gone':
+      return { ending: 'deleted', end: (sandbox, nowMs) => bury(sandbox, outcome, nowMs) };
+    default:
+      return assertNever(outcome);
+  }
+}
+
+const tooLate = () =>
+  new BrokerError('EFFECT_IN_PROGRESS', 'The time to delete it is over; another may be at it.', {
+    retryAfterSeconds: 0,
+  });
+
+/**
+ * Writes that a delete failed. `isItsOwn`: others went through meanwhile, so that it counts against the sandbox, which is
+ * parked at last; else it is due again later, and no retry is used up.
+ */
+export async function settleFailure(
+  deps: DeleteUnderClaimDeps,
+  { claimed, claimId, error, atMs }: Failure,
+  isItsOwn: boolean,
+  context: CallContext,
+): Promise<'failed' | 'parked' | 'skipped'> {
+  if (error.kind === 'rate_limited') {
+    // It was not even looked at: as if nobody had set out.
+    const untilMs = atMs + (error.retryAfterMs ?? BACKOFF.baseMs);
+    await settle(deps, claimed, claimId, context, {
+      action: 'cleanup_postponed',
+      end: (sandbox, at) => unclaim(sandbox, untilMs, at),
+    });
+    return 'skipped';
+  }
+  const { retries, attempts } = claimed.cleanup;
+  const counts = isItsOwn && isAboutSandbox(error);
+  const waitMs = counts
+    ? backoffDelayMs(BACKOFF, retries, Math.random())
+    : backoffDelayMs(BACKOFF_OF_OTHERS, Math.max(0, attempts - 1), Math.random());
+  const dueMs = Math.max(deps.clock.nowMs() + waitMs, error.mayBeUnderWay ? atMs + deps.deleteMayRunMs : 0);
+  const park = counts && retries + 1 >= deps.maxAttempts;
+  const done = await settle(deps, claimed, claimId, context, {
+    action: 'cleanup_failed',
+    detail: error.kind,
+    end: (sandbox, at) => failDeletion(sandbox, error.kind, { dueMs: park ? undefined : dueMs, counts }, at),
+  });
+  if (!done) return 'skipped';
+  if (!park) return 'failed';
+  deps.onParked?.(claimed.id);
+  deps.alert({
+    task: 'cleanup',
+    reason: 'deletion_parked',
+    severity: 'error',
+    context: { sandbox_id: claimed.id, attempts: retries + 1, last_error: error.kind },
+  });
+  return 'parked';
+}
+
+/** Did the provider answer about this very sandbox? A wrong token and a provider that is not there are about all. */
+const isAboutSandbox = ({ mayBeUnderWay, kind, status }: ProviderError): boolean =>
+  !mayBeUnderWay && !(kind === 'unauthorized' && status !== 403) && kind !== 'network' && status !== 503;
+
+/**
+ * Writes how the claimed delete ended, for as long as the claim is ours; a sync may have changed the description in
+ * between. False when another cleaner has taken over, or will: then its outcome counts.
+ */
+async function settle(
+  deps: DeleteUnderClaimDeps,
+  claimed: Used,
+  claimId: string,
+  context: CallContext,
+  {
+    action,
+    detail,
+    end,
+  }: { action: string; detail?: string; end: (sandbox: Used, nowMs: number) => Sandbox },
+): Promise<boolean> {
+  let seen: Used = claimed;
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const next = end(seen, deps.clock.nowMs());
+    const event = eventOf(seen, next, action, context, detail);
+    if (await deps.store.write({ seen, next, event })) return true;
+    const current = await deps.store.get(claimed.id);
+    if (!current || !isUsed(current) || current.cleanup.claimId !== claimId) return false;
+    seen = current;
+  }
+  // Whoever claims it when this claim is over finds the effect done, and writes its end.
+  return false;
+}

@@ -1,0 +1,60 @@
+import type { Clock } from '../../clock.ts';
+import { eventOf } from '../../domain/event.ts';
+import type { AllocatedSandbox } from '../../domain/sandbox.ts';
+import { requestDeletion } from '../../domain/transitions.ts';
+import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
+import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
+import { workOff } from '../../work-off.ts';
+import type { CallContext } from '../context.ts';
+
+export interface ExpireCounts {
+  /** Leases past their end and buffer. */
+  overdue: number;
+  marked: number;
+  /** Given back, or changed, while the run looked at them. */
+  skipped: number;
+  /** Could not be taken back; the next run tries them again. Only there where one failed. */
+  failed?: number;
+}
+
+export interface ExpireDeps {
+  store: Pick<SandboxStore, 'write'>;
+  reads: SandboxReads;
+  clock: Clock;
+  /** A lease could not be ended, and will be tried again. */
+  onFailure: (sandboxId: string, error: unknown) => void;
+}
+
+/** Leases that are ended at once: after an outage thousands may be due. */
+const AT_ONCE = 8;
+
+/**
+ * Takes back what was forgotten: a lease whose buffer is over is marked for deletion, and its key is free again. One that
+ * cannot be taken back keeps none of the others. Told to stop, it returns with what it has done.
+ */
+export function expireLeases(deps: ExpireDeps) {
+  return async (context: CallContext, onProgress?: () => void): Promise<ExpireCounts> => {
+    const counts: ExpireCounts = { overdue: 0, marked: 0, skipped: 0 };
+    const nowMs = deps.clock.nowMs();
+    async function* due() {
+      const found = everywhere(deps.reads.buckets, (place) =>
+        deps.reads.due({ nowMs, ...place }, context.signal),
+      );
+      for await (const seen of found) if (seen.status === 'allocated') yield seen;
+    }
+    const endLease = async (seen: AllocatedSandbox) => {
+      counts.overdue++;
+      const next = requestDeletion(seen, deps.clock.nowMs());
+      const event = eventOf(seen, next, 'expire', context);
+      const written = await deps.store.write({ seen, next, event }, context.signal);
+      counts[written ? 'marked' : 'skipped']++;
+      onProgress?.();
+    };
+    const { failed } = await workOff(due(), endLease, {
+      atOnce: AT_ONCE,
+      signal: context.signal,
+      onFailure: ({ id }, error) => deps.onFailure(id, error),
+    });
+    return { ...counts, ...(failed > 0 && { failed }) };
+  };
+}

@@ -1,0 +1,127 @@
+import { hash } from 'node:crypto';
+import type { NewId } from '../../clock.ts';
+import { BrokerError } from '../../domain/errors.ts';
+import { eventOf } from '../../domain/event.ts';
+import { keyRememberedUntil, type LeaseTerms, leaseTimes } from '../../domain/lease.ts';
+import type { AvailableSandbox } from '../../domain/sandbox.ts';
+import { allocate } from '../../domain/transitions.ts';
+import type { Grant } from '../../store/sandboxes/grants.ts';
+import { isLeaseOver, type KeyRecord } from '../../store/sandboxes/idempotency.ts';
+import type { CallContext } from '../context.ts';
+
+export interface AllocateInput {
+  /** All track tokens are one principal, so rotating them changes nothing. */
+  principal: string;
+  holder: string;
+  lab?: string | undefined;
+  namePrefix?: string | undefined;
+  /** The caller's `Idempotency-Key`, remembered for its time also after the lease; absent: the holder is the key. */
+  idempotencyKey?: string | undefined;
+}
+
+/** What a holder gets. Times are epoch seconds. */
+export interface GrantedLease {
+  sandboxId: string;
+  name: string;
+  externalId: string;
+  allocatedAt: number;
+  expiresAt: number;
+  sfdcAccountId?: string | undefined;
+}
+
+/** A key's lease. */
+export interface FoundLease {
+  lease: GrantedLease;
+  /** True when the key already had this lease. */
+  replayed: boolean;
+  /** Only of a key that the caller chose: this lease is over, and the sandbox not the holder's any more. */
+  leaseOver?: true | undefined;
+}
+
+/** A call for a lease, and the key it is made under. */
+export interface LeaseRequest {
+  keyPk: string;
+  hash: string;
+  /** The caller chose the key: another request under it is a mistake to be told, and one lease is all it ever gets. */
+  explicitKey: boolean;
+  input: AllocateInput;
+}
+
+export function toRequest(
+  keyPkOf: (principal: string, holder: string, key: string) => string,
+  input: AllocateInput,
+): LeaseRequest {
+  const { principal, holder, lab, namePrefix, idempotencyKey } = input;
+  return {
+    keyPk: keyPkOf(principal, holder, idempotencyKey ?? holder),
+    hash: hash('sha256', JSON.stringify([lab ?? null, namePrefix ?? null])),
+    explicitKey: idempotencyKey !== undefined,
+    input,
+  };
+}
+
+/** What leases `seen` to the request's key from `nowMs` on. */
+export function toGrant(
+  deps: { newId: NewId; terms: LeaseTerms },
+  { keyPk, hash, explicitKey, input }: LeaseRequest,
+  seen: AvailableSandbox,
+  { attempt, nowMs }: { attempt: string; nowMs: number },
+  context: CallContext,
+): Grant {
+  const leaseId = deps.newId();
+  const times = leaseTimes(nowMs, deps.terms);
+  const rememberedUntil = explicitKey ? keyRememberedUntil(times) : undefined;
+  const next = allocate(
+    seen,
+    {
+      leaseId,
+      holder: input.holder,
+      lab: input.lab,
+      idempotencyPk: keyPk,
+      keyRememberedUntil: rememberedUntil,
+      ...times,
+    },
+    nowMs,
+  );
+  const key: KeyRecord = {
+    pk: keyPk,
+    sandboxId: seen.id,
+    name: seen.name,
+    externalId: seen.externalId,
+    sfdcAccountId: seen.metadata.sfdc_account_id,
+    leaseId,
+    allocatedAt: times.allocatedAt,
+    leaseExpiresAt: times.expiresAt,
+    expiresAt: times.reclaimAt,
+    rememberedUntil,
+    requestHash: hash,
+    attempt,
+  };
+  return { seen, next, event: eventOf(seen, next, 'allocate', context), key, nowMs };
+}
+
+/** Whether the record speaks for this request: a lease that is over only where the caller chose the key. */
+export const answersWith = (request: LeaseRequest, record: KeyRecord, nowMs: number): boolean =>
+  request.explicitKey || !isLeaseOver(record, nowMs);
+
+/** The key's lease; not a replay but our own win, if `attempt` made it and the answer was lost on the way. */
+export function replay(request: LeaseRequest, record: KeyRecord, attempt: string, nowMs: number): FoundLease {
+  if (request.explicitKey && record.requestHash !== request.hash) {
+    throw new BrokerError(
+      'IDEMPOTENCY_KEY_REUSED',
+      'This Idempotency-Key was used with another lab or name prefix; use a new key for a new request.',
+    );
+  }
+  const lease = toGranted(record);
+  if (request.explicitKey && isLeaseOver(record, nowMs)) return { lease, replayed: true, leaseOver: true };
+  return { lease, replayed: record.attempt !== attempt };
+}
+
+export const toGranted = (record: KeyRecord): GrantedLease => ({
+  sandboxId: record.sandboxId,
+  name: record.name,
+  externalId: record.externalId,
+  allocatedAt: record.allocatedAt,
+  expiresAt: record.leaseExpiresAt,
+  ...(record.sfdcAccountId !== undefined && { sfdcAccountId: record.sfdcAccountId }),
+});

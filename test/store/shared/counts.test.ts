@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { COUNTS_KEY } from '../../../src/store/sandboxes/keys.ts';
+import { readCounts, toPoolCounts, writeCounts } from '../../../src/store/shared/counts.ts';
+import { startCore, type TestCore } from '../../support/broker/core.ts';
+import { describeOnEngines } from '../../support/store/engines.ts';
+import { duplicate, injectFaults, loseAnswer } from '../../support/store/injected-faults.ts';
+
+describeOnEngines('the published counts', ({ endpoint }) => {
+  let core: TestCore;
+  beforeAll(async () => {
+    core = await startCore(endpoint, { poolSize: 5 });
+  });
+  afterAll(() => core.close());
+
+  const countsOf = (available: number, asOfMs: number) =>
+    toPoolCounts({ available, allocated: 1, pending_deletion: 2, deletion_failed: 3, stale: 4 }, asOfMs);
+
+  test('are unknown before the first count', async () => {
+    expect(await readCounts(core.client)).toBeUndefined();
+  });
+
+  test('are what was counted last, whatever the order in which counts are written', async () => {
+    await writeCounts(core.client, countsOf(10, 1_000));
+    await writeCounts(core.client, countsOf(30, 3_000));
+    await writeCounts(core.client, countsOf(20, 2_000));
+    expect(await readCounts(core.client)).toEqual({
+      counts: { available: 30, allocated: 1, pending_deletion: 2, deletion_failed: 3, stale: 4 },
+      total: 40,
+      asOfMs: 3_000,
+    });
+  });
+
+  test('survive an answer that was lost and a write that came twice', async () => {
+    const faults = injectFaults(core.client);
+    faults.next('PutItem', loseAnswer);
+    await writeCounts(core.client, countsOf(40, 4_000));
+    faults.next('PutItem', duplicate);
+    await writeCounts(core.client, countsOf(50, 5_000));
+    expect(await readCounts(core.client)).toMatchObject({ total: 60, asOfMs: 5_000 });
+  });
+
+  test('are an error, not a zero, when the record was bent by hand', async () => {
+    await core.client.put({ Item: { ...COUNTS_KEY, counts: { available: 'many' }, as_of_ms: 9_000 } });
+    await expect(readCounts(core.client)).rejects.toThrow(/available/);
+  });
+
+  test('are those of the pool, by status', async () => {
+    const { lease } = await core.useCases.allocateSandbox(
+      { principal: 'track', holder: 'h' },
+      { actor: 'track', requestId: 'r', correlationId: 'c', signal: new AbortController().signal },
+    );
+    expect(await core.work.count(AbortSignal.timeout(10_000))).toEqual({
+      counts: { available: 4, allocated: 1, pending_deletion: 0, deletion_failed: 0, stale: 0 },
+      total: 5,
+      asOfMs: core.clock.nowMs(),
+    });
+    expect(lease.sandboxId).toMatch(/^sim-/);
+  });
+});
