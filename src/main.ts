@@ -1,7 +1,7 @@
 import closeWithGrace from 'close-with-grace';
 import { type Broker, composeBroker } from './compose/index.ts';
 import { ConfigError, loadConfig } from './config/index.ts';
-import { BrokerError } from './domain/errors.ts';
+import { hasCode } from './domain/errors.ts';
 import { explainStoreFailure } from './store/dynamo/store-failure.ts';
 import { EngineError } from './store/engine/error.ts';
 import { TableError } from './store/table.ts';
@@ -40,9 +40,6 @@ function explain(error: unknown, { host, port }: { host: string; port: number })
   }
 }
 
-const isShutdown = (error: unknown): boolean =>
-  error instanceof BrokerError && error.code === 'SHUTTING_DOWN';
-
 const config = readConfig();
 const broker: Broker = composeBroker(config);
 // The first of those who listen: the log's library would wait for a reader.
@@ -68,7 +65,7 @@ try {
   await broker.start();
 } catch (error) {
   // Told to stop while it started: that stop goes on, and ends the process.
-  if (!isShutdown(error)) {
+  if (!hasCode(error, 'SHUTTING_DOWN')) {
     const sentence = explain(error, config);
     if (sentence === undefined) broker.logger.fatal({ action: 'start', err: error }, 'the start failed');
     await broker.stop();

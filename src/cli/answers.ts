@@ -47,6 +47,7 @@ export interface Job {
   started_at?: number;
   ended_at?: number;
   result?: Record<string, number>;
+  dry_run?: true;
   error?: { code: string; message: string };
 }
 

@@ -3,9 +3,11 @@ import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import { BrokerError, isClockOff } from '../domain/errors.ts';
 import { createHeartbeat } from '../loops/heartbeat.ts';
-import { createLoop, type LoopOptions, type RunReport } from '../loops/loop.ts';
+import { lockedWork } from '../loops/locked-work.ts';
+import { createLoop, type LoopOptions } from '../loops/loop.ts';
 import type { LoopReport } from '../loops/loop-report.ts';
 import { createRunMemory } from '../loops/run-memory.ts';
+import { tellRuns } from '../loops/tell-runs.ts';
 import { createTicker } from '../loops/ticker.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
@@ -33,7 +35,7 @@ const TTL_SWEEP_INTERVAL_MS = 3_600_000;
 interface LoopsOptions {
   config: Config;
   core: Core;
-  safety: Pick<Safety, 'governor'>;
+  safety: Pick<Safety, 'governor' | 'dryRun'>;
   /** What else every replica does for itself, over and over. */
   chores: readonly { name: string; intervalMs: number; run: (signal: AbortSignal) => Promise<void> }[];
   client: StoreClient;
@@ -54,30 +56,10 @@ export type Loops = ReturnType<typeof composeLoops>;
 export function composeLoops(options: LoopsOptions) {
   const { config, core, client, clock, newId, logger, metrics, alert, stocking } = options;
   const pool = options.counts;
-  const { governor } = options.safety;
+  const { governor, dryRun } = options.safety;
   const trusted = trustedClock(clock, client);
   const memory = createRunMemory(clock, () => core.register.living().length > 1);
-  const report = (run: RunReport) => {
-    const { loop, action, outcome, durationMs, counts, error } = run;
-    memory.note(run);
-    metrics.loopRun(loop as MetricLoop, outcome, durationMs / 1000, forMetrics(counts ?? {}));
-    const level =
-      outcome === 'error'
-        ? 'error'
-        : outcome === 'refused'
-          ? 'warn'
-          : loop === 'counts' || outcome === 'skipped'
-            ? 'debug'
-            : 'info';
-    const fields = {
-      action,
-      outcome,
-      latency_ms: durationMs,
-      ...counts,
-      ...(error !== undefined && { err: error }),
-    };
-    logger[level](fields, `${loop}: ${outcome}`);
-  };
+  const report = tellRuns({ memory, metrics, logger });
 
   const make = <Options>(loop: LoopOptions<Options>) =>
     createLoop(
@@ -117,9 +99,9 @@ export function composeLoops(options: LoopsOptions) {
     action: 'background_cleanup',
     intervalMs: config.cleanupIntervalMs,
     options: {},
-    work: async (_options, context, onProgress) => ({
+    work: lockedWork(dryRun, 'csp_delete', async (_options, context, onProgress) => ({
       ...(await work.cleanup(context, onProgress)),
-    }),
+    })),
   });
   const expiry = makeCounted({
     name: 'expiry',
@@ -135,9 +117,9 @@ export function composeLoops(options: LoopsOptions) {
     action: 'stale_purge',
     intervalMs: PURGE_INTERVAL_MS,
     options: { gracePeriodHours: DEFAULT_GRACE_PERIOD_HOURS },
-    work: async (options, context, onProgress) => ({
+    work: lockedWork(dryRun, 'stale_purge', async (options, context, onProgress) => ({
       ...(await work.purge(options, context, onProgress)),
-    }),
+    })),
   });
   const counts = make({
     name: 'counts',
@@ -230,12 +212,3 @@ export function composeLoops(options: LoopsOptions) {
     },
   };
 }
-
-type MetricLoop = Parameters<Metrics['loopRun']>[0];
-
-/** The counters' words for what the runs counted: a recycled sandbox was deleted, too. */
-const forMetrics = (counts: Record<string, number>): Record<string, number> => ({
-  ...counts,
-  synced: counts.listed ?? 0,
-  deleted: (counts.deleted ?? 0) + (counts.recycled ?? 0),
-});

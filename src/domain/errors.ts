@@ -77,8 +77,11 @@ export class ClockOffError extends BrokerError {
 
 const CLOCK_OFF_RETRY_AFTER_SECONDS = 5;
 
-export const isClockOff = (error: unknown): boolean =>
-  error instanceof BrokerError && error.code === 'CLOCK_OFF';
+/** True for a refusal with this code. */
+export const hasCode = (error: unknown, code: ErrorCode): error is BrokerError =>
+  error instanceof BrokerError && error.code === code;
+
+export const isClockOff = (error: unknown): boolean => hasCode(error, 'CLOCK_OFF');
 
 const ELSEWHERE_AFTER_SECONDS = 1;
 

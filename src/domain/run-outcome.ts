@@ -1,5 +1,6 @@
 /**
- * How a loop's run ended. `refused`: it came to its end, and left undone what it did not believe. `aborted`: it was told to
+ * How a loop's run ended. `refused`: it left undone what it did not believe, or what a strict dry
+ * run locks. `aborted`: it was told to
  * stop, and left the rest to the next one. `skipped`: another replica has the turn, or has served the interval already.
  */
 export const RUN_OUTCOMES = ['success', 'refused', 'error', 'aborted', 'skipped'] as const;

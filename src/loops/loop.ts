@@ -1,6 +1,6 @@
 import type { Clock, NewId } from '../clock.ts';
 import { backoffDelayMs } from '../domain/backoff.ts';
-import { BrokerError, isClockOff, shuttingDown } from '../domain/errors.ts';
+import { BrokerError, hasCode, isClockOff, shuttingDown } from '../domain/errors.ts';
 import { outcomeOf, type RunOutcome } from '../domain/run-outcome.ts';
 import { ProviderError } from '../provider/provider.ts';
 import type { Turns } from '../store/shared/turns.ts';
@@ -129,13 +129,15 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       return { counts, durationMs, ...(aborted && { aborted }) };
     } catch (error) {
       // Told to stop, or the turn is somebody else's by now and the work with it: no failure of the run's.
-      if (context.signal.aborted || isAlreadyRunning(error)) {
+      if (context.signal.aborted || hasCode(error, 'ALREADY_RUNNING')) {
         report('aborted', startedMs);
         throw context.signal.aborted ? context.signal.reason : error;
       }
-      report('error', startedMs, { error });
-      // That is said once, and not for every loop.
-      if (!isClockOff(error)) {
+      // What a strict dry run refuses is as its operator has it.
+      const isLocked = hasCode(error, 'DRY_RUN_LOCKED');
+      report(isLocked ? 'refused' : 'error', startedMs, { error });
+      // That the clock is off is said once, and not for every loop.
+      if (!isLocked && !isClockOff(error)) {
         deps.alert({
           task: loop.name,
           reason: 'run_failed',
@@ -149,7 +151,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     }
   }
 
-  /** False when the run failed. */
+  /** False when the run failed, so that it is tried again sooner. */
   async function tick(onlyIfDue: boolean): Promise<boolean> {
     const requestId = `job-${loop.name}-${Math.floor(deps.clock.nowMs() / 1000)}`;
     const context: CallContext = {
@@ -164,9 +166,9 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
         const ended = await run(loop.options, onlyIfDue, context);
         if ('freeInMs' in ended) report('skipped', startedMs);
         return true;
-      } catch {
+      } catch (error) {
         // Told of already.
-        return false;
+        return hasCode(error, 'DRY_RUN_LOCKED');
       }
     });
   }
@@ -245,9 +247,6 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     },
   };
 }
-
-const isAlreadyRunning = (error: unknown): boolean =>
-  error instanceof BrokerError && error.code === 'ALREADY_RUNNING';
 
 const providerUnavailable = (error: ProviderError) =>
   new BrokerError(

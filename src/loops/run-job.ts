@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { BrokerError } from '../domain/errors.ts';
+import { BrokerError, hasCode } from '../domain/errors.ts';
 import {
   completeJob,
   failJob,
@@ -81,7 +81,7 @@ async function attempt({ work, onProgress }: RunJobDeps, job: RunningJob, signal
 function settlement(job: RunningJob, run: Run, stopped: boolean, nowMs: number) {
   if (stopped) return { outcome: 'interrupted' as const, next: putBackJob(job) };
   if ('result' in run) return { outcome: 'completed' as const, next: completeJob(job, run.result, nowMs) };
-  if (run.error instanceof BrokerError && run.error.code === 'ALREADY_RUNNING') {
+  if (hasCode(run.error, 'ALREADY_RUNNING')) {
     const waitMs = Math.min(WAIT_BASE_MS * 2 ** Math.min(job.waits, 10), WAIT_MAX_MS);
     return { outcome: 'postponed' as const, next: putBackJob(job, nowMs + waitMs) };
   }

@@ -1,11 +1,16 @@
-import { describe, expect, test, vi } from 'vitest';
+import { randomUUID } from 'node:crypto';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
 import { IRREVERSIBLE_ACTIONS } from '../../src/safety/guard/action.ts';
 import { redaction } from '../../src/safety/redacted.ts';
+import { createJobStore } from '../../src/store/shared/jobs.ts';
 import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
+import { createCountingClient } from '../support/broker/core.ts';
 import { START_MS } from '../support/broker/fake-app-deps.ts';
 import { asAdmin, startApp } from '../support/broker/http-app.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
+import { until } from '../support/until.ts';
 
 const clock = { nowMs: () => START_MS };
 const lockOf = (enabled: boolean, strict = false) =>
@@ -127,6 +132,19 @@ describeOnFastEngine('a broker in a dry run', ({ endpoint }) => {
     return sandboxId;
   };
 
+  /** How a job ended: of this type, submitted here, or the one with this id. */
+  const endOfJob = async (here: BrokerHere, typeOrId: string) => {
+    const id = typeOrId.startsWith('job-')
+      ? typeOrId
+      : (await here.asAdmin('POST', '/v1/admin/jobs', { type: typeOrId })).json['job_id'];
+    const look = async () => (await here.asAdmin('GET', `/v1/admin/jobs/${id}`)).json;
+    await until(async () => ['completed', 'failed'].includes(String((await look())['status'])), {
+      timeoutMs: 15_000,
+      what: `the end of ${id}`,
+    });
+    return look();
+  };
+
   test('leases and takes back, deletes nothing, says so everywhere, and changes no record', async () => {
     const here = await dryBroker();
     expect(warnings.flat()).toContainEqual(expect.objectContaining({ action: 'start', dry_run: true }));
@@ -181,6 +199,42 @@ describeOnFastEngine('a broker in a dry run', ({ endpoint }) => {
     expect((await here.asAdmin('GET', `/v1/admin/sandboxes/${sandboxId}`)).json['status']).toBe(
       'pending_deletion',
     );
+  });
+
+  test('says so of a job, too, whether there was anything to hold back or not', async () => {
+    const here = await dryBroker();
+    await giveOneBack(here);
+    const cleanup = await endOfJob(here, 'cleanup');
+    expect(cleanup).toMatchObject({ status: 'completed', dry_run: true, result: { dry_run_blocked: 1 } });
+    expect(await endOfJob(here, 'purge')).toMatchObject({ dry_run: true, result: { dry_run_blocked: 0 } });
+    expect(await endOfJob(here, 'expire')).not.toHaveProperty('dry_run');
+  });
+
+  test('strict, refuses its own loop and a job that another replica has accepted, and calls neither a failure', async () => {
+    const lines = warnings.length;
+    const here = await dryBroker({ DRY_RUN_STRICT: 'true' });
+    await giveOneBack(here);
+    const { client } = createCountingClient(endpoint, here.table);
+    onTestFinished(() => client.close());
+    const submitter = { actor: 'admin', requestId: 'r', correlationId: 'c' };
+    const job = await createJobStore(client, systemClock, randomUUID).submit(
+      { type: 'cleanup', options: {} },
+      submitter,
+    );
+    expect(await endOfJob(here, job.id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'DRY_RUN_LOCKED' },
+    });
+    expect(warnings.slice(lines).flat()).toContainEqual(
+      expect.objectContaining({
+        action: 'background_cleanup',
+        outcome: 'refused',
+        message: 'The cleanup was refused: the dry run is strict',
+      }),
+    );
+    const { json } = await here.asAdmin('GET', '/v1/admin/alerts');
+    expect(json['alerts']).toEqual([]);
+    expect((await here.asAdmin('GET', '/v1/admin/stats')).json['pending_deletion']).toBe(1);
   });
 
   test('is no broker without one: deletes are done, logged as executed, and counted nowhere as blocked', async () => {

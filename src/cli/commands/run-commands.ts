@@ -53,7 +53,9 @@ export function addRunCommands(program: Command): void {
         );
         if (!options.wait) return output.result(accepted, () => [accepted.job_id]);
         const job = await untilEnded(call, accepted.job_id, options.waitSec);
-        output.result(job, () => fields({ job_id: job.job_id, status: job.status, ...job.result }));
+        output.result(job, () =>
+          fields({ job_id: job.job_id, status: job.status, dry_run: job.dry_run, ...job.result }),
+        );
         if ((job.result?.['stale_refused'] ?? 0) > 0) {
           const message =
             'The sync was refused: the listing lacks too much to be believed. --force takes it at its word.';

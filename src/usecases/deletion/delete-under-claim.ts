@@ -1,6 +1,6 @@
 import type { Clock, NewId } from '../../clock.ts';
 import { backoffDelayMs } from '../../domain/backoff.ts';
-import { assertNever, BrokerError } from '../../domain/errors.ts';
+import { assertNever, BrokerError, hasCode } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../../domain/sandbox.ts';
 import { bury, claim, failDeletion, recycle, seeOff, unclaim } from '../../domain/transitions.ts';
@@ -93,7 +93,7 @@ export async function deleteUnderClaim(
       });
       return 'breaker_open';
     }
-    if (error instanceof BrokerError && error.code === 'SHUTTING_DOWN') {
+    if (hasCode(error, 'SHUTTING_DOWN')) {
       // Nothing was sent: it is due as it was, for another replica at once.
       await settle(deps, claimed, claimId, context, {
         action: 'cleanup_postponed',
@@ -102,7 +102,7 @@ export async function deleteUnderClaim(
       });
       return 'skipped';
     }
-    if (error instanceof BrokerError && error.code === 'EFFECT_IN_PROGRESS') {
+    if (hasCode(error, 'EFFECT_IN_PROGRESS')) {
       // A cleaner that was thought dead is still at it by its own clock.
       const laterMs = deps.clock.nowMs() + (error.retryAfterSeconds ?? 0) * 1000;
       await settle(deps, claimed, claimId, context, {

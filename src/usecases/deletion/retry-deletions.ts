@@ -1,4 +1,4 @@
-import { BrokerError } from '../../domain/errors.ts';
+import { hasCode } from '../../domain/errors.ts';
 import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { CallContext } from '../context.ts';
 import type { OperateSandbox } from '../leases/operate-sandbox.ts';
@@ -62,4 +62,4 @@ export function retryDeletions(deps: {
 }
 
 const hasMovedOn = (error: unknown): boolean =>
-  error instanceof BrokerError && (error.code === 'INVALID_STATE' || error.code === 'SANDBOX_NOT_FOUND');
+  hasCode(error, 'INVALID_STATE') || hasCode(error, 'SANDBOX_NOT_FOUND');

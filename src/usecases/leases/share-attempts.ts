@@ -1,4 +1,4 @@
-import { BrokerError } from '../../domain/errors.ts';
+import { hasCode } from '../../domain/errors.ts';
 import { StoreUnavailableError } from '../../store/dynamo/errors.ts';
 import { untilAborted } from '../../time-limit.ts';
 
@@ -65,5 +65,4 @@ export function shareAttempts<Result>() {
 const untilDeadline = <T>(work: Promise<T>, deadline: AbortSignal): Promise<T> =>
   untilAborted(work, deadline).catch((cause: unknown) => Promise.reject(new StoreUnavailableError(cause)));
 
-const isPassing = (error: unknown): boolean =>
-  error instanceof BrokerError && (error.code === 'STORE_UNAVAILABLE' || error.code === 'BUSY');
+const isPassing = (error: unknown): boolean => hasCode(error, 'STORE_UNAVAILABLE') || hasCode(error, 'BUSY');

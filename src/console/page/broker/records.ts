@@ -125,6 +125,7 @@ export interface JobRecord {
   not_before?: number | undefined;
   worker?: string | undefined;
   result?: Record<string, number> | undefined;
+  dry_run?: true | undefined;
   error?: { code: string; message: string } | undefined;
 }
 

@@ -120,7 +120,8 @@ function JobLine({ job }: { job: LiveJob }) {
   </li>`;
 }
 
-const endingOf = ({ error, result }: LiveJob): string => error?.message ?? countsText(result ?? {});
+const endingOf = ({ error, result, dry_run: isDry }: LiveJob): string =>
+  error?.message ?? `${isDry ? 'dry run: ' : ''}${countsText(result ?? {})}`;
 
 function Elapsed({ since }: { since: number | undefined }) {
   const nowMs = useNow();
