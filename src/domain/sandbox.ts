@@ -58,6 +58,8 @@ export interface Cleanup {
   farewell?: Farewell | undefined;
   /** Why the last attempt failed: a provider error's kind, never its text. */
   lastError?: string | undefined;
+  /** The answer to the last delete never came: until then it may be under way at the provider, and no other is sent. */
+  mayRunUntilMs?: number | undefined;
 }
 
 /** A deletion that has been said to happen, and has not been seen to have happened. */

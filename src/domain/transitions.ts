@@ -161,12 +161,16 @@ export const bury = (
 
 /**
  * Its delete failed. `dueMs` is the next try; without it the sandbox is parked for an operator. `counts`: others went
- * through, so that a retry is used up.
+ * through, so that a retry is used up. `mayRunUntilMs`: no answer came, and until then it may be under way.
  */
 export const failDeletion = (
   seen: PendingSandbox | FailedSandbox,
   error: string,
-  { dueMs, counts }: { dueMs: number | undefined; counts: boolean },
+  {
+    dueMs,
+    counts,
+    mayRunUntilMs,
+  }: { dueMs: number | undefined; counts: boolean; mayRunUntilMs?: number | undefined },
   nowMs: number,
 ): FailedSandbox =>
   next<FailedSandbox>(seen, nowMs, {
@@ -177,15 +181,16 @@ export const failDeletion = (
       retries: seen.cleanup.retries + (counts ? 1 : 0),
       dueMs,
       lastError: error,
+      mayRunUntilMs,
     },
   });
 
-/** An operator gives a failed deletion a fresh set of attempts, due at once. */
+/** An operator gives a failed deletion a fresh set of attempts, due as soon as the last one is surely over. */
 export const retryDeletion = (seen: FailedSandbox, nowMs: number): PendingSandbox =>
   next<PendingSandbox>(seen, nowMs, {
     status: 'pending_deletion',
     lease: seen.lease,
-    cleanup: dueAtOnce(seen.cleanup.requestedAt, nowMs),
+    cleanup: dueAtOnce(seen.cleanup.requestedAt, Math.max(nowMs, seen.cleanup.mayRunUntilMs ?? 0)),
   });
 
 export const markStale = (seen: AvailableSandbox, nowMs: number): StaleSandbox =>

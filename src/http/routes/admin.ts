@@ -142,8 +142,8 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
         operationId: 'retryDeletions',
         summary: 'Try all failed deletions again',
         description:
-          'Gives every failed deletion, parked or not, a fresh set of attempts, due at once. One that cannot be changed ' +
-          'does not stop the others.',
+          'Gives every failed deletion, parked or not, a fresh set of attempts, due at once; where the last ' +
+          'delete had no answer, as soon as it is surely over. One that cannot be changed does not stop the others.',
         querystring: retryDeletionsQuery,
         body: emptyBody,
         response: { 200: retryDeletionsSchema },

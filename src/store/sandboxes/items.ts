@@ -49,6 +49,7 @@ const cleanupFields = {
   farewell_ms: z.int().optional(),
   farewell_reason: z.enum(['destroyed', 'already_gone']).optional(),
   last_error: z.string().optional(),
+  may_run_until_ms: z.int().optional(),
 };
 
 const available = z.object({
@@ -239,6 +240,7 @@ const cleanupOf = (row: z.infer<typeof cleanupRow>): Cleanup => ({
       farewell: { sinceMs: row.farewell_ms, reason: row.farewell_reason },
     }),
   ...(row.last_error !== undefined && { lastError: row.last_error }),
+  ...(row.may_run_until_ms !== undefined && { mayRunUntilMs: row.may_run_until_ms }),
 });
 
 const cleanupColumns = (cleanup: Cleanup): z.infer<typeof cleanupRow> => ({
@@ -251,4 +253,5 @@ const cleanupColumns = (cleanup: Cleanup): z.infer<typeof cleanupRow> => ({
     farewell_reason: cleanup.farewell.reason,
   }),
   ...(cleanup.lastError !== undefined && { last_error: cleanup.lastError }),
+  ...(cleanup.mayRunUntilMs !== undefined && { may_run_until_ms: cleanup.mayRunUntilMs }),
 });

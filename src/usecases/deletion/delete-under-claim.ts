@@ -174,12 +174,14 @@ export async function settleFailure(
   const waitMs = counts
     ? backoffDelayMs(BACKOFF, retries, Math.random())
     : backoffDelayMs(BACKOFF_OF_OTHERS, Math.max(0, attempts - 1), Math.random());
-  const dueMs = Math.max(deps.clock.nowMs() + waitMs, error.mayBeUnderWay ? atMs + deps.deleteMayRunMs : 0);
+  const mayRunUntilMs = error.mayBeUnderWay ? atMs + deps.deleteMayRunMs : undefined;
+  const dueMs = Math.max(deps.clock.nowMs() + waitMs, mayRunUntilMs ?? 0);
   const park = counts && retries + 1 >= deps.maxAttempts;
   const done = await settle(deps, claimed, claimId, context, {
     action: 'cleanup_failed',
     detail: error.kind,
-    end: (sandbox, at) => failDeletion(sandbox, error.kind, { dueMs: park ? undefined : dueMs, counts }, at),
+    end: (sandbox, at) =>
+      failDeletion(sandbox, error.kind, { dueMs: park ? undefined : dueMs, counts, mayRunUntilMs }, at),
   });
   if (!done) return 'skipped';
   if (!park) return 'failed';

@@ -32,7 +32,7 @@ export function releaseSandbox({ store, clock }: Deps): OperateSandbox {
     });
 }
 
-/** Gives a failed deletion a fresh set of attempts, due at once. */
+/** Gives a failed deletion a fresh set of attempts, due at once, or as soon as its last delete is surely over. */
 export function retrySandboxDeletion({ store, clock }: Deps): OperateSandbox {
   return (sandboxId, context, leaseId) =>
     changeSandbox<Sandbox, Sandbox>(store, sandboxId, context, (seen) => {

@@ -70,6 +70,9 @@ export async function startFakeCsp({ token, basePath = '/v2', onDelete, onList }
   const accounts = new Map<string, FakeAccount>();
   const deletes = new Map<string, FakeDeletes>();
   const calls: FakeCall[] = [];
+  /** Deletes under way here, whether their caller still waits or not, by uuid. */
+  const running = new Map<string, number>();
+  const overlaps: string[] = [];
   const faults = fakeFaults();
   const settings = {
     /** How a delete that has its effect is answered. */
@@ -141,11 +144,29 @@ export async function startFakeCsp({ token, basePath = '/v2', onDelete, onList }
     };
   }
 
+  /** Until it has had its effect or failed: a caller that gives up ends nothing here. */
+  async function underWay(uuid: string | undefined, work: () => Promise<void>): Promise<void> {
+    if (uuid === undefined) return await work();
+    const before = running.get(uuid) ?? 0;
+    if (before > 0) overlaps.push(uuid);
+    running.set(uuid, before + 1);
+    await work().finally(() => running.set(uuid, (running.get(uuid) ?? 1) - 1));
+  }
+
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://fake');
     const call = identify(request, url);
     calls.push(call);
     arrivals.emit('call');
+    await underWay(call.uuid, () => carryOut(call, url, request, response));
+  }
+
+  async function carryOut(
+    call: FakeCall,
+    url: URL,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     if (request.headers.authorization !== `Token ${token}`)
       return sendJson(response, 401, '{"error":"token"}');
     if (call.operation === 'other') return sendJson(response, 404, '{"error":"no such path"}');
@@ -180,6 +201,8 @@ export async function startFakeCsp({ token, basePath = '/v2', onDelete, onList }
     deletes,
     /** Every request, in order of arrival. */
     calls,
+    /** Deletes that began while another of the same account was under way, by uuid. */
+    overlaps,
     faults,
     settings,
 

@@ -17,6 +17,7 @@ interface GuardedOptions {
   cleanupConcurrency?: number;
   recovery?: BreakerRules['recovery'];
   readTimeoutMs?: number;
+  deleteMayRunMs?: number;
 }
 
 /** So many sandboxes that were given back, one each second, at a CSP whose deletes go through a breaker, not retried. */
@@ -46,6 +47,7 @@ export async function startGuarded(endpoint: string, count: number, options: Gua
     }),
     cleanupConcurrency,
     deleteBreaker: breaker,
+    ...(options.deleteMayRunMs !== undefined && { deleteMayRunMs: options.deleteMayRunMs }),
     onParked: (sandboxId) => parked.push(sandboxId),
   });
   await stockCsp(core, csp, someAccounts(count));
