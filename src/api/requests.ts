@@ -78,14 +78,32 @@ export const sandboxParams = z.object({
   ),
 });
 
-/** Nothing, or an object with nothing in it. Fastify says `null` where there is no body. */
-export const emptyBody = z.preprocess(
-  (body) => body ?? {},
-  z.strictObject(
-    {},
-    { error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : 'must be empty or {}') },
-  ),
+/** A body that may be left out. Fastify says `null` where there is none. */
+const optionalBody = <Shape extends z.core.$ZodLooseShape>(shape: Shape, allowed: string) =>
+  z.preprocess(
+    (body) => body ?? {},
+    z.strictObject(shape, {
+      error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : `must be ${allowed}`),
+    }),
+  );
+
+/** Nothing, or an object with nothing in it. */
+export const emptyBody = optionalBody({}, 'empty or {}');
+
+/** A number in a JSON body: never a text that looks like one. */
+const wholeNumber = (min: number, max: number, description: string) => {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z.int({ error }).min(min, error).max(max, error).describe(description);
+};
+
+const YEAR_SECONDS = 8760 * 3600;
+const duration = wholeNumber(
+  1,
+  YEAR_SECONDS,
+  'How long the lease shall last, seconds: LAB_DURATION_HOURS by default, MAX_LEASE_HOURS at the most.',
 );
+
+export const allocateBody = optionalBody({ duration_seconds: duration.optional() }, 'an object');
 
 /** For endpoints that take no parameters: whoever sends one meant something by it. */
 export const noQuery = z.strictObject({});

@@ -25,6 +25,14 @@ export const leaseSchema = z
     sandbox_id: z.string(),
     name: z.string(),
     external_id: z.string(),
+    lease_id: z.string().describe('Differs for every lease, also of one sandbox to one holder.'),
+    fencing_token: z
+      .int()
+      .optional()
+      .describe(
+        'Higher with every lease of a sandbox: whatever stands before it can refuse an earlier holder. Only a lease ' +
+          'from before an upgrade has none.',
+      ),
     allocated_at: epochSeconds('Start of the lease'),
     expires_at: epochSeconds('End of the lease'),
     sfdc_account_id: z.string().optional(),
@@ -41,6 +49,8 @@ export const leaseSchema = z
         sandbox_id: '00u1x2y3-lab-0042',
         name: 'lab-0042',
         external_id: 'sandbox/accounts/5b1c7e0a-3f7e-4f0b-8a4e-2f6c1f1f9d11',
+        lease_id: '8c0f1c4e-2b1a-4c5d-9e57-5a1f1d0b7c3e',
+        fencing_token: 1_767_139_207,
         allocated_at: 1_767_225_600,
         expires_at: 1_767_240_000,
       },
@@ -62,6 +72,7 @@ const recordShape = {
   status: z.enum(SANDBOX_STATUSES),
   sfdc_account_id: z.string().optional(),
   lease_id: z.string().optional().describe('Differs for every lease, also of one sandbox to one holder.'),
+  fencing_token: z.int().optional().describe('Higher with every lease of this sandbox.'),
   allocated_to_track: z.string().optional().describe('The holder.'),
   track_name: z.string().optional().describe('The lab the holder runs.'),
   allocated_at: epochSeconds('Start of the lease').optional(),
@@ -207,6 +218,7 @@ function leaseFields({ lease }: Pick<Leased, 'lease'>) {
   if (lease === undefined) return {};
   return {
     lease_id: lease.leaseId,
+    fencing_token: lease.fencingToken,
     allocated_to_track: lease.holder,
     track_name: lease.lab,
     allocated_at: lease.allocatedAt,

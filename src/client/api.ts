@@ -10,6 +10,10 @@ export interface Lease {
   sandbox_id: string;
   name: string;
   external_id: string;
+  /** Differs for every lease, also of one sandbox to one holder. */
+  lease_id: string;
+  /** Higher with every lease of a sandbox. Only a lease from before an upgrade of the broker has none. */
+  fencing_token?: number | undefined;
   allocated_at: number;
   expires_at: number;
   sfdc_account_id?: string | undefined;
@@ -34,6 +38,8 @@ export interface SandboxRecord {
   sfdc_account_id?: string | undefined;
   /** Differs for every lease, also of one sandbox to one holder. */
   lease_id?: string | undefined;
+  /** Higher with every lease of this sandbox. */
+  fencing_token?: number | undefined;
   /** The holder. */
   allocated_to_track?: string | undefined;
   /** The lab the holder runs. */

@@ -34,6 +34,8 @@ export interface AllocateOptions extends CallOptions {
    * `build-4711/step-2`, not of the time, and name a `holder`, without which it would be nobody's key after a restart.
    */
   idempotencyKey?: string | undefined;
+  /** How long the lease shall last, seconds; the broker has a default and a maximum. */
+  durationSeconds?: number | undefined;
   /** The holder is the key, unless there is an `idempotencyKey`: as long as its lease lasts, it gets the same one again. */
   oncePerHolder?: boolean | undefined;
   /** Wait within the deadline for a sandbox to be free, where there is none. */
@@ -123,6 +125,7 @@ export function createBroker(settings: BrokerOptions): Broker {
           'x-instruqt-track-id': lab && asHeader(lab),
           'x-sandbox-name-prefix': namePrefix && asHeader(namePrefix),
         },
+        body: bodyFor({ duration_seconds: options.durationSeconds }),
         retryCodes: options.waitForFree ? ['NO_SANDBOXES_AVAILABLE'] : [],
       });
       const lease = bodyOf<Lease>(answer);
@@ -179,6 +182,10 @@ function hold(lease: Lease, { holder, replayed, leaseOver, giveBack }: Holding):
     },
   };
 }
+
+/** None where nothing is asked for: a broker of an earlier version reads no body. */
+const bodyFor = (fields: Record<string, unknown>) =>
+  Object.values(fields).some((value) => value !== undefined) ? fields : undefined;
 
 const as = (holder: string) => ({ 'x-track-id': holder });
 const pathOf = (sandboxId: string): string => `/v1/sandboxes/${encodeURIComponent(sandboxId)}`;

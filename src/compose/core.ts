@@ -1,5 +1,5 @@
 import type { Clock, NewId } from '../clock.ts';
-import { type LeaseTerms, TRACK_PRINCIPAL } from '../domain/lease.ts';
+import { type LeaseRules, TRACK_PRINCIPAL } from '../domain/lease.ts';
 import type { Provider } from '../provider/provider.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
@@ -39,7 +39,7 @@ export interface CoreOptions {
   clock: Clock;
   newId: NewId;
   replicaId: string;
-  terms: LeaseTerms;
+  terms: LeaseRules;
   allocateDeadlineMs: number;
   /** Transactions that lease sandboxes, under way at once; callers beyond that share them. */
   grantTransactions?: number;

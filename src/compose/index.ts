@@ -146,7 +146,11 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       clock,
       newId,
       replicaId,
-      terms: { leaseSeconds: config.leaseSeconds, bufferSeconds: config.bufferSeconds },
+      terms: {
+        leaseSeconds: config.leaseSeconds,
+        maxLeaseSeconds: config.maxLeaseSeconds,
+        bufferSeconds: config.bufferSeconds,
+      },
       allocateDeadlineMs: config.allocateDeadlineMs,
       syncMaxStaleRatio: config.syncMaxStaleRatio,
       cleanupConcurrency: config.cleanupConcurrency,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type AlertConfig, alertSecrets, readAlerts } from './alerts.ts';
 import { type JobsConfig, readJobs } from './jobs.ts';
+import { type LeaseConfig, readLeases } from './leases.ts';
 import { findMisspelt, type Misspelt } from './names.ts';
 import { type ResilienceConfig, readResilience } from './resilience.ts';
 import { readSafety, type SafetyConfig } from './safety.ts';
@@ -14,7 +15,13 @@ export type ProviderConfig =
   | { kind: 'simulated'; poolSize: number };
 
 /** Everything the environment decides, parsed and frozen. */
-export interface Config extends AlertConfig, SafetyConfig, ResilienceConfig, JobsConfig, WatchConfig {
+export interface Config
+  extends LeaseConfig,
+    AlertConfig,
+    SafetyConfig,
+    ResilienceConfig,
+    JobsConfig,
+    WatchConfig {
   environment: 'development' | 'test' | 'production';
   /** What is set in vain, most likely by mistake. */
   misspelt: readonly Misspelt[];
@@ -35,9 +42,6 @@ export interface Config extends AlertConfig, SafetyConfig, ResilienceConfig, Job
   buckets: number;
 
   provider: ProviderConfig;
-  leaseSeconds: number;
-  /** Grace after a lease's end. */
-  bufferSeconds: number;
   allocateDeadlineMs: number;
 
   syncIntervalMs: number;
@@ -91,6 +95,7 @@ export function loadConfig(env: Environment): Config {
   const production = values.NODE_ENV === 'production';
   const shutdownDrainMs = values.SHUTDOWN_DRAIN_MS ?? (production ? 5000 : 0);
   problems.push(...tooLongForShutdown(values, shutdownDrainMs));
+  const leases = readLeases(values, problems);
   const watch = readWatch(values, problems);
   problems.push(...sharedTokens(values));
   if (production) problems.push(...refuseInProduction(values, store, provider));
@@ -113,8 +118,7 @@ export function loadConfig(env: Environment): Config {
     createTable: values.DDB_CREATE_TABLE ?? !production,
     buckets: values.DDB_BUCKETS,
     provider,
-    leaseSeconds: Math.round(values.LAB_DURATION_HOURS * 3600),
-    bufferSeconds: Math.round(values.EXPIRY_BUFFER_HOURS * 3600),
+    ...leases,
     allocateDeadlineMs: values.ALLOCATE_DEADLINE_MS,
     syncIntervalMs: toMs(values.SYNC_INTERVAL_SEC),
     cleanupIntervalMs: toMs(values.CLEANUP_INTERVAL_SEC),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ALERT_VARIABLES } from './alerts.ts';
 import { JOB_VARIABLES } from './jobs.ts';
+import { LEASE_VARIABLES } from './leases.ts';
 import { RESILIENCE_VARIABLES } from './resilience.ts';
 import { SAFETY_VARIABLES } from './safety.ts';
 import {
@@ -23,10 +24,7 @@ import { WATCH_VARIABLES } from './watch.ts';
 export const DEVELOPMENT_TOKENS = { track: 'dev-track-token', admin: 'dev-admin-token' } as const;
 
 const DAY_SECONDS = 86_400;
-const YEAR_HOURS = 8760;
 export const SHORTEST_DEADLINE_MS = 100;
-/** Over half a second, so that rounding to whole seconds leaves a lease of at least one. */
-const SHORTEST_LEASE_HOURS = 0.0002;
 
 /** Credentials come in pairs, and with a path behind the host it would be something else than DynamoDB. */
 function isEndpoint(text: string): boolean {
@@ -142,12 +140,7 @@ export const VARIABLES = {
   ),
   SIMULATED_POOL_SIZE: variable(whole(0, 100_000), '20', 'how many sandboxes the simulated provider has'),
 
-  LAB_DURATION_HOURS: variable(fraction(SHORTEST_LEASE_HOURS, YEAR_HOURS), '4', 'length of a lease, hours'),
-  EXPIRY_BUFFER_HOURS: variable(
-    fraction(0, YEAR_HOURS),
-    '0.5',
-    'grace after the end of a lease before the sandbox is taken back, hours',
-  ),
+  ...LEASE_VARIABLES,
   ALLOCATE_DEADLINE_MS: variable(
     whole(SHORTEST_DEADLINE_MS, 600_000),
     '25000',

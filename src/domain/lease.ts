@@ -14,6 +14,11 @@ export interface Lease {
   idempotencyPk: string;
   /** Only of a key that the caller chose: until when it is remembered, also after the lease. */
   keyRememberedUntil?: number | undefined;
+  /**
+   * Rises with each lease of a sandbox, so that whoever serves it can refuse an earlier holder: the generation that the
+   * lease began with. Only a lease that an earlier version granted has none.
+   */
+  fencingToken?: number | undefined;
 }
 
 /** Whose keys those of the tracks are: all their tokens are one principal, so that rotating them takes nobody's lease away. */
@@ -24,6 +29,12 @@ export interface LeaseTerms {
   leaseSeconds: number;
   /** Grace after the lease's end, seconds, >= 0. */
   bufferSeconds: number;
+}
+
+/** What may be asked for, and what is given unasked. */
+export interface LeaseRules extends LeaseTerms {
+  /** From a lease's begin to its end, however often it is extended, seconds, >= `leaseSeconds`. */
+  maxLeaseSeconds: number;
 }
 
 /**

@@ -52,8 +52,15 @@ export function create(id: string, description: Description, nowMs: number): Ava
   };
 }
 
-export const allocate = (seen: AvailableSandbox, lease: Lease, nowMs: number): AllocatedSandbox =>
-  next<AllocatedSandbox>(seen, nowMs, { status: 'allocated', lease });
+export const allocate = (
+  seen: AvailableSandbox,
+  lease: Omit<Lease, 'fencingToken'>,
+  nowMs: number,
+): AllocatedSandbox =>
+  next<AllocatedSandbox>(seen, nowMs, {
+    status: 'allocated',
+    lease: { ...lease, fencingToken: seen.generation + 1 },
+  });
 
 /** The holder gives it back, the lease ran out, or an operator takes it: due for deletion at once. */
 export const requestDeletion = (seen: AllocatedSandbox, nowMs: number): PendingSandbox =>

@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { emptyBody } from '../api/requests.ts';
+import { z } from 'zod';
 import { BrokerError, type ErrorCode } from '../domain/errors.ts';
 import { fieldProblems, invalidRequest } from './validation-problems.ts';
 
@@ -151,10 +151,12 @@ function isFastifyError(error: unknown): error is FastifyError {
   return error instanceof Error && 'code' in error && typeof error.code === 'string';
 }
 
-/** The fields a strict schema of the route knows, to tell whoever misspelt one. A body's depend on its other fields. */
+/** The fields a strict schema of the route knows, to tell whoever misspelt one; of some bodies they depend on the rest. */
 function knownNames(request: FastifyRequest, context: string | undefined): string[] | undefined {
-  if (context === 'body' && request.routeOptions.schema?.body !== emptyBody) return undefined;
-  const schema: unknown = context === 'querystring' ? request.routeOptions.schema?.querystring : undefined;
-  if (typeof schema !== 'object' || schema === null || !('shape' in schema)) return [];
-  return Object.keys(schema.shape ?? {});
+  const { querystring, body } = request.routeOptions.schema ?? {};
+  if (context === 'body') return fieldsOf(body instanceof z.ZodPipe ? body.out : body);
+  return context === 'querystring' ? (fieldsOf(querystring) ?? []) : [];
 }
+
+const fieldsOf = (schema: unknown): string[] | undefined =>
+  schema instanceof z.ZodObject ? Object.keys(schema.shape) : undefined;

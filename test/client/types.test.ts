@@ -25,6 +25,8 @@ const FIELDS = {
     sandbox_id: 1,
     name: 1,
     external_id: 1,
+    lease_id: 1,
+    fencing_token: 1,
     allocated_at: 1,
     expires_at: 1,
     sfdc_account_id: 1,

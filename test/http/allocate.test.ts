@@ -8,6 +8,8 @@ const LEASE = {
   sandbox_id: 'sbx-1',
   name: 'lab-0001',
   external_id: 'ext/1',
+  lease_id: 'lease-1',
+  fencing_token: 2,
   allocated_at: 1_767_225_600,
   expires_at: 1_767_240_000,
 };
@@ -80,8 +82,36 @@ describe('POST /v1/allocate', () => {
       lab: 'intro to k8s',
       namePrefix: 'lab-',
       idempotencyKey: 'key!1',
+      durationSeconds: undefined,
     });
     expect(context).toMatchObject({ actor: 'track', requestId: 'id-1', correlationId: 'corr-1' });
+  });
+
+  test('the body says for how long', async () => {
+    const { call, recorded } = await startApp();
+    const options = { headers: asTrack({ 'content-type': 'application/json' }) };
+    const answer = await call('POST', '/v1/allocate', { ...options, body: '{"duration_seconds":600}' });
+    expect(answer.status).toBe(201);
+    expect(recorded.of('allocateSandbox')[0]?.[0]).toMatchObject({ durationSeconds: 600 });
+  });
+
+  test.each([
+    ['{"duration_seconds":0}', 'duration_seconds', 'must be a whole number from 1 to 31536000'],
+    ['{"duration_seconds":1.5}', 'duration_seconds', 'must be a whole number from 1 to 31536000'],
+    ['{"duration_seconds":"600"}', 'duration_seconds', 'must be a whole number from 1 to 31536000'],
+    ['{"duration_seconds":null}', 'duration_seconds', 'must be a whole number from 1 to 31536000'],
+    ['{"pool":"eu"}', 'pool', expect.stringMatching(/^is not known here: .*duration_seconds/)],
+    ['{"selectors":[]}', 'selectors', expect.stringMatching(/^is not known here: /)],
+    ['[]', 'body', 'must be an object'],
+  ])('the body %s is refused, and the field named', async (body, name, problem) => {
+    const { call, recorded } = await startApp();
+    const headers = asTrack({ 'content-type': 'application/json' });
+    const answer = await call('POST', '/v1/allocate', { headers, body });
+    expect(answer.status).toBe(400);
+    expect(answer.json).toMatchObject({
+      error: { code: 'INVALID_REQUEST', details: { fields: [{ in: 'body', name, problem }] } },
+    });
+    expect(recorded.of('allocateSandbox')).toEqual([]);
   });
 
   test('X-Track-ID is the holder where there is no X-Instruqt-Sandbox-ID', async () => {
@@ -210,9 +240,9 @@ describe('an allocation that is not valid is 400 and names the field', () => {
 
   test.each<[string, string, string]>([
     ['an unknown field', '{"sandbox_id":"x"}', 'sandbox_id'],
-    ['a list', '[]', 'must be empty or {}'],
-    ['a text', '"{}"', 'must be empty or {}'],
-    ['a number', '1', 'must be empty or {}'],
+    ['a list', '[]', 'must be an object'],
+    ['a text', '"{}"', 'must be an object'],
+    ['a number', '1', 'must be an object'],
     ['half an object', '{"a":', 'not valid JSON'],
     ['another prototype', '{"__proto__":{"admin":true}}', 'not valid JSON'],
     ["another constructor's prototype", '{"constructor":{"prototype":{}}}', 'not valid JSON'],

@@ -11,7 +11,7 @@ import { seededRandom } from '../support/seeded-random.ts';
 import { describeOnEngines } from '../support/store/engines.ts';
 import { startFaultProxy } from '../support/store/fault-proxy.ts';
 
-const TERMS = { leaseSeconds: 3_600, bufferSeconds: 600 };
+const TERMS = { leaseSeconds: 3_600, maxLeaseSeconds: 3_600, bufferSeconds: 600 };
 const TERM_MS = (TERMS.leaseSeconds + TERMS.bufferSeconds) * 1000;
 const COMMITS = /x-amz-target: *DynamoDB_20120810\.TransactWriteItems/i;
 /** One replica is that far from the store: what others do in between is what it is late for. */

@@ -4,12 +4,14 @@ import { BrokerError, createBroker } from '../../client/index.ts';
 import { as } from '../answers.ts';
 import { brokerUrl, callerFor, type GlobalOptions, tokenFor } from '../environment.ts';
 import { usageError } from '../exit-codes.ts';
+import { durationSeconds } from '../numbers.ts';
 import { createOutput, fields } from '../output.ts';
 
 interface TrackOptions extends GlobalOptions {
   holder: string;
   lab?: string;
   prefix?: string;
+  duration?: number;
   key?: string;
   wait?: boolean;
 }
@@ -28,6 +30,7 @@ export function addTrackCommands(program: Command): void {
     .requiredOption('--holder <id>', 'who gets it, and may give it back')
     .option('--lab <name>', 'the lab the holder runs; for operators')
     .option('--prefix <name>', 'only a sandbox whose name begins so')
+    .addOption(durationOption('how long the lease shall last, such as 90m; the broker has a maximum'))
     .option(
       '--key <key>',
       'an idempotency key instead of the holder: another key, another sandbox; one for good',
@@ -38,6 +41,7 @@ export function addTrackCommands(program: Command): void {
       `
 Examples:
   $ sandbox-broker allocate --holder student-1
+  $ sandbox-broker allocate --holder student-1 --duration 90m
   $ sandbox-broker allocate --holder ci --key build-4711 --wait --timeout 600
   $ SANDBOX=$(sandbox-broker allocate --holder ci --json | sed -n 's/.*"sandbox_id": "\\(.*\\)".*/\\1/p')`,
     )
@@ -49,6 +53,7 @@ Examples:
         waitForFree: options.wait,
         lab: options.lab,
         namePrefix: options.prefix,
+        durationSeconds: options.duration,
       });
       if (lease.leaseOver) {
         // Nothing on standard output: a script would take the sandbox for its own.
@@ -107,6 +112,9 @@ async function release(sandboxId: string, options: ReleaseOptions) {
   if (options.holder === undefined) throw usageError('Say who gives it back: --holder <id>, or --as-admin.');
   return await brokerOf({ ...options, holder: options.holder }).markForDeletion(sandboxId);
 }
+
+const durationOption = (description: string) =>
+  new Option('--duration <time>', description).argParser(durationSeconds);
 
 const brokerOf = (options: GlobalOptions & { holder: string }) => {
   // Checks the address and the token with the sentences of the command line.

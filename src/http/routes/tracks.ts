@@ -1,6 +1,12 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { allocateHeaders, emptyBody, holderHeaders, sandboxParams } from '../../api/requests.ts';
+import {
+  allocateBody,
+  allocateHeaders,
+  emptyBody,
+  holderHeaders,
+  sandboxParams,
+} from '../../api/requests.ts';
 import { leaseSchema, markSchema, recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
 import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import type { AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
@@ -61,7 +67,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
         tags: ['tracks'],
         security: [{ trackToken: [] }],
         headers: allocateHeaders,
-        body: emptyBody,
+        body: allocateBody,
         response: {
           200: leaseSchema.describe(
             'The lease this key already has or had, with Idempotency-Replayed: true.',
@@ -81,6 +87,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
                 lab: request.headers['x-instruqt-track-id'],
                 namePrefix: request.headers['x-sandbox-name-prefix'],
                 idempotencyKey: request.headers['idempotency-key'],
+                durationSeconds: request.body.duration_seconds,
               },
               callContext(request, 'track'),
             ),
@@ -91,6 +98,8 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           sandbox_id: lease.sandboxId,
           name: lease.name,
           external_id: lease.externalId,
+          lease_id: lease.leaseId,
+          fencing_token: lease.fencingToken,
           allocated_at: lease.allocatedAt,
           expires_at: lease.expiresAt,
           sfdc_account_id: lease.sfdcAccountId,

@@ -11,6 +11,8 @@ export interface KeyRecord {
   externalId: string;
   sfdcAccountId?: string | undefined;
   leaseId: string;
+  /** Only the key of a lease that an earlier version granted knows none. */
+  fencingToken?: number | undefined;
   allocatedAt: number;
   /** The lease's end, for the answer. */
   leaseExpiresAt: number;
@@ -37,6 +39,7 @@ const keyItem = z.object({
   external_id: z.string(),
   sfdc_account_id: z.string().optional(),
   lease_id: z.string(),
+  fencing_token: z.int().optional(),
   allocated_at: z.int(),
   lease_expires_at: z.int(),
   expires_at: z.int(),
@@ -52,6 +55,7 @@ export const toKeyItem = (record: KeyRecord): Item => ({
   external_id: record.externalId,
   sfdc_account_id: record.sfdcAccountId,
   lease_id: record.leaseId,
+  fencing_token: record.fencingToken,
   allocated_at: record.allocatedAt,
   lease_expires_at: record.leaseExpiresAt,
   expires_at: record.expiresAt,
@@ -70,6 +74,7 @@ export function toKeyRecord(item: Item): KeyRecord {
     externalId: row.external_id,
     sfdcAccountId: row.sfdc_account_id,
     leaseId: row.lease_id,
+    fencingToken: row.fencing_token,
     allocatedAt: row.allocated_at,
     leaseExpiresAt: row.lease_expires_at,
     expiresAt: row.expires_at,

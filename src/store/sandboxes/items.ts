@@ -34,6 +34,7 @@ const leaseFields = {
   reclaim_at: z.int(),
   idempotency_pk: z.string(),
   key_remembered_until: z.int().optional(),
+  fencing_token: z.int().optional(),
 };
 
 const cleanupFields = {
@@ -216,6 +217,7 @@ const leaseOf = (row: z.infer<typeof leaseRow>): Lease => ({
   reclaimAt: row.reclaim_at,
   idempotencyPk: row.idempotency_pk,
   ...(row.key_remembered_until !== undefined && { keyRememberedUntil: row.key_remembered_until }),
+  ...(row.fencing_token !== undefined && { fencingToken: row.fencing_token }),
 });
 
 const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
@@ -227,6 +229,7 @@ const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
   reclaim_at: lease.reclaimAt,
   idempotency_pk: lease.idempotencyPk,
   ...(lease.keyRememberedUntil !== undefined && { key_remembered_until: lease.keyRememberedUntil }),
+  ...(lease.fencingToken !== undefined && { fencing_token: lease.fencingToken }),
 });
 
 const cleanupOf = (row: z.infer<typeof cleanupRow>): Cleanup => ({

@@ -9,6 +9,7 @@ import {
   type FoundLease,
   type GrantedLease,
   type LeaseRequest,
+  refuseTooLong,
   replay,
   toGrant,
   toRequest,
@@ -36,7 +37,7 @@ export interface AllocateDeps extends Omit<GrantDeps, 'openKeys'> {
  * Leases a free sandbox to a key, or finds the lease that the key already has.
  *
  * Throws `NO_SANDBOXES_AVAILABLE` only after a sweep of the whole pool that began after the call and saw none;
- * `IDEMPOTENCY_KEY_REUSED` for another request under the same explicit key; `BUSY` when sandboxes were seen but all
+ * `INVALID_REQUEST` for a duration that is too long; `IDEMPOTENCY_KEY_REUSED` for another request under the same explicit key; `BUSY` when sandboxes were seen but all
  * lost to others until the deadline; `STORE_UNAVAILABLE`.
  */
 export function allocateSandbox(deps: AllocateDeps): AllocateSandbox {
@@ -45,6 +46,7 @@ export function allocateSandbox(deps: AllocateDeps): AllocateSandbox {
   const openKeys = rememberOpenKeys();
 
   return async (input, context) => {
+    refuseTooLong(input.durationSeconds, deps.terms);
     const request = toRequest(deps.keyPk, input);
     const deadline = limitTime(deps.deadlineMs);
     try {

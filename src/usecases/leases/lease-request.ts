@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { NewId } from '../../clock.ts';
 import { BrokerError } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
-import { keyRememberedUntil, type LeaseTerms, leaseTimes } from '../../domain/lease.ts';
+import { keyRememberedUntil, type LeaseRules, type LeaseTerms, leaseTimes } from '../../domain/lease.ts';
 import type { AvailableSandbox } from '../../domain/sandbox.ts';
 import { allocate } from '../../domain/transitions.ts';
 import type { Grant } from '../../store/sandboxes/grants.ts';
@@ -17,6 +17,8 @@ export interface AllocateInput {
   namePrefix?: string | undefined;
   /** The caller's `Idempotency-Key`, remembered for its time also after the lease; absent: the holder is the key. */
   idempotencyKey?: string | undefined;
+  /** How long it shall last, seconds; absent: as long as a lease does unasked. */
+  durationSeconds?: number | undefined;
 }
 
 /** What a holder gets. Times are epoch seconds. */
@@ -24,6 +26,9 @@ export interface GrantedLease {
   sandboxId: string;
   name: string;
   externalId: string;
+  leaseId: string;
+  /** Rises with each lease of a sandbox. Only a lease that an earlier version granted has none. */
+  fencingToken?: number | undefined;
   allocatedAt: number;
   expiresAt: number;
   sfdcAccountId?: string | undefined;
@@ -51,25 +56,45 @@ export function toRequest(
   keyPkOf: (principal: string, holder: string, key: string) => string,
   input: AllocateInput,
 ): LeaseRequest {
-  const { principal, holder, lab, namePrefix, idempotencyKey } = input;
+  const { principal, holder, lab, namePrefix, idempotencyKey, durationSeconds } = input;
+  // Whoever asks for nothing more is the same to every version: keys outlive an upgrade.
+  const asked = durationSeconds === undefined ? [] : [durationSeconds];
   return {
     keyPk: keyPkOf(principal, holder, idempotencyKey ?? holder),
-    hash: hash('sha256', JSON.stringify([lab ?? null, namePrefix ?? null])),
+    hash: hash('sha256', JSON.stringify([lab ?? null, namePrefix ?? null, ...asked])),
     explicitKey: idempotencyKey !== undefined,
     input,
   };
 }
 
+/** What the request gets of what the rules allow. */
+const termsOf = ({ durationSeconds }: AllocateInput, rules: LeaseRules): LeaseTerms => ({
+  leaseSeconds: durationSeconds ?? rules.leaseSeconds,
+  bufferSeconds: rules.bufferSeconds,
+});
+
+/** Throws `INVALID_REQUEST` for a duration that no lease may have, with the longest in the details. */
+export function refuseTooLong(durationSeconds: number | undefined, { maxLeaseSeconds }: LeaseRules): void {
+  if (durationSeconds === undefined || durationSeconds <= maxLeaseSeconds) return;
+  const problem = `must be at most ${maxLeaseSeconds}, the longest a lease may last here`;
+  throw new BrokerError('INVALID_REQUEST', `Body field duration_seconds ${problem}.`, {
+    details: {
+      fields: [{ in: 'body', name: 'duration_seconds', problem }],
+      max_duration_seconds: maxLeaseSeconds,
+    },
+  });
+}
+
 /** What leases `seen` to the request's key from `nowMs` on. */
 export function toGrant(
-  deps: { newId: NewId; terms: LeaseTerms },
+  deps: { newId: NewId; terms: LeaseRules },
   { keyPk, hash, explicitKey, input }: LeaseRequest,
   seen: AvailableSandbox,
   { attempt, nowMs }: { attempt: string; nowMs: number },
   context: CallContext,
 ): Grant {
   const leaseId = deps.newId();
-  const times = leaseTimes(nowMs, deps.terms);
+  const times = leaseTimes(nowMs, termsOf(input, deps.terms));
   const rememberedUntil = explicitKey ? keyRememberedUntil(times) : undefined;
   const next = allocate(
     seen,
@@ -90,6 +115,7 @@ export function toGrant(
     externalId: seen.externalId,
     sfdcAccountId: seen.metadata.sfdc_account_id,
     leaseId,
+    fencingToken: next.lease.fencingToken,
     allocatedAt: times.allocatedAt,
     leaseExpiresAt: times.expiresAt,
     expiresAt: times.reclaimAt,
@@ -109,7 +135,7 @@ export function replay(request: LeaseRequest, record: KeyRecord, attempt: string
   if (request.explicitKey && record.requestHash !== request.hash) {
     throw new BrokerError(
       'IDEMPOTENCY_KEY_REUSED',
-      'This Idempotency-Key was used with another lab or name prefix; use a new key for a new request.',
+      'This Idempotency-Key was used with another lab, name prefix or duration; use a new key for a new request.',
     );
   }
   const lease = toGranted(record);
@@ -121,6 +147,8 @@ export const toGranted = (record: KeyRecord): GrantedLease => ({
   sandboxId: record.sandboxId,
   name: record.name,
   externalId: record.externalId,
+  leaseId: record.leaseId,
+  ...(record.fencingToken !== undefined && { fencingToken: record.fencingToken }),
   allocatedAt: record.allocatedAt,
   expiresAt: record.leaseExpiresAt,
   ...(record.sfdcAccountId !== undefined && { sfdcAccountId: record.sfdcAccountId }),

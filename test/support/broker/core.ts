@@ -15,7 +15,11 @@ import type { Alert } from '../../../src/usecases/alert.ts';
 import type { CallContext } from '../../../src/usecases/context.ts';
 
 export const HOUR_SECONDS = 3_600;
-export const TERMS = { leaseSeconds: 4 * HOUR_SECONDS, bufferSeconds: HOUR_SECONDS / 2 };
+export const TERMS = {
+  leaseSeconds: 4 * HOUR_SECONDS,
+  maxLeaseSeconds: 24 * HOUR_SECONDS,
+  bufferSeconds: HOUR_SECONDS / 2,
+};
 
 /** A wall clock that stands still until it is moved. */
 export interface FakeClock extends Clock {

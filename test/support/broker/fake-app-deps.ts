@@ -84,6 +84,8 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
           sandboxId: 'sbx-1',
           name: 'lab-0001',
           externalId: 'ext/1',
+          leaseId: 'lease-1',
+          fencingToken: 2,
           allocatedAt: 1_767_225_600,
           expiresAt: 1_767_240_000,
         },

@@ -69,7 +69,8 @@ describeOnEngines('a key that the caller chose', ({ endpoint }) => {
   });
 
   it('is remembered for as long as a lease of more than a day lasts', async () => {
-    const terms = { leaseSeconds: 2 * WINDOW_SECONDS, bufferSeconds: 60 };
+    const leaseSeconds = 2 * WINDOW_SECONDS;
+    const terms = { leaseSeconds, maxLeaseSeconds: leaseSeconds, bufferSeconds: 60 };
     const core = await coreOfTest(endpoint, { poolSize: 2, terms });
     const granted = await lease(core, 'a', asked);
     await mark(core, 'a', granted.sandboxId);

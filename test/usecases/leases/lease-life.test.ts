@@ -30,6 +30,8 @@ describeOnEngines("a lease's life", ({ endpoint }) => {
       sandboxId: 'sim-0001',
       name: 'lab-0001',
       externalId: 'simulated/sandboxes/0001',
+      leaseId: expect.any(String),
+      fencingToken: expect.any(Number),
       allocatedAt: nowSeconds,
       expiresAt: nowSeconds + 4 * HOUR_SECONDS,
     });
