@@ -117,8 +117,8 @@ export const listQuery = z.strictObject({
   holder: text
     .optional()
     .describe(
-      'Only sandboxes with a lease, running or over, of exactly this holder. The one that it has under its own name as ' +
-        'the key comes at once; the cursor leads to those that it leased under other keys.',
+      'Only sandboxes of exactly this holder: all that it has, and what it gave back until that is clean. Found at once, ' +
+        'however large the pool is; with status=deleted it is looked for.',
     ),
   holder_prefix: text
     .optional()

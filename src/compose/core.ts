@@ -1,9 +1,10 @@
 import type { Clock, NewId } from '../clock.ts';
-import { type LeaseRules, TRACK_PRINCIPAL } from '../domain/lease.ts';
+import type { LeaseRules } from '../domain/lease.ts';
 import type { Provider } from '../provider/provider.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
 import { readHistory } from '../store/sandboxes/events.ts';
+import { readHeldIds } from '../store/sandboxes/holders.ts';
 import { readKey } from '../store/sandboxes/idempotency.ts';
 import { idempotencyPk } from '../store/sandboxes/keys.ts';
 import { createSandboxReads } from '../store/sandboxes/reads.ts';
@@ -120,11 +121,8 @@ export function composeCore(options: CoreOptions) {
         readHistory: (sandboxId, limit, signal) => readHistory(client, sandboxId, limit, signal),
       }),
       listSandboxes: listSandboxes({
-        ...deps,
-        async heldBy(holder, signal) {
-          const pk = idempotencyPk(TRACK_PRINCIPAL, holder, holder);
-          return (await readKey(client, pk, clock.nowMs(), signal))?.sandboxId;
-        },
+        reads,
+        heldIds: (holder, signal) => readHeldIds(client, holder, signal),
       }),
       bulkDelete: bulkDelete(purgeDeps),
       releaseSandbox: adapters.leaseState(releaseSandbox(deps), onSandbox),

@@ -65,6 +65,7 @@ export const PROVIDER_OPERATIONS = ['list', 'delete'] as const;
 export const PROVIDER_OUTCOMES = ['success', ...PROVIDER_ERROR_KINDS] as const;
 
 export const STORE_OPERATIONS = [
+  'BatchGetItem',
   'GetItem',
   'Query',
   'Scan',

@@ -1,10 +1,15 @@
 import { BrokerError } from '../domain/errors.ts';
 import type { Sandbox, SandboxStatus } from '../domain/sandbox.ts';
-import { decodeCursor, encodeCursor, type ListCursor, queryMark } from '../store/dynamo/cursor.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  type ListCursor,
+  queryMark,
+  TOLD_AT_MOST,
+} from '../store/dynamo/cursor.ts';
 import { bucketOf } from '../store/sandboxes/keys.ts';
 import type { Page, SandboxReads } from '../store/sandboxes/reads.ts';
 import { passes, type SandboxFilter } from '../store/sandboxes/sandbox-filter.ts';
-import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';
 import type { CallContext } from './context.ts';
 
 export interface ListInput {
@@ -12,7 +17,7 @@ export interface ListInput {
   status?: SandboxStatus | undefined;
   /** Only sandboxes whose name begins so. */
   prefix?: string | undefined;
-  /** Only sandboxes with a lease, running or over, of exactly this holder. */
+  /** Only sandboxes of exactly this holder: all that it has, and what it gave back until that is clean. */
   holder?: string | undefined;
   /** Only sandboxes with a lease, running or over, whose holder begins so. */
   holderPrefix?: string | undefined;
@@ -26,7 +31,7 @@ export interface ListInput {
   cursor?: string | undefined;
 }
 
-/** One page. A page may be short and still have a `cursor`; the walk is over when there is none. Throws `INVALID_CURSOR`. */
+/** One page. A page may be short and still have a `cursor`; the list is over when there is none. Throws `INVALID_CURSOR`. */
 export type ListSandboxes = (
   input: ListInput,
   context: CallContext,
@@ -34,50 +39,52 @@ export type ListSandboxes = (
 
 export interface ListDeps {
   reads: SandboxReads;
-  store: Pick<SandboxStore, 'get'>;
-  /** The sandbox that a holder has under its default key, the holder itself; one read. */
-  heldBy: (holder: string, signal: AbortSignal) => Promise<string | undefined>;
+  /** The sandboxes that a holder may have, by id; one read. */
+  heldIds: (holder: string, signal: AbortSignal) => Promise<string[]>;
 }
 
 /** Records looked at for one page at the most; what is rare in a large pool is found over several short pages. */
 const MAX_LOOKED_AT = 5_000;
-/** For one holder the whole of a large pool: the answer is meant to be the end of the matter. */
-const MAX_LOOKED_AT_FOR_ONE = 50_000;
 const MAX_READ_SIZE = 500;
+/** Sandboxes to one read by id. */
+const MAX_IDS = 100;
 
 /**
- * Walks the pool bucket by bucket: without a status by id, so that each record comes exactly once however often it
- * changes meanwhile; with a status by name inside each bucket. No index knows holders and labs: they are looked for, by
- * the store. Who asks for one sandbox or one holder gets what is found without a walk at once, and the rest behind it:
- * only a walk finds what a holder leased under keys of its own choice.
+ * Who asks for one holder gets what that one has by its keys, in two reads however large the pool is: no walk. So does
+ * who asks for one sandbox or its holder, with what has such a name behind it.
+ *
+ * For the rest it walks the pool bucket by bucket: without a status by id, so that each record comes exactly once however
+ * often it changes meanwhile; with a status by name inside each bucket. No index knows labs and the beginnings of holders:
+ * they are looked for, by the store.
  */
 export function listSandboxes(deps: ListDeps): ListSandboxes {
   const { reads } = deps;
-  return async ({ limit, cursor, ...query }, context) => {
+  return async ({ limit, cursor, ...query }, { signal }) => {
     const { status, prefix } = query;
     const start = cursor === undefined ? undefined : resume(cursor, query, reads.buckets);
     const toCursor = (place: Pick<ListCursor, 'bucket' | 'last'>, told = start?.told): string =>
       encodeCursor({ version: 1, query: markOf(query), ...place, ...(told && { told }) });
-    const behind = ({ id, name }: { id: string; name?: string | undefined }) => ({
-      id,
-      ...(status !== undefined && { name }),
+    const behind = ({ id, name }: Sandbox) => ({
+      bucket: bucketOf(id, reads.buckets),
+      last: { id, ...(status !== undefined && { name }) },
     });
 
-    if (start === undefined) {
-      const found = (await withoutWalk(deps, query, context.signal)).slice(0, limit);
-      if (found.length > 0) {
-        return {
-          sandboxes: found,
-          cursor: toCursor(
-            { bucket: 0 },
-            found.map(({ id }) => id),
-          ),
-        };
-      }
+    if (isByHolder(query)) {
+      const held = await deps.heldIds(query.holder, signal);
+      const left = held.filter((id) => start?.last === undefined || id > start.last.id);
+      const found = await readMeant(reads, left, isMeantBy(query), limit + 1, signal);
+      const last = found.length > limit ? found[limit - 1] : undefined;
+      return { sandboxes: found.slice(0, limit), ...(last && { cursor: toCursor(behind(last)) }) };
+    }
+    if (query.find !== undefined && start === undefined) {
+      const exact = new Set([query.find, ...(await deps.heldIds(query.find, signal))]);
+      const most = Math.min(limit, TOLD_AT_MOST);
+      const found = await readMeant(reads, [...exact], isExactly(query, query.find), most, signal);
+      const told = found.map(({ id }) => id);
+      if (told.length > 0) return { sandboxes: found, cursor: toCursor({ bucket: 0 }, told) };
     }
 
     const filter = filterOf(query);
-    const mayLookAt = query.holder === undefined ? MAX_LOOKED_AT : MAX_LOOKED_AT_FOR_ONE;
     const sandboxes: Sandbox[] = [];
     let lookedAt = 0;
     for (let bucket = start?.bucket ?? 0; bucket < reads.buckets; bucket++) {
@@ -89,17 +96,16 @@ export function listSandboxes(deps: ListDeps): ListSandboxes {
         const place = { bucket, after, filter, limit: Math.max(lacking, Math.min(lookedAt, MAX_READ_SIZE)) };
         const page: Page =
           status === undefined
-            ? await reads.all(place, context.signal)
-            : await reads.byStatus({ status, namePrefix: prefix, ...place }, context.signal);
+            ? await reads.all(place, signal)
+            : await reads.byStatus({ status, namePrefix: prefix, ...place }, signal);
         lookedAt += page.lookedAt;
         for (const sandbox of page.sandboxes) {
           if (start?.told?.includes(sandbox.id)) continue;
           sandboxes.push(sandbox);
-          if (sandboxes.length === limit)
-            return { sandboxes, cursor: toCursor({ bucket, last: behind(sandbox) }) };
+          if (sandboxes.length === limit) return { sandboxes, cursor: toCursor(behind(sandbox)) };
         }
         after = page.after;
-        if (after !== undefined && lookedAt >= mayLookAt) {
+        if (after !== undefined && lookedAt >= MAX_LOOKED_AT) {
           const place = { bucket, last: reads.sandboxAt(after, status) };
           if (isInRange(place, query, reads.buckets)) return { sandboxes, cursor: toCursor(place) };
         }
@@ -111,6 +117,10 @@ export function listSandboxes(deps: ListDeps): ListSandboxes {
 
 type Query = Omit<ListInput, 'limit' | 'cursor'>;
 
+/** What leads from a holder to a sandbox goes when that is cleaned; tombstones are looked for. */
+const isByHolder = (query: Query): query is Query & { holder: string } =>
+  query.holder !== undefined && query.status !== 'deleted';
+
 const filterOf = ({ status, prefix, holder, holderPrefix, lab, find }: Query): SandboxFilter => ({
   isAlive: status === undefined,
   // By status the index itself begins with the name.
@@ -121,32 +131,44 @@ const filterOf = ({ status, prefix, holder, holderPrefix, lab, find }: Query): S
   holderOrName: find,
 });
 
-/** What is found by its key: the sandbox with the id, and the holder's. */
-async function withoutWalk(
-  { store, heldBy }: ListDeps,
-  query: Query,
+/** Those of the ids that are meant, in the ids' order, up to `most`. */
+async function readMeant(
+  reads: SandboxReads,
+  ids: readonly string[],
+  isMeant: (sandbox: Sandbox) => boolean,
+  most: number,
   signal: AbortSignal,
 ): Promise<Sandbox[]> {
-  const { find, holder = find } = query;
-  const byHolder = async () => {
-    const id = holder === undefined ? undefined : await heldBy(holder, signal);
-    const held = id === undefined ? undefined : await store.get(id, signal);
-    // Between the two reads it may have gone to somebody else.
-    return held && passes(held, { holder }) ? held : undefined;
-  };
-  const [byId, held] = await Promise.all([
-    find === undefined ? undefined : store.get(find, signal),
-    byHolder(),
-  ]);
-  const isMeant = (sandbox: Sandbox): boolean =>
+  const found: Sandbox[] = [];
+  for (let start = 0; start < ids.length && found.length < most; start += MAX_IDS) {
+    const byId = new Map(
+      (await reads.byIds(ids.slice(start, start + MAX_IDS), signal)).map((sandbox) => [sandbox.id, sandbox]),
+    );
+    found.push(...ids.flatMap((id) => byId.get(id) ?? []).filter(isMeant));
+  }
+  return found.slice(0, most);
+}
+
+/** As the walk picks. */
+function isMeantBy({ find, ...query }: Query): (sandbox: Sandbox) => boolean {
+  const filter = { ...filterOf(query), namePrefix: query.prefix };
+  return (sandbox) =>
     (query.status === undefined || sandbox.status === query.status) &&
-    passes(sandbox, { ...filterOf({ ...query, find: undefined }), isAlive: false, namePrefix: query.prefix });
-  const found = new Map([byId, held].flatMap((each) => (each && isMeant(each) ? [[each.id, each]] : [])));
-  return [...found.values()];
+    passes(sandbox, filter) &&
+    (find === undefined || sandbox.id === find || passes(sandbox, { holderOrName: find }));
+}
+
+/** Those that `find` names by their id, tombstones too, or by their holder. */
+function isExactly(query: Query, find: string): (sandbox: Sandbox) => boolean {
+  const isMeant = isMeantBy(query);
+  return (sandbox) =>
+    sandbox.id === find
+      ? (query.status === undefined ? isMeantBy({ ...query, status: sandbox.status }) : isMeant)(sandbox)
+      : isMeant(sandbox) && passes(sandbox, { holder: find });
 }
 
 const markOf = ({ status, prefix, holder, lab, holderPrefix, find }: Query): string =>
-  queryMark([status, prefix, holder, lab, holderPrefix, find]);
+  queryMark([status, prefix, holder, lab, holderPrefix, find, holder && 'by id']);
 
 function resume(text: string, query: Query, buckets: number): ListCursor {
   const cursor = decodeCursor(text);

@@ -115,7 +115,16 @@ describeOnFastEngine('a broker at work', ({ endpoint }) => {
       duration_seconds: 60,
     });
     await here.asAdmin('POST', '/v1/admin/breakers/csp_list/reset');
-    for (const page of ['sandboxes', 'alerts', 'jobs', 'runtime', 'readiness', 'retries', 'dry-run/log']) {
+    for (const page of [
+      'sandboxes',
+      'sandboxes?find=student',
+      'alerts',
+      'jobs',
+      'runtime',
+      'readiness',
+      'retries',
+      'dry-run/log',
+    ]) {
       expect((await here.asAdmin('GET', `/v1/admin/${page}`)).status, page).toBe(200);
     }
     await here.broker.stop();

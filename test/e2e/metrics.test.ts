@@ -5,7 +5,15 @@ import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/brok
 vi.setConfig(PROCESS_TIMES);
 
 const RUN_OUTCOMES = ['success', 'error', 'skipped'];
-const STORE_OPERATIONS = ['GetItem', 'Query', 'PutItem', 'UpdateItem', 'DeleteItem', 'TransactWriteItems'];
+const STORE_OPERATIONS = [
+  'BatchGetItem',
+  'GetItem',
+  'Query',
+  'PutItem',
+  'UpdateItem',
+  'DeleteItem',
+  'TransactWriteItems',
+];
 const ALLOCATION_OUTCOMES = ['success', 'idempotent', 'no_sandboxes', 'conflict_key', 'busy', 'error'];
 
 const labelled = (name: string, label: string, values: readonly string[]): string[] =>

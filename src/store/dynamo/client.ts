@@ -1,4 +1,5 @@
 import {
+  BatchGetItemCommand,
   DeleteItemCommand,
   type DeleteItemCommandInput,
   DynamoDBClient,
@@ -15,7 +16,7 @@ import {
   UpdateItemCommand,
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
-import { unmarshall } from '@aws-sdk/util-dynamodb';
+import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { isGivenUp, limitTime, untilAborted } from '../../time-limit.ts';
 import { createCongestionLimit } from './congestion.ts';
@@ -73,6 +74,8 @@ export interface StoreClient {
   /** The store's time, as far as it is learnt. */
   readonly time: StoreTime | undefined;
   get(key: Key, signal?: AbortSignal): Promise<Item | undefined>;
+  /** Those of up to 100 items that are there, in no order. */
+  getAll(keys: readonly Key[], signal?: AbortSignal): Promise<Item[]>;
   query(input: InTable<QueryCommandInput>, signal?: AbortSignal): Promise<Page>;
   /** Reads the whole table page by page, not consistent; for chores, never for decisions. */
   scan(input: InTable<ScanCommandInput>, signal?: AbortSignal): Promise<Page>;
@@ -198,6 +201,20 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
         toDriver<GetItemCommandInput>({ TableName: table, Key: key, ConsistentRead: true }),
       );
       return fromDriver((await call('GetItem', (options) => raw.send(command, options), signal)).Item);
+    },
+    async getAll(keys, signal) {
+      const items: Item[] = [];
+      let left = keys.map((key) => marshall(key));
+      // An answer has at least one of those it was asked for, or none of the rest has room and it is an error.
+      while (left.length > 0) {
+        const command = new BatchGetItemCommand({
+          RequestItems: { [table]: { Keys: left, ConsistentRead: true } },
+        });
+        const answer = await call('BatchGetItem', (options) => raw.send(command, options), signal);
+        items.push(...(answer.Responses?.[table] ?? []).map((item) => unmarshall(item)));
+        left = answer.UnprocessedKeys?.[table]?.Keys ?? [];
+      }
+      return items;
     },
     async query(input, signal) {
       const command = new QueryCommand(

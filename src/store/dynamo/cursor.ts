@@ -9,6 +9,9 @@ const keyText = (maxLength: number) =>
     .max(maxLength)
     .refine((text) => text.isWellFormed());
 
+/** So many ids leave a cursor short enough to be sent back. */
+export const TOLD_AT_MOST = 8;
+
 /** Where a page ended, and what was asked, so that a cursor of another query can be told. */
 const cursorSchema = z.strictObject({
   version: z.literal(1),
@@ -21,7 +24,7 @@ const cursorSchema = z.strictObject({
    */
   last: z.strictObject({ id: keyText(256).min(1), name: keyText(1_024).optional() }).optional(),
   /** The sandboxes that were found without the walk, and told before it: the walk leaves them out. */
-  told: z.array(keyText(256).min(1)).max(2).optional(),
+  told: z.array(keyText(256).min(1)).max(TOLD_AT_MOST).optional(),
 });
 
 const jobCursorSchema = z.strictObject({

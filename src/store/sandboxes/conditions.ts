@@ -19,7 +19,7 @@ export const IS_STILL_AVAILABLE = '#status = :available AND generation = :seen';
  *     allocated_at ───── lease ─────▶ lease_expires_at ── buffer ──▶ expires_at ──▶ over            ──▶ remembered_until
  *     └────────────── replays answer with this lease ──────────────┘└── "it is over", if the key is the caller's own ──┘
  *
- * A lease that ends early takes its default key with it, and sets `expires_at` of a key that the caller chose to 0.
+ * A lease that ends early sets `expires_at` of its key to 0.
  */
 export const KEY_IS_FREE = 'attribute_not_exists(pk) OR expires_at <= :now';
 /** It does not even remember one. */
@@ -28,7 +28,6 @@ export const KEY_IS_FORGOTTEN =
 
 /** The idempotency key still belongs to the lease that ends. */
 export const KEY_IS_OF_LEASE = 'lease_id = :lease';
-export const KEY_IS_OF_LEASE_OR_GONE = `attribute_not_exists(pk) OR ${KEY_IS_OF_LEASE}`;
 
 /**
  * A loop's turn can be had. Times are epoch milliseconds.

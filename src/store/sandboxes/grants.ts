@@ -16,6 +16,7 @@ import { createGroupCommit, type Readiness, type Verdict } from '../dynamo/group
 import { createPace, type Pace } from '../dynamo/pace.ts';
 import { IS_STILL_AVAILABLE, KEY_IS_FORGOTTEN, KEY_IS_FREE } from './conditions.ts';
 import { putEvent } from './events.ts';
+import { putPointer } from './holders.ts';
 import { type KeyRecord, toKeyItem, toKeyRecord } from './idempotency.ts';
 import { toSandboxItem } from './items.ts';
 import { bucketOf } from './keys.ts';
@@ -45,11 +46,10 @@ export type GrantOutcome =
   | { type: 'no_room' };
 
 const DEFAULT_TRANSACTIONS = 4;
-/** With three items each. DynamoDB allows 100 to a transaction. */
+/** With three or four items each. DynamoDB allows 100 to a transaction. */
 const GRANTS_PER_TRANSACTION = 16;
-const ITEMS_PER_GRANT = 3;
 
-/** The transaction of a grant: key, sandbox and event. */
+/** The transaction of a grant: key, sandbox, event, and where the key does not lead from the holder to it, what does. */
 export const toGrantItems = (
   table: string,
   buckets: number,
@@ -74,6 +74,7 @@ export const toGrantItems = (
     },
   },
   putEvent(table, event),
+  ...putPointer(table, next),
 ];
 
 /** The place of the pace that stands for the table as a whole: keys and events are spread over all of it. */
@@ -114,14 +115,12 @@ export function createGrants(
   }
 
   async function send(pieces: Piece[], signal: AbortSignal): Promise<Verdict<GrantOutcome>[]> {
+    const items = pieces.map(({ grant }) => toGrantItems(client.table, buckets, grant));
     const sentAtMs = performance.now();
     const places = new Set<number | typeof TABLE>([TABLE, ...pieces.map(({ bucket }) => bucket)]);
     for (const place of places) pace.sent(place);
     try {
-      await client.transactOnce(
-        pieces.flatMap(({ grant }) => toGrantItems(client.table, buckets, grant)),
-        signal,
-      );
+      await client.transactOnce(items.flat(), signal);
       for (const place of places) pace.carriedOut(place, sentAtMs);
       return pieces.map(() => ({ result: { type: 'granted' } }));
     } catch (error) {
@@ -130,7 +129,9 @@ export function createGrants(
         return pieces.map(() => 'later');
       }
       if (!(error instanceof TransactionCancelledError)) throw error;
-      const verdicts = toVerdicts(pieces, error.reasons, sentAtMs, pace);
+      const left = [...error.reasons];
+      const reasons = items.map(({ length }) => left.splice(0, length));
+      const verdicts = toVerdicts(pieces, reasons, sentAtMs, pace);
       if (verdicts.every((verdict) => verdict === 'again')) throw error;
       return verdicts;
     }
@@ -159,24 +160,21 @@ export function createGrants(
   };
 }
 
-/** What a cancellation means for each of its grants; the pace learns where there was no room. */
+/** What a cancellation means for each of its grants, by the reasons of its items; the pace learns where there was no room. */
 function toVerdicts(
   pieces: readonly Piece[],
-  reasons: readonly CancellationReason[],
+  reasons: readonly CancellationReason[][],
   sentAtMs: number,
   pace: GrantPace,
 ): Verdict<GrantOutcome>[] {
-  const ofGrant = (number: number) => reasons.slice(number * ITEMS_PER_GRANT, (number + 1) * ITEMS_PER_GRANT);
-  // A key has a partition to itself: where it finds no room, the table has none, and the bucket is not to blame.
-  const isTableShort = pieces.some((_, number) => {
-    const [key, , event] = ofGrant(number);
-    return isThrottle(key) || isThrottle(event);
-  });
+  // A key has a partition to itself, or its holder's: where it finds no room, the table has none, and the bucket is not to blame.
+  const isTableShort = reasons.some(([key, , ...others]) => [key, ...others].some(isThrottle));
   if (isTableShort) pace.refused(TABLE, sentAtMs);
   return pieces.map(({ bucket }, number) => {
-    const outcome = decide(ofGrant(number));
+    const own = reasons[number] ?? [];
+    const outcome = decide(own);
     if (outcome) return { result: outcome };
-    if (!ofGrant(number).some(isThrottle)) return 'again';
+    if (!own.some(isThrottle)) return 'again';
     if (isTableShort) return 'later';
     pace.refused(bucket, sentAtMs);
     return { result: { type: 'no_room' } };
@@ -184,10 +182,10 @@ function toVerdicts(
 }
 
 /** What a grant's own reasons decide; nothing, when they are others'. */
-function decide([key, sandbox, event]: CancellationReason[]): GrantOutcome | undefined {
+function decide([key, sandbox, ...others]: CancellationReason[]): GrantOutcome | undefined {
   if (key?.code === CONDITION_FAILED && key.item) return { type: 'key_taken', record: toKeyRecord(key.item) };
   if (key?.code === CONFLICT) return { type: 'key_conflict' };
   if (sandbox?.code === CONDITION_FAILED) return { type: 'sandbox_lost' };
-  if (isConflict([sandbox, event])) return { type: 'sandbox_conflict' };
+  if (isConflict([sandbox, ...others])) return { type: 'sandbox_conflict' };
   return undefined;
 }

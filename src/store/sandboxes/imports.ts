@@ -7,6 +7,7 @@ import type { TransactItems } from '../dynamo/documents.ts';
 import { CONDITION_FAILED, TransactionCancelledError } from '../dynamo/errors.ts';
 import { IS_NEW, KEY_IS_FREE } from './conditions.ts';
 import { putEvent } from './events.ts';
+import { putPointer } from './holders.ts';
 import { type KeyRecord, toKeyItem } from './idempotency.ts';
 import { toSandbox, toSandboxItem } from './items.ts';
 import { sandboxKey } from './keys.ts';
@@ -64,6 +65,9 @@ export function createImports(client: StoreClient, buckets: number, newId: NewId
           },
           putEvent(client.table, event),
           ...(key && withKey ? keyItems(key, nowMs) : []),
+          ...(key && !withKey && sandbox.status === 'allocated'
+            ? putPointer(client.table, sandbox, { isKeyless: true })
+            : []),
         ];
         const written = { type: key && !withKey ? 'key_taken' : 'written' } as const;
         try {

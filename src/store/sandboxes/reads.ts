@@ -55,6 +55,8 @@ export interface SandboxReads {
   ): Promise<Page>;
   /** One page of a bucket's sandboxes that are due at `nowMs`, the longest due first. */
   due(query: { nowMs: number } & Place, signal?: AbortSignal): Promise<Page>;
+  /** Those of up to 100 sandboxes that are there, in no order. */
+  byIds(ids: readonly string[], signal?: AbortSignal): Promise<Sandbox[]>;
   /** The place right behind a sandbox: in the bucket's index of `status`, or in the bucket itself. */
   placeOf(sandbox: { id: string; name?: string | undefined }, status: SandboxStatus | undefined): Item;
   /** The sandbox that a place is right behind: the other way round. Its name is cut as in the index. */
@@ -89,8 +91,7 @@ export function createSandboxReads(
     };
   };
 
-  const page = async (input: ReturnType<typeof inBucket>, signal?: AbortSignal): Promise<Page> => {
-    const { items, lookedAt, lastKey } = await client.query(input, signal);
+  function readable(items: Item[]): Sandbox[] {
     const sandboxes: Sandbox[] = [];
     for (const item of items) {
       try {
@@ -99,7 +100,12 @@ export function createSandboxReads(
         onUnreadable(item.sk, error);
       }
     }
-    return { sandboxes, lookedAt, after: lastKey };
+    return sandboxes;
+  }
+
+  const page = async (input: ReturnType<typeof inBucket>, signal?: AbortSignal): Promise<Page> => {
+    const { items, lookedAt, lastKey } = await client.query(input, signal);
+    return { sandboxes: readable(items), lookedAt, after: lastKey };
   };
 
   const withStatus = (status: SandboxStatus, namePrefix?: string) => ({
@@ -124,6 +130,11 @@ export function createSandboxReads(
         inBucket({ name: BY_DUE, condition: 'due_key < :upTo', values: { ':upTo': dueUpTo(nowMs) } }, place),
         signal,
       ),
+    async byIds(ids, signal) {
+      if (ids.length === 0) return [];
+      const keys = ids.map((id) => sandboxKey(id, buckets));
+      return readable(await client.getAll(keys, signal));
+    },
     placeOf: ({ id, name = '' }, status) => ({
       ...sandboxKey(id, buckets),
       ...(status !== undefined && { status_key: statusSortKey(status, name) }),

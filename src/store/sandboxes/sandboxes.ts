@@ -12,9 +12,10 @@ import {
   isConflict,
   TransactionCancelledError,
 } from '../dynamo/errors.ts';
-import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE, KEY_IS_OF_LEASE_OR_GONE } from './conditions.ts';
+import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE } from './conditions.ts';
 import { putEvent } from './events.ts';
 import { type BucketPace, createGrants, type Grant, type GrantOutcome } from './grants.ts';
+import { dropPointer } from './holders.ts';
 import { GIVEN_BACK } from './idempotency.ts';
 import { toSandbox, toSandboxItem } from './items.ts';
 import { idempotencyKey, sandboxKey } from './keys.ts';
@@ -77,26 +78,15 @@ export function createSandboxStore(
       : { ConditionExpression: IS_NEW }),
   });
 
-  /** A default key goes with its lease; one that the caller chose goes on telling that the lease is over. */
+  /** The key of a lease that ends is over, too. It goes on telling who had the sandbox, and its time ends by itself. */
   function releaseKey({ seen, next }: Change): TransactItems {
     if (seen?.status !== 'allocated' || next.status === 'allocated') return [];
-    const { idempotencyPk, leaseId, keyRememberedUntil } = seen.lease;
-    const key = { TableName: client.table, Key: idempotencyKey(idempotencyPk) };
-    if (keyRememberedUntil === undefined) {
-      return [
-        {
-          Delete: {
-            ...key,
-            ConditionExpression: KEY_IS_OF_LEASE_OR_GONE,
-            ExpressionAttributeValues: { ':lease': leaseId },
-          },
-        },
-      ];
-    }
+    const { idempotencyPk, leaseId } = seen.lease;
     return [
       {
         Update: {
-          ...key,
+          TableName: client.table,
+          Key: idempotencyKey(idempotencyPk),
           UpdateExpression: 'SET expires_at = :over',
           ConditionExpression: KEY_IS_OF_LEASE,
           ExpressionAttributeValues: { ':lease': leaseId, ':over': GIVEN_BACK },
@@ -115,7 +105,12 @@ export function createSandboxStore(
     try {
       if (change.event) {
         await client.transact(
-          [{ Put: put(change, writeId) }, putEvent(client.table, change.event), ...keyItems],
+          [
+            { Put: put(change, writeId) },
+            putEvent(client.table, change.event),
+            ...keyItems,
+            ...dropPointer(client.table, change.seen, change.next),
+          ],
           signal,
         );
       } else {
@@ -166,6 +161,7 @@ export function createSandboxStore(
           { Put: put(change, writeId) },
           ...(change.event ? [putEvent(client.table, change.event)] : []),
           ...releaseKey(change),
+          ...dropPointer(client.table, change.seen, change.next),
         ]),
         signal,
       );

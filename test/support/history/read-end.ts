@@ -15,7 +15,9 @@ export async function readEnd(
   const of = (prefix: string) => items.filter((item) => String(item.pk).startsWith(prefix));
   return {
     sandboxes: of('B#').map(toSandbox),
-    keys: of('I#').map(toKeyRecord),
+    keys: of('I#')
+      .filter(({ sk }) => sk === 'I')
+      .map(toKeyRecord),
     events: of('H#').map(toEvent),
   };
 }
