@@ -22,6 +22,7 @@ import { type BreakerRoutesDeps, breakerRoutes } from './http/routes/breakers.ts
 import { type ConsoleRoutesDeps, consoleRoutes } from './http/routes/console.ts';
 import { docsRoutes } from './http/routes/docs.ts';
 import { dryRunRoutes } from './http/routes/dry-run.ts';
+import { exportRoutes } from './http/routes/export.ts';
 import { governorRoutes } from './http/routes/governor.ts';
 import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
 import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
@@ -145,6 +146,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.register(healthRoutes({ readiness: deps.readiness, metrics, clock, version: deps.version }));
   app.register(trackRoutes({ useCases: deps.useCases, requireTrack: requireRole('track'), metrics }));
   app.register(adminRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
+  app.register(exportRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(
     runRoutes({
       runs: deps.runs,

@@ -3,6 +3,8 @@ import { SANDBOX_STATUSES } from '../domain/sandbox.ts';
 
 const TEXT_LENGTH = 128;
 export const MAX_GRACE_HOURS = 8760;
+export const EXPORT_FORMATS = ['json', 'csv'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** A text with these bounds, and one sentence for every way to miss them. */
 function matching(pattern: RegExp, allowed: string, description: string) {
@@ -136,6 +138,14 @@ export const listQuery = z.strictObject({
     'Sandboxes on a page.',
   ),
   cursor: z.string().max(2048).optional().describe('From the page before of the same query.'),
+});
+
+export const exportQuery = listQuery.omit({ limit: true, cursor: true }).extend({
+  format: withDefault(
+    z.enum(EXPORT_FORMATS, { error: `must be one of ${EXPORT_FORMATS.join(', ')}` }),
+    'json',
+    'CSV has a first line of names, and empty cells for what makes no sense in a status.',
+  ),
 });
 
 export const operateQuery = z.strictObject({

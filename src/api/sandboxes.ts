@@ -121,6 +121,13 @@ export const listSchema = z
   })
   .meta({ id: 'SandboxList', description: 'One page. It may be short and still have a cursor.' });
 
+export const exportSchema = z
+  .object({
+    sandboxes: z.array(recordSchema),
+    count: z.int().describe('Of all; only there when the file is whole.'),
+  })
+  .meta({ id: 'Export', description: 'The pool as a file.' });
+
 export const statsSchema = z
   .object({
     total: z.int(),

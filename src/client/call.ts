@@ -24,6 +24,8 @@ export interface Call {
   deadlineMs?: number | undefined;
   /** Refusals worth another attempt besides those that always are. */
   retryCodes?: readonly BrokerErrorCode[];
+  /** The answer's body is given as it comes, a `ReadableStream` of bytes; its time is nobody's but the signal's. */
+  stream?: boolean;
 }
 
 /** An answer of 2xx. */
@@ -72,6 +74,8 @@ export function createCaller(options: CallerOptions): Caller {
         signal,
         ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
       });
+      if (call.stream && response.ok)
+        return { status: response.status, headers: response.headers, body: response.body };
       text = await response.text();
     } catch (cause) {
       return {
@@ -93,12 +97,15 @@ export function createCaller(options: CallerOptions): Caller {
     for (let attempts = 1; ; attempts++) {
       call.signal?.throwIfAborted();
       const leftMs = Math.max(1, endsAtMs - performance.now());
-      const timeLimit = AbortSignal.timeout(Math.ceil(Math.min(leftMs, attemptTimeoutMs)));
-      const outcome = await attempt(
-        call,
-        headers,
-        call.signal === undefined ? timeLimit : AbortSignal.any([call.signal, timeLimit]),
+      const timeLimit = new AbortController();
+      const timer = setTimeout(
+        () => timeLimit.abort(new DOMException('The attempt took too long.', 'TimeoutError')),
+        Math.min(leftMs, attemptTimeoutMs),
       );
+      const signal =
+        call.signal === undefined ? timeLimit.signal : AbortSignal.any([call.signal, timeLimit.signal]);
+      const outcome = await attempt(call, headers, signal);
+      clearTimeout(timer);
       if (!('code' in outcome)) return outcome;
       call.signal?.throwIfAborted();
       const pauseMs = waitMs(attempts, outcome.retryAfterSeconds);

@@ -39,18 +39,8 @@ export const SAFETY_VARIABLES = {
   SANDBOX_CSP_DELETE_WINDOW: variable(windowSeconds, '3600', 'that window, seconds'),
   SANDBOX_BULK_DELETE_LIMIT: variable(actions, '10', 'bulk deletes in a window, over all replicas'),
   SANDBOX_BULK_DELETE_WINDOW: variable(windowSeconds, '3600', 'that window, seconds'),
-  SANDBOX_DATA_EXPORT_LIMIT: variable(
-    actions,
-    '10',
-    'data exports in a window, over all replicas; for wrapped operations',
-  ),
+  SANDBOX_DATA_EXPORT_LIMIT: variable(actions, '10', 'exports of the pool in a window, over all replicas'),
   SANDBOX_DATA_EXPORT_WINDOW: variable(windowSeconds, '3600', 'that window, seconds'),
-  SANDBOX_PAYMENT_LIMIT: variable(
-    actions,
-    '100',
-    'payments in a window, over all replicas; for wrapped operations',
-  ),
-  SANDBOX_PAYMENT_WINDOW: variable(windowSeconds, '3600', 'that window, seconds'),
 };
 
 interface QuotaConfig {
@@ -61,10 +51,7 @@ interface QuotaConfig {
 
 export interface SafetyConfig {
   dryRun: { enabled: boolean; strict: boolean };
-  quotas: Record<
-    'api_call' | 'allocate' | 'csp_delete' | 'bulk_delete' | 'data_export' | 'payment',
-    QuotaConfig
-  >;
+  quotas: Record<'api_call' | 'allocate' | 'csp_delete' | 'bulk_delete' | 'data_export', QuotaConfig>;
 }
 
 type Values = z.output<z.ZodObject<typeof SAFETY_VARIABLES>>;
@@ -83,7 +70,6 @@ export function readSafety(values: Values): SafetyConfig {
       csp_delete: quota(values.SANDBOX_CSP_DELETE_LIMIT, values.SANDBOX_CSP_DELETE_WINDOW),
       bulk_delete: quota(values.SANDBOX_BULK_DELETE_LIMIT, values.SANDBOX_BULK_DELETE_WINDOW),
       data_export: quota(values.SANDBOX_DATA_EXPORT_LIMIT, values.SANDBOX_DATA_EXPORT_WINDOW),
-      payment: quota(values.SANDBOX_PAYMENT_LIMIT, values.SANDBOX_PAYMENT_WINDOW),
     },
   };
 }

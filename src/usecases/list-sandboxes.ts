@@ -25,7 +25,7 @@ export interface ListInput {
   lab?: string | undefined;
   /** Only the sandbox with this id, those of exactly this holder, and those whose name begins so. */
   find?: string | undefined;
-  /** 1 to 100. */
+  /** >= 1; of a page in memory. */
   limit: number;
   /** From the previous page of the same query. */
   cursor?: string | undefined;

@@ -1,9 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { startFaultProxy } from '../support/store/fault-proxy.ts';
 import { describeInChromium, logIn } from './browser.ts';
-import { type ConsoleOptions, consoleOfTest, rowOf, rows, said } from './console-steps.ts';
+import { type ConsoleOptions, consoleOfTest, filterBy, rowOf, rows, said } from './console-steps.ts';
 import { contrastsBelow, controlsWithoutName, overflowing } from './page-scripts.ts';
 import { ADMIN_TOKEN, type Stage, setStage } from './stage.ts';
 
@@ -72,6 +73,26 @@ describeInChromium('the console', (browser: () => Browser) => {
     // A young process owns up to it.
     await page.getByText('nothing is known from before').waitFor();
     expect(await page.locator('canvas').count()).toBe(2);
+  });
+
+  it('saves what the filters leave as a file', async () => {
+    const page = await open();
+    await filterBy(page, 'Holder', 'early-1');
+    await rowOf(page, 'early-1').first().waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Export CSV' }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('sandboxes.csv');
+    const lines = (await readFile(await download.path(), 'utf8')).trimEnd().split('\n');
+    expect(lines[0]).toMatch(/^sandbox_id,name,/);
+    expect(
+      lines
+        .slice(1)
+        .map((line) => /early-\d+/.exec(line)?.[0])
+        .sort(),
+    ).toEqual(['early-1', 'early-10', 'early-11']);
+    await page.getByRole('button', { name: 'Export CSV' }).waitFor();
   });
 
   it('finds sandboxes by status, name, holder and lab, page by page, and sorts a page', async () => {

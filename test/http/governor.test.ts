@@ -181,15 +181,15 @@ describeOnFastEngine("a broker's governor", ({ endpoint }) => {
     const here = await startBrokerHere(endpoint, {
       SANDBOX_API_LIMIT: '900',
       SANDBOX_API_WINDOW: '30',
-      SANDBOX_PAYMENT_LIMIT: '7',
+      SANDBOX_DATA_EXPORT_LIMIT: '7',
       SANDBOX_ALLOCATE_LIMIT: '50',
       SANDBOX_CSP_DELETE_WINDOW: '60',
     });
     const rows = await rowsOf(here);
     expect([...rows.keys()]).toEqual(RESOURCES);
     expect(rows.get('api_call')).toMatchObject({ max_actions: 900, window_seconds: 30, scope: 'local' });
-    expect(rows.get('payment')).toEqual({
-      resource: 'payment',
+    expect(rows.get('data_export')).toEqual({
+      resource: 'data_export',
       scope: 'global',
       current_actions: 0,
       max_actions: 7,

@@ -1,8 +1,7 @@
 import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import type { SandboxRecord } from '../../client/index.ts';
 import { SANDBOX_STATUSES } from '../../domain/sandbox.ts';
-import { as, type PoolStats, type SandboxPage } from '../answers.ts';
+import { as, type PoolStats } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { printText } from '../output.ts';
@@ -14,32 +13,7 @@ interface ExportOptions extends GlobalOptions {
   status?: string;
 }
 
-const COLUMNS = [
-  'sandbox_id',
-  'name',
-  'external_id',
-  'sfdc_account_id',
-  'status',
-  'allocated_to_track',
-  'track_name',
-  'allocated_at',
-  'expires_at',
-  'reclaim_at',
-  'deletion_requested_at',
-  'deletion_retry_count',
-  'deletion_error',
-  'deletion_due_at',
-  'stale_since',
-  'deleted_at',
-  'deletion_reason',
-  'created_at',
-  'updated_at',
-  'lease_id',
-] as const satisfies (keyof SandboxRecord)[];
-
-const PAGE = 100;
-
-/** The whole pool as a file, page by page: a large one is never in memory at once. */
+/** The whole pool as a file, as it comes: a large one is never in memory at once. */
 export function addExportCommand(program: Command): void {
   program
     .command('export')
@@ -50,7 +24,8 @@ export function addExportCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Times are epoch seconds. Without --status, records of deleted sandboxes are left out.
+Times are epoch seconds. Without --status, records of deleted sandboxes are left out. Each export uses up one of the quota
+data_export.
 
 Examples:
   $ sandbox-broker export --format csv --output pool.csv
@@ -71,38 +46,26 @@ Examples:
 
 async function writePool(options: ExportOptions, write: (text: string) => void): Promise<void> {
   const call = callerFor('admin', options);
-  const { status } = options;
+  const { status, format } = options;
   const stats = as<PoolStats>(await call({ method: 'GET', path: '/v1/admin/stats' }));
+  const query = { status, format };
+  const answer = await call({ method: 'GET', path: '/v1/admin/export', query, stream: true });
   const progress = startProgress('exporting', (status === undefined ? stats.total : stats[status]) ?? 0);
-  const isCsv = options.format === 'csv';
-  let done = 0;
-  let cursor: string | undefined;
+  const decoder = new TextDecoder();
+  let lines = 0;
   try {
-    write(isCsv ? `${COLUMNS.join(',')}\n` : '{"sandboxes":[');
-    do {
-      const query = { status, limit: PAGE, cursor };
-      const page = as<SandboxPage>(await call({ method: 'GET', path: '/v1/admin/sandboxes', query }));
-      const before = done === 0 ? '\n' : ',\n';
-      if (isCsv) write(page.sandboxes.map((sandbox) => `${csvLine(sandbox)}\n`).join(''));
-      else if (page.count > 0)
-        write(before + page.sandboxes.map((sandbox) => JSON.stringify(sandbox)).join(',\n'));
-      done += page.count;
-      progress.tell(done);
-      cursor = page.cursor;
-    } while (cursor !== undefined);
-    if (!isCsv) write(`\n],"count":${done}}\n`);
+    for await (const bytes of as<ReadableStream<Uint8Array>>(answer)) {
+      const text = decoder.decode(bytes, { stream: true });
+      lines += text.split('\n').length - 1;
+      // One is not a sandbox: the names, or the end.
+      progress.tell(Math.max(0, lines - 1));
+      write(text);
+    }
+  } catch (cause) {
+    throw new CliError('The export broke off, and is not complete.', { exitCode: EXIT.unreachable, cause });
   } finally {
     progress.end();
   }
-}
-
-const csvLine = (sandbox: SandboxRecord): string =>
-  COLUMNS.map((column) => csvCell(sandbox[column])).join(',');
-
-/** As RFC 4180 has it. */
-function csvCell(value: string | number | undefined): string {
-  const text = String(value ?? '');
-  return /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** A file that takes its name when it is complete. */

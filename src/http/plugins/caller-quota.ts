@@ -1,10 +1,13 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Resource } from '../../safety/guard/action.ts';
 import { type Governor, quotaExceeded } from '../../safety/quota/governor.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Does not count as a call: where the quota itself is changed, so that nobody locks himself out. */
     quotaExempt?: boolean;
+    /** Takes one use of this, too, whoever calls. */
+    quota?: Resource;
   }
 }
 
@@ -17,15 +20,20 @@ function callerOf({ caller, headers }: FastifyRequest): string | undefined {
 }
 
 /**
- * Rations the calls of each holder and each admin token, from memory. The rate limit of the address comes before it, so
+ * Rations the calls of each holder and each admin token, from memory, and what single routes do. The rate limit of the address comes before it, so
  * that choosing another holder buys nothing; what is not valid has been refused by then and is nobody's call.
  */
 export function rationCallers(app: FastifyInstance, governor: Pick<Governor, 'take'>): void {
   app.decorateRequest('caller', undefined);
   app.addHook('preHandler', async (request) => {
+    const { quotaExempt = false, quota } = request.routeOptions.config;
     const caller = callerOf(request);
-    if (caller === undefined || request.routeOptions.config.quotaExempt === true) return;
-    const verdict = await governor.take('api_call', caller);
-    if (!verdict.allowed) throw quotaExceeded('api_call', verdict.retryAfterSeconds);
+    if (caller !== undefined && !quotaExempt) await take('api_call', caller);
+    if (quota !== undefined) await take(quota);
   });
+
+  async function take(resource: Resource, key?: string): Promise<void> {
+    const verdict = await governor.take(resource, key);
+    if (!verdict.allowed) throw quotaExceeded(resource, verdict.retryAfterSeconds);
+  }
 }

@@ -3,7 +3,6 @@
  * in this list does not compile.
  */
 export const ACTIONS = {
-  // What the broker itself does.
   csp_delete: 'irreversible',
   row_purge: 'irreversible',
   bulk_delete: 'irreversible',
@@ -13,14 +12,6 @@ export const ACTIONS = {
   lease_state: 'reversible',
   sandbox_state: 'reversible',
   audit_write: 'reversible',
-  // Known names, for operations that are wrapped by an adapter.
-  payment: 'irreversible',
-  transfer: 'irreversible',
-  delete_permanent: 'irreversible',
-  financial_commit: 'irreversible',
-  data_export_external: 'irreversible',
-  user_deletion: 'irreversible',
-  bulk_update_production: 'irreversible',
 } as const satisfies Record<string, 'irreversible' | 'reversible'>;
 
 export type Action = keyof typeof ACTIONS;
@@ -48,7 +39,6 @@ export const QUOTA_SCOPES = {
   csp_delete: 'global',
   bulk_delete: 'global',
   data_export: 'global',
-  payment: 'global',
 } as const satisfies Record<string, 'local' | 'global'>;
 
 export type Resource = keyof typeof QUOTA_SCOPES;
@@ -61,8 +51,4 @@ export const RESOURCE_OF: Partial<Record<Action, Resource>> = {
   lease_grant: 'allocate',
   csp_delete: 'csp_delete',
   bulk_delete: 'bulk_delete',
-  data_export_external: 'data_export',
-  payment: 'payment',
-  transfer: 'payment',
-  financial_commit: 'payment',
 };

@@ -183,8 +183,10 @@ describe('the guard', () => {
 
   test('takes the quota its caller names, for whom it names', async () => {
     const { guard, steps, call } = trace();
-    await guard.run({ ...DELETE, action: 'external_call', resource: 'payment', key: 'a' }, call, { signal });
-    expect(steps[0]).toBe('take payment of a');
+    await guard.run({ ...DELETE, action: 'external_call', resource: 'bulk_delete', key: 'a' }, call, {
+      signal,
+    });
+    expect(steps[0]).toBe('take bulk_delete of a');
   });
 });
 

@@ -19,7 +19,6 @@ const QUOTAS: Record<Resource, Quota> = {
   csp_delete: { maxActions: 5000, windowSeconds: 3600 },
   bulk_delete: { maxActions: 10, windowSeconds: 3600 },
   data_export: { maxActions: 10, windowSeconds: 3600 },
-  payment: { maxActions: 100, windowSeconds: 3600 },
 };
 
 const allowed = async (
@@ -41,7 +40,6 @@ describe('a scope', () => {
       'csp_delete',
       'bulk_delete',
       'data_export',
-      'payment',
     ]);
   });
 });
@@ -264,7 +262,7 @@ describeOnFastEngine('the governor', ({ endpoint }) => {
     await expect(governor.setLimit('api_call', 1, 1e9)).rejects.toThrow(RangeError);
     await expect(governor.take('apicall')).rejects.toThrow(RangeError);
     await expect(governor.take('toString')).rejects.toThrow(RangeError);
-    const quotas = { ...QUOTAS, payment: { maxActions: Number.NaN, windowSeconds: 1 } };
+    const quotas = { ...QUOTAS, data_export: { maxActions: Number.NaN, windowSeconds: 1 } };
     await expect(start({ quotas })).rejects.toThrow(RangeError);
   });
 });

@@ -23,6 +23,8 @@ export class ApiError extends Error {
 /** The broker's API with one token. Everything throws {@link ApiError}. */
 export interface Api {
   get<Answer>(path: string, signal?: AbortSignal): Promise<Answer>;
+  /** What is too large for an answer on the page. */
+  file(path: string): Promise<Blob>;
   /** `headers` besides those that every request has. A key of its own makes a repetition harmless. */
   post<Answer>(path: string, headers?: Record<string, string>): Promise<Answer>;
   /** The stream of events, open. */
@@ -34,6 +36,7 @@ export interface Api {
 
 const UNREACHABLE = { status: 0, code: 'UNREACHABLE' };
 const ANSWER_WITHIN_MS = 30_000;
+const FILE_WITHIN_MS = 600_000;
 
 /** `onRefused` is told when the token is not, or no longer, known. */
 export function createApi(token: string, onRefused: (error: ApiError) => void): Api {
@@ -60,6 +63,9 @@ export function createApi(token: string, onRefused: (error: ApiError) => void): 
   return {
     async get<Answer>(path: string, signal?: AbortSignal) {
       return (await (await send(path, { signal: within(signal) })).json()) as Answer;
+    },
+    async file(path) {
+      return (await send(path, { signal: AbortSignal.timeout(FILE_WITHIN_MS) })).blob();
     },
     async post<Answer>(path: string, headers: Record<string, string> = {}) {
       const init = {

@@ -148,6 +148,14 @@ function useReloads(changeCount: number, reload: () => void): void {
   }, []);
 }
 
+/** A filter as the broker's parameters, with others. */
+export function parametersOf(filter: Filter, others: Record<string, string>): URLSearchParams {
+  const query = new URLSearchParams(others);
+  for (const [name, value] of Object.entries(filter))
+    if (value !== '') query.set(PARAMETERS[name] ?? name, value);
+  return query;
+}
+
 /** One page. What is rare comes over several answers, each of which may be short. */
 async function fill(
   api: Api,
@@ -159,9 +167,7 @@ async function fill(
   const rows: SandboxRecord[] = [];
   let cursor = start;
   for (let answers = 0; answers < ANSWERS_PER_PAGE; answers++) {
-    const query = new URLSearchParams({ limit: String(size - rows.length) });
-    for (const [name, value] of Object.entries(filter))
-      if (value !== '') query.set(PARAMETERS[name] ?? name, value);
+    const query = parametersOf(filter, { limit: String(size - rows.length) });
     if (cursor !== undefined) query.set('cursor', cursor);
     const page = await api.get<SandboxPage>(`/v1/admin/sandboxes?${query}`, signal);
     rows.push(...page.sandboxes);

@@ -6,6 +6,7 @@ import { POOL_STATUSES, type PoolStatus } from '../broker/records.ts';
 import type { Question } from '../confirmation.ts';
 import { html } from '../html.ts';
 import { grouped, STATUS_NAMES } from '../wording.ts';
+import { ExportButton } from './export-button.ts';
 import { SandboxDrawer } from './sandbox-drawer.ts';
 import { type Filter, type Pages, usePages } from './sandbox-pages.ts';
 import { SandboxTable } from './sandbox-table.ts';
@@ -37,6 +38,7 @@ export function SandboxesPanel({ api, broker, ask, panel }: SandboxesPanelProps)
       <div class="title-line">
         <h2 id="sandboxes-title">Sandboxes</h2>
         <span class="muted">${known(broker.status?.pool, filter)}</span>
+        <${ExportButton} api=${api} filter=${filter} />
       </div>
       <${Filters} filter=${filter} onFilter=${setFilter} isFiltered=${isFiltered} />
       ${pages.error === undefined ? null : html`<p class="problem" role="alert">${pages.error} <button type="button" class="quiet" onClick=${pages.reload}>Try again</button></p>`}
