@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
 import { startBrokerHere } from '../support/broker/broker-here.ts';
+import { OWN_ENVIRONMENT } from '../support/broker/broker-process.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { PROJECT, run } from './run-cli.ts';
@@ -38,7 +39,7 @@ test('it says what is missing: the Node, or the sources', async () => {
 
 test('serve is the server itself: it takes its flags, and a SIGTERM ends it in order', async () => {
   const child = spawn(LAUNCHER, ['serve', '--port', '0', '--db', 'memory:'], {
-    env: { PATH: '/usr/bin:/bin', PORT: '1', LOG_LEVEL: 'info' },
+    env: { ...OWN_ENVIRONMENT, PATH: '/usr/bin:/bin', PORT: '1', LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

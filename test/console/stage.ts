@@ -1,4 +1,4 @@
-import { startReplica } from '../bench/replica.ts';
+import { launchBroker } from '../support/broker/broker-process.ts';
 import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/provider/fake-csp.ts';
 import { until } from '../support/until.ts';
 
@@ -38,21 +38,22 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
     account({ name: `lab-${number(index + 1)}`, csp_id: `sbx-${index + 1}` }),
   );
   for (const each of accounts) csp.add(each);
-  const replica = await startReplica({
-    SANDBOX_DB_URL: 'memory:',
-    LOG_LEVEL: 'info',
-    CSP_BASE_URL: csp.baseUrl,
-    CSP_API_TOKEN: CSP_TOKEN,
-    RETRY_BASE_DELAY_SEC: '0.001',
-    RETRY_MAX_DELAY_SEC: '0.002',
-    DELETION_RETRY_MAX_ATTEMPTS: '1',
-    BREAKER_FAILURES: '100',
-    BROKER_VIEWER_TOKEN: 'viewer-token',
-    ...env,
+  const broker = await launchBroker({
+    env: {
+      SANDBOX_DB_URL: 'memory:',
+      CSP_BASE_URL: csp.baseUrl,
+      CSP_API_TOKEN: CSP_TOKEN,
+      RETRY_BASE_DELAY_SEC: '0.001',
+      RETRY_MAX_DELAY_SEC: '0.002',
+      DELETION_RETRY_MAX_ATTEMPTS: '1',
+      BREAKER_FAILURES: '100',
+      BROKER_VIEWER_TOKEN: 'viewer-token',
+      ...env,
+    },
   });
   let stopped: Promise<void> | undefined;
   const call = async (path: string, headers: Record<string, string>, method = 'POST') => {
-    const response = await fetch(`${replica.url}${path}`, { method, headers });
+    const response = await fetch(`${broker.url}${path}`, { method, headers });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response;
   };
@@ -68,7 +69,7 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
   };
   if (sandboxes > 0) await until(isListed, { timeoutMs: 30_000, what: 'the first sync' });
   return {
-    url: replica.url,
+    url: broker.url,
     csp,
     async allocate(holder, lab) {
       const answer = await call('/v1/allocate', asTrack(holder, lab));
@@ -76,7 +77,7 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
     },
     async tryToAllocate(holder, namePrefix) {
       const headers = { ...asTrack(holder), 'x-sandbox-name-prefix': namePrefix };
-      const { status, body } = await fetch(`${replica.url}/v1/allocate`, { method: 'POST', headers });
+      const { status, body } = await fetch(`${broker.url}/v1/allocate`, { method: 'POST', headers });
       await body?.cancel();
       return status;
     },
@@ -90,7 +91,7 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
     post: (path) => call(path, asAdmin),
     async askUntilRefused() {
       for (let asked = 0; asked < 1_000; asked++) {
-        const { status, body } = await fetch(`${replica.url}/v1/admin/stats`, { headers: asAdmin });
+        const { status, body } = await fetch(`${broker.url}/v1/admin/stats`, { headers: asAdmin });
         await body?.cancel();
         if (status === 429) return;
       }
@@ -106,7 +107,7 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
       }
     },
     stop() {
-      stopped ??= replica.stop().then(() => csp.close());
+      stopped ??= broker.kill9().then(() => csp.close());
       return stopped;
     },
   };

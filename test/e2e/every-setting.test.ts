@@ -6,7 +6,7 @@ import { FACTS } from '../../src/config/values.ts';
 import { VARIABLES } from '../../src/config/variables.ts';
 import { createStoreClient } from '../../src/store/dynamo/client.ts';
 import { openTable } from '../../src/store/table.ts';
-import { MAIN, PROCESS_TIMES } from '../support/broker/broker-process.ts';
+import { MAIN, OWN_ENVIRONMENT, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { LOCAL_CREDENTIALS, uniqueTable } from '../support/broker/core.ts';
 import { freePort } from '../support/listen.ts';
 import { account, startFakeCsp } from '../support/provider/fake-csp.ts';
@@ -174,7 +174,7 @@ describeOnFastEngine('a broker', ({ endpoint }) => {
     }
     const child = spawn(process.execPath, [MAIN], {
       cwd: folder,
-      env: { PATH: process.env['PATH'] ?? '', HOME: folder, ...env },
+      env: { ...OWN_ENVIRONMENT, HOME: folder, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);

@@ -1,15 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { Agent } from 'undici';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { PROCESS_TIMES } from '../../support/broker/broker-process.ts';
+import { MAIN, OWN_ENVIRONMENT, PROCESS_TIMES } from '../../support/broker/broker-process.ts';
 import { freePort } from '../../support/listen.ts';
 import { until } from '../../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);
 
-const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 /** The longest path that is logged whole. */
 const LONG_PATH = `/${'x'.repeat(250)}`;
 const AT_ONCE = 50;
@@ -19,7 +17,7 @@ test('a broker whose standard output nobody reads answers on, counts the lines i
   const port = await freePort();
   const child = spawn(process.execPath, [MAIN], {
     env: {
-      PATH: process.env['PATH'],
+      ...OWN_ENVIRONMENT,
       PORT: String(port),
       SANDBOX_DB_URL: 'memory:',
       RATE_LIMIT_RPS: '1000000',

@@ -199,14 +199,14 @@ export async function stopWhileStarting(
 
 const isReady = ({ action, outcome }: LogLine): boolean => action === 'start' && outcome === 'success';
 
-const OWN_ENVIRONMENT = Object.fromEntries(
+/** What a process needs to find its way, and to begin soon; nothing else of the tests' own environment. */
+export const OWN_ENVIRONMENT = Object.fromEntries(
   ['PATH', 'HOME', 'NODE_COMPILE_CACHE'].map((name) => [name, process.env[name] ?? '']),
 );
 
 function spawnBroker({ env = {}, cwd }: BrokerOptions) {
   const child = spawn(process.execPath, [MAIN], {
     ...(cwd !== undefined && { cwd }),
-    // Nothing of the tests' own environment but what a process needs to find its way, and to begin soon.
     env: { ...OWN_ENVIRONMENT, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
