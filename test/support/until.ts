@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-const POLL_MS = 10;
+/** Between two looks: a tenth of what has been waited so far, so that nobody is kept busy by being asked. */
+const POLL_MS = { first: 10, longest: 100 };
 /** Nothing on a machine to itself comes near it, and one that is busy proves nothing by being slow. */
 const PATIENCE_MS = 20_000;
 
@@ -14,7 +15,7 @@ export async function until<T>(
   check: () => T | Promise<T>,
   { timeoutMs = PATIENCE_MS, what }: { timeoutMs?: number; what: string },
 ): Promise<NonNullable<T>> {
-  const deadlineMs = performance.now() + timeoutMs;
+  const startedMs = performance.now();
   let cause: unknown;
   for (;;) {
     try {
@@ -24,9 +25,8 @@ export async function until<T>(
     } catch (error) {
       cause = error;
     }
-    if (performance.now() > deadlineMs) {
-      throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause });
-    }
-    await delay(POLL_MS);
+    const waitedMs = performance.now() - startedMs;
+    if (waitedMs > timeoutMs) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause });
+    await delay(Math.min(Math.max(waitedMs / 10, POLL_MS.first), POLL_MS.longest));
   }
 }
