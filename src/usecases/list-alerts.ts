@@ -10,6 +10,8 @@ export interface ListAlertsDeps {
   stored: Pick<AlertStore, 'list'>;
   clock: Clock;
   onStoreError: (error: unknown) => void;
+  /** How long the store may take, milliseconds; 3,000 by default. */
+  storeWithinMs?: number;
 }
 
 export interface AlertList {
@@ -24,11 +26,17 @@ export interface AlertList {
 const STORE_WITHIN_MS = 3_000;
 
 /** The newest alerts of all replicas, the newest first. Without the store: this replica's. */
-export function listAlerts({ recent, stored, clock, onStoreError }: ListAlertsDeps) {
+export function listAlerts({
+  recent,
+  stored,
+  clock,
+  onStoreError,
+  storeWithinMs = STORE_WITHIN_MS,
+}: ListAlertsDeps) {
   return async ({ limit, ...filter }: AlertFilter & { limit: number }, { signal }: CallContext) => {
     const own = recent(filter, limit);
     if (limit === 0) return { alerts: [], complete: true, stored: true };
-    const time = limitTime(STORE_WITHIN_MS, signal);
+    const time = limitTime(storeWithinMs, signal);
     try {
       const { alerts, complete } = await stored.list({ ...filter, limit, nowMs: clock.nowMs() }, time.signal);
       return { alerts: merge(own, alerts).slice(0, limit), complete, stored: true };

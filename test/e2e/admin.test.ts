@@ -7,6 +7,7 @@ import {
   PROCESS_TIMES,
 } from '../support/broker/broker-process.ts';
 import { uniqueTable } from '../support/broker/core.ts';
+import { fastClock, fastClockEnv } from '../support/broker/fast-clock.ts';
 import {
   account,
   type FakeAccount,
@@ -14,12 +15,15 @@ import {
   startFakeCsp,
   uuidOf,
 } from '../support/provider/fake-csp.ts';
-import { describeOnEngines } from '../support/store/engines.ts';
+import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);
 
 const CSP_TOKEN = 'csp-token';
+/** A sync takes nothing for missing that is younger than ten seconds: by this clock they are soon over. */
+const CLOCK = { rate: 5, originMs: Date.now() };
+const nowMs = fastClock(CLOCK.rate, CLOCK.originMs);
 const PURPOSES = ['list', 'look', 'count', 'stale', 'expire', 'release', 'fail'];
 const EACH = 4;
 const COUNTED = ['available', 'allocated', 'pending_deletion', 'stale', 'deletion_failed'];
@@ -29,7 +33,7 @@ const TOTAL = PURPOSES.length * EACH;
  * One broker for all of it. Each test has sandboxes of its own, which it finds by the beginning of their names, and
  * nothing happens by itself: the loops' intervals are longer than the suite.
  */
-describeOnEngines("an operator's calls", ({ endpoint }) => {
+describeOnFastEngine("an operator's calls", ({ endpoint }) => {
   let csp: FakeCsp;
   let broker: BrokerProcess;
 
@@ -45,8 +49,9 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
         CSP_BASE_URL: csp.baseUrl,
         CSP_API_TOKEN: CSP_TOKEN,
         RETRY_MAX_RETRIES: '0',
-        // A lease of one second, no grace, and one attempt at a deletion.
-        LAB_DURATION_HOURS: '0.0003',
+        ...fastClockEnv(CLOCK.rate, CLOCK.originMs),
+        // A lease of two seconds, no grace, and one attempt at a deletion.
+        LAB_DURATION_HOURS: String((2 * CLOCK.rate) / 3_600),
         EXPIRY_BUFFER_HOURS: '0',
         DELETION_RETRY_MAX_ATTEMPTS: '1',
         SYNC_INTERVAL_SEC: '3600',
@@ -133,7 +138,7 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
       { what: 'the counts agree with the list' },
     );
     expect(stats['total']).toBe(everything.length);
-    expect(Math.abs(Number(stats['as_of']) - Date.now() / 1000)).toBeLessThan(30);
+    expect(Math.abs(Number(stats['as_of']) - nowMs() / 1000)).toBeLessThan(30 * CLOCK.rate);
   });
 
   test('POST expire takes back a lease whose time is over, and its key is free again', async () => {
@@ -203,7 +208,7 @@ describeOnEngines("an operator's calls", ({ endpoint }) => {
 
     csp.accounts.delete(uuidOf(first));
     const updatedAt = Number((await inspect(first.csp_id))['updated_at']);
-    await until(() => Date.now() / 1000 > updatedAt + 11, {
+    await until(() => nowMs() / 1000 > updatedAt + 11, {
       what: 'the sandbox is older than ten seconds',
     });
     expect(await run('sync')).toMatchObject({ stale: 1 });

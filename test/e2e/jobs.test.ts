@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import type { AnswerBody, BrokerProcess } from '../support/broker/broker-process.ts';
+import { type AnswerBody, type BrokerProcess, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { killAll, launchReplicas } from '../support/broker/broker-replicas.ts';
+import { fastClockEnv } from '../support/broker/fast-clock.ts';
 import { account, type FakeCsp, startFakeCsp } from '../support/provider/fake-csp.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
 import { until } from '../support/until.ts';
@@ -9,6 +10,8 @@ const CSP_TOKEN = 'csp-token-nobody-may-see';
 const ACCOUNTS = 3;
 /** A claim, a turn and a key outlive a killed replica by this much. */
 const LEASE_MS = 30_000;
+/** How much faster than time itself the clock runs by which a killed replica is waited for. */
+const CLOCK_RATE = 10;
 
 interface Pair {
   csp: FakeCsp;
@@ -21,7 +24,10 @@ interface Pair {
  * Two processes on one table, and the CSP that both ask; the first runs of their loops are over. Whoever launches them
  * ends them.
  */
-async function launchPair(endpoint: string): Promise<Pair & { end: () => Promise<void> }> {
+async function launchPair(
+  endpoint: string,
+  env: Record<string, string> = {},
+): Promise<Pair & { end: () => Promise<void> }> {
   const csp = await startFakeCsp({ token: CSP_TOKEN });
   for (let made = 0; made < ACCOUNTS; made++) csp.add(account());
   const replicas = await launchReplicas({
@@ -34,6 +40,7 @@ async function launchPair(endpoint: string): Promise<Pair & { end: () => Promise
       SANDBOX_WORKER_INTERVAL: '0.2',
       // Whoever waits here asks a hundred times a second.
       SANDBOX_API_LIMIT: '1000000',
+      ...env,
     },
   });
   const [one, other] = replicas;
@@ -199,7 +206,8 @@ describeOnFastEngine('a process that is killed', ({ endpoint }) => {
   test(
     'leaves nothing that another does not finish: neither its job nor the request that had a key',
     async () => {
-      const pair = await launchPair(endpoint);
+      // What a killed replica leaves lapses by the wall clock.
+      const pair = await launchPair(endpoint, fastClockEnv(CLOCK_RATE, Date.now()));
       onTestFinished(pair.end);
       const { id, runner, idle } = await beginSync(pair);
       const { json: lease } = await runner.allocate('student');
@@ -213,7 +221,7 @@ describeOnFastEngine('a process that is killed', ({ endpoint }) => {
 
       const early = await idle.admin('POST', '/v1/admin/cleanup', keyed);
       expect([early.status, early.json.error?.code]).toEqual([409, 'IDEMPOTENCY_IN_PROGRESS']);
-      const job = await ended(idle, id, LEASE_MS + 15_000);
+      const job = await ended(idle, id, LEASE_MS);
       expect(job).toMatchObject({ status: 'completed', attempts: 2, result: { listed: ACCOUNTS } });
       expect(
         listsOf(pair)
@@ -228,6 +236,6 @@ describeOnFastEngine('a process that is killed', ({ endpoint }) => {
       if (again.status !== 200) await until(isFree, { timeoutMs: 15_000, what: 'the key is free again' });
       expect(again.headers['idempotency-replayed']).toBeUndefined();
     },
-    LEASE_MS + 60_000,
+    PROCESS_TIMES.testTimeout,
   );
 });

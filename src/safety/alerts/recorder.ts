@@ -14,6 +14,10 @@ export interface AlertRecorder {
 export interface AlertRecorderOptions {
   store: Pick<AlertStore, 'write'>;
   clock: Clock;
+  /** Alerts that are written in a minute at most; 1,000 by default. */
+  maxPerMinute?: number;
+  /** How long a store that is away is left alone, milliseconds; 2,000 by default. */
+  storeRestMs?: number;
   onOutcome: (outcome: RecordOutcome, alert: RaisedAlert, error?: unknown) => void;
 }
 
@@ -25,7 +29,13 @@ const MINUTE_MS = 60_000;
 const STORE_REST_MS = 2_000;
 
 /** Writes alerts into the store, behind the back of whoever raises them; while the store is away they wait. */
-export function createAlertRecorder({ store, clock, onOutcome }: AlertRecorderOptions): AlertRecorder {
+export function createAlertRecorder({
+  store,
+  clock,
+  maxPerMinute = MAX_PER_MINUTE,
+  storeRestMs = STORE_REST_MS,
+  onOutcome,
+}: AlertRecorderOptions): AlertRecorder {
   let minute = 0;
   let takenThisMinute = 0;
 
@@ -33,7 +43,7 @@ export function createAlertRecorder({ store, clock, onOutcome }: AlertRecorderOp
     const now = Math.floor(clock.nowMs() / MINUTE_MS);
     if (now !== minute) takenThisMinute = 0;
     minute = now;
-    return takenThisMinute++ < MAX_PER_MINUTE;
+    return takenThisMinute++ < maxPerMinute;
   }
 
   async function work(alert: RaisedAlert, signal: AbortSignal): Promise<number | undefined> {
@@ -41,7 +51,7 @@ export function createAlertRecorder({ store, clock, onOutcome }: AlertRecorderOp
       await store.write(alert, signal);
       onOutcome('stored', alert);
     } catch (error) {
-      if (error instanceof BrokerError && error.code === 'STORE_UNAVAILABLE') return STORE_REST_MS;
+      if (error instanceof BrokerError && error.code === 'STORE_UNAVAILABLE') return storeRestMs;
       onOutcome('failed', alert, error);
     }
     return undefined;
