@@ -10,7 +10,23 @@ import { search, tellFailure } from './search.ts';
 
 /** `SEED` (and `PROGRAM_PATH`, for one program) replays what a failure has printed; `TRACE=1` tells all that happens. */
 const { SEED = '1', PROGRAM_PATH: path, TRACE } = process.env;
-const PROGRAMS = path === undefined ? 200 : 1;
+/** `npm run soak` runs as many as one likes. */
+const PROGRAMS = path === undefined ? 60 : 1;
+const isWhole = SEED === '1' && path === undefined;
+const SEEN = [
+  'allocate leased',
+  'allocate none_free',
+  'allocate unknown',
+  'mark done',
+  'release done',
+  'expire done',
+  'sync done',
+  'cleanup done',
+  'cleanup unknown',
+  'cleanup ALREADY_RUNNING',
+  'purge done',
+  'bulk_delete done',
+];
 const PROGRAMS_RUN_TWICE = 5;
 /** Many times what they take on a machine that has nothing else to do. */
 const LIMIT_MS = 300_000;
@@ -33,6 +49,8 @@ describeOnFastEngine('random programs over one to four replicas', ({ endpoint })
       });
       expect(found.failure && tellFailure(found.failure)).toBeUndefined();
       expect(found.ran).toBe(PROGRAMS);
+      // They are few: together they have to have seen all of this.
+      if (isWhole) expect([...found.outcomes.keys()]).toEqual(expect.arrayContaining(SEEN));
     },
     LIMIT_MS,
   );
@@ -55,7 +73,7 @@ describeOnFastEngine('random programs over one to four replicas', ({ endpoint })
         return bench.send(command);
       },
     };
-    const { failure } = await search(forgetful, { seed: 1, programs: PROGRAMS, shrinkMs: 0 });
+    const { failure } = await search(forgetful, { seed: 1, programs: 200, shrinkMs: 0 });
     expect(failure?.findings.join()).toMatch(/stale_write|two_holders|broken_history|lost_/);
   });
 });

@@ -5,9 +5,9 @@ import { freezes, KILLS, type KillStormReport, killStorm } from './kill-storm.ts
 
 vi.setConfig(PROCESS_TIMES);
 
-const SECONDS = Number(process.env['KILL_STORM_SECONDS'] ?? 10);
+const SECONDS = Number(process.env['KILL_STORM_SECONDS'] ?? 5);
 /** Of the storm with freezes: of a minute, one of 5 s and one of 20. */
-const FREEZE_SECONDS = Number(process.env['FREEZE_STORM_SECONDS'] ?? 18);
+const FREEZE_SECONDS = Number(process.env['FREEZE_STORM_SECONDS'] ?? 9);
 const SEED = testSeed('KILL_STORM_SEED');
 /** What callers may see of processes that die; `-` is no answer. */
 const LAWFUL =

@@ -165,9 +165,17 @@ export async function killStorm(options: KillStormOptions): Promise<KillStormRep
   });
   const interruptionsMs: number[] = [];
   const noted = () => void interruptionsMs.push(clock());
+  const engineTroubled = troubleEngine({
+    engine,
+    file,
+    troubles: options.engine,
+    seconds,
+    noted,
+    signal: storm.signal,
+  });
   const troubles = Promise.all([
     crew.killAtRandom(random.fork(), noted, storm.signal),
-    troubleEngine({ engine, file, troubles: options.engine, seconds, noted, signal: storm.signal }),
+    engineTroubled,
     options.sickProvider ? troubleAllDeletes(csp, random.fork(), storm.signal) : 0,
     troubleNetwork(proxy, random.fork(), storm.signal),
     troubleProvider(csp, random.fork(), storm.signal),
@@ -175,7 +183,8 @@ export async function killStorm(options: KillStormOptions): Promise<KillStormRep
   const time = delay(seconds * 1000);
   const limit = { timeoutMs: seconds * 1000 + LEAST_KILLS_WITHIN_MS, what: 'brokers that are killed' };
   // A trouble that fails is the end of it.
-  await Promise.race([Promise.all([time, until(() => crew.kills > brokers, limit)]), troubles]);
+  const enough = until(() => crew.kills > brokers, limit);
+  await Promise.race([Promise.all([time, enough, engineTroubled]), troubles]);
   storm.abort();
   const [, engineTroubles, outages] = await troubles;
   csp.faults.clear();

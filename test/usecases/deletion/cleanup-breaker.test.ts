@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { cleanUp, historyOf, recordOf } from '../../support/broker/csp-core.ts';
-import { describeOnEngines } from '../../support/store/engines.ts';
+import { describeOnFastEngine } from '../../support/store/engines.ts';
 import { NOTHING } from './cleanup-steps.ts';
 import { DOWN, OUTAGE, startGuarded } from './guarded-cleanup.ts';
 
-describeOnEngines('cleaning up behind a circuit breaker', ({ endpoint }) => {
+describeOnFastEngine('cleaning up behind a circuit breaker', ({ endpoint }) => {
   it('ends when nothing goes through, and leaves the rest of the queue untouched', async () => {
     const { core, csp, breaker, records, deletes } = await startGuarded(endpoint, 20, {
       cleanupConcurrency: 1,

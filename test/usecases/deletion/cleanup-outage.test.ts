@@ -35,7 +35,7 @@ describeOnFastEngine('a provider that is not well', ({ endpoint }) => {
   ])(
     'answers %s to all for hours: few deletes, one reason, nothing parked, all back unaided',
     async (_name, fault, why) => {
-      const started = await startGuarded(endpoint, 50);
+      const started = await startGuarded(endpoint, 20);
       const { core, csp, clock, transitions, deletes, parked, records } = started;
       csp.faults.add('delete', fault, OUTAGE);
       for (let round = 0; round < 12; round++) {
@@ -70,7 +70,7 @@ describeOnFastEngine('a provider that is not well', ({ endpoint }) => {
   it.each([429, 403, 503])(
     'says with %d when to come again, and is asked again then, not before',
     async (status) => {
-      const { core, csp, clock, breaker, transitions, deletes } = await startGuarded(endpoint, 50);
+      const { core, csp, clock, breaker, transitions, deletes } = await startGuarded(endpoint, 20);
       csp.faults.add('delete', { kind: 'respond', status, headers: { 'retry-after': '30' } }, OUTAGE);
       await cleanUp(core);
       expect(deletes()).toBeLessThanOrEqual(5);
@@ -83,7 +83,7 @@ describeOnFastEngine('a provider that is not well', ({ endpoint }) => {
       expect(deletes()).toBe(sent);
       clock.advanceSeconds(1);
       const { due, deleted } = await cleanUp(core);
-      expect([due >= 45, deleted]).toEqual([true, due]);
+      expect([due >= 15, deleted]).toEqual([true, due]);
     },
   );
 
@@ -103,16 +103,16 @@ describeOnFastEngine('sandboxes that cannot be deleted', ({ endpoint }) => {
   ])(
     'in front, with %s, %d deletes at once: all others go through in the first round',
     async (_name, at, fault) => {
-      const started = await startGuarded(endpoint, 60, { cleanupConcurrency: at });
+      const started = await startGuarded(endpoint, 25, { cleanupConcurrency: at });
       poison(started, (place) => place < 5, fault);
-      expect(await cleanUp(started.core)).toEqual({ ...NOTHING, due: 60, deleted: 55, failed: 5 });
+      expect(await cleanUp(started.core)).toEqual({ ...NOTHING, due: 25, deleted: 20, failed: 5 });
       expect(started.transitions).toEqual([]);
       // They come last from now on.
       started.clock.advanceSeconds(3_600);
       await stockCsp(started.core, started.csp, [account()]);
       await giveBack(started.core, 1);
       expect(await cleanUp(started.core)).toMatchObject({ due: 6, deleted: 1, failed: 5 });
-      const asked = started.csp.calls.filter(({ operation }) => operation === 'delete').slice(60);
+      const asked = started.csp.calls.filter(({ operation }) => operation === 'delete').slice(25);
       if (at === 1) expect(started.uuids.slice(0, 5)).not.toContain(asked[0]?.uuid);
       expect(started.transitions).toEqual([]);
     },

@@ -1,12 +1,13 @@
 import { onTestFinished } from 'vitest';
 import type { BreakerRules } from '../../../src/domain/breaker.ts';
+import { allocate, requestDeletion } from '../../../src/domain/transitions.ts';
 import { createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import type { Transition } from '../../../src/safety/breaker/shared-breaker.ts';
 import { createGuardedProvider, healthOfDelete } from '../../../src/safety/guard/guarded-provider.ts';
 import { createRetry } from '../../../src/safety/retry/retry.ts';
-import type { GrantedLease } from '../../../src/usecases/leases/lease-request.ts';
 import { createFakeClock } from '../../support/broker/core.ts';
-import { coreOfTest, giveBack, recordOf, someAccounts, stockCsp } from '../../support/broker/csp-core.ts';
+import { coreOfTest, records as recordsOf, someAccounts, stockCsp } from '../../support/broker/csp-core.ts';
+import { LEASE } from '../../support/broker/records.ts';
 import { setUp } from '../../support/provider/csp-provider.ts';
 import type { FakeFault } from '../../support/provider/fake-csp-faults.ts';
 
@@ -51,15 +52,21 @@ export async function startGuarded(endpoint: string, count: number, options: Gua
     onParked: (sandboxId) => parked.push(sandboxId),
   });
   await stockCsp(core, csp, someAccounts(count));
-  const used: GrantedLease[] = [];
-  while (used.length < count) {
+  const used = [...(await recordsOf(core)).values()].map((seen, at) => {
+    if (seen.status !== 'available') throw new Error(`${seen.id} is ${seen.status}`);
     clock.advanceSeconds(1);
-    used.push(...(await giveBack(core, 1)));
-  }
-  const ids = used.map(({ sandboxId }) => sandboxId);
-  const records = async () => await Promise.all(ids.map((id) => recordOf(core, id)));
+    const lease = { ...LEASE, leaseId: `lease-${at}`, idempotencyPk: `I#${at}` };
+    return { seen, next: requestDeletion(allocate(seen, lease, clock.nowMs()), clock.nowMs()) };
+  });
+  await core.store.writeAll(used);
+  const ids = used.map(({ next }) => next.id);
+  /** In the order in which they were given back. */
+  const records = async () => {
+    const all = await recordsOf(core);
+    return ids.flatMap((id) => all.get(id) ?? []);
+  };
   const deletes = () => csp.calls.filter(({ operation }) => operation === 'delete').length;
-  const uuids = used.map(({ externalId }) => externalId.slice(externalId.lastIndexOf('/') + 1));
+  const uuids = used.map(({ next }) => next.externalId.slice(next.externalId.lastIndexOf('/') + 1));
   onTestFinished(async () => csp.faults.clear());
   return { core, csp, clock, breaker, transitions, ids, uuids, records, deletes, parked };
 }

@@ -60,7 +60,7 @@ async function fill(core: TestCore, count: number): Promise<Sandbox[]> {
 }
 
 describeOnEngines('a walk through all of a large pool', ({ name, endpoint }) => {
-  const count = name === 'dynoxide' ? 10_000 : 500;
+  const count = name === 'dynoxide' ? 5_500 : 300;
   let core: TestCore;
   let pool: Sandbox[] = [];
   beforeAll(async () => {

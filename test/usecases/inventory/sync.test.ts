@@ -20,7 +20,7 @@ import { describeOnEngines } from '../../support/store/engines.ts';
 import { change, idOf, NOTHING, startWith, vanish, writes } from './sync-steps.ts';
 
 describeOnEngines('a large inventory', ({ name, endpoint }) => {
-  const count = name === 'dynoxide' ? 10_000 : 300;
+  const count = name === 'dynoxide' ? 3_000 : 300;
 
   it('is taken in whole; unchanged, it costs no write; what changed costs its own writes only', async () => {
     const { core, csp } = await startCspCore(endpoint);
