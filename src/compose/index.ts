@@ -182,6 +182,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       ...shared,
       core,
       safety,
+      deleteBreaker: breakers.csp_delete,
       chores: resilience.chores,
       counts,
       stocking,

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import { BrokerError, isClockOff } from '../domain/errors.ts';
+import { soonAgain, whenRested } from '../loops/come-back.ts';
 import { createHeartbeat } from '../loops/heartbeat.ts';
 import { lockedWork } from '../loops/locked-work.ts';
 import { createLoop, type LoopOptions } from '../loops/loop.ts';
@@ -9,6 +10,7 @@ import type { LoopReport } from '../loops/loop-report.ts';
 import { createRunMemory } from '../loops/run-memory.ts';
 import { tellRuns } from '../loops/tell-runs.ts';
 import { createTicker } from '../loops/ticker.ts';
+import type { Breaker } from '../safety/breaker/breaker.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
 import { deleteExpired } from '../store/expired.ts';
@@ -36,6 +38,8 @@ interface LoopsOptions {
   config: Config;
   core: Core;
   safety: Pick<Safety, 'governor' | 'dryRun'>;
+  /** Of the provider's deletes. */
+  deleteBreaker: Pick<Breaker, 'restMs'>;
   /** What else every replica does for itself, over and over. */
   chores: readonly { name: string; intervalMs: number; run: (signal: AbortSignal) => Promise<void> }[];
   client: StoreClient;
@@ -86,10 +90,7 @@ export function composeLoops(options: LoopsOptions) {
     action: 'background_sync',
     intervalMs: config.syncIntervalMs,
     options: { force: false },
-    comeBack: {
-      afterMs: COME_BACK_MS,
-      when: ({ recent = 0, skipped = 0, failed = 0 }) => recent + skipped + failed > 0,
-    },
+    comeBack: soonAgain(COME_BACK_MS),
     work: async (options, context, onProgress) => ({
       ...(await syncAndNote(options, context, onProgress)),
     }),
@@ -99,6 +100,7 @@ export function composeLoops(options: LoopsOptions) {
     action: 'background_cleanup',
     intervalMs: config.cleanupIntervalMs,
     options: {},
+    comeBack: whenRested(options.deleteBreaker.restMs),
     work: lockedWork(dryRun, 'csp_delete', async (_options, context, onProgress) => ({
       ...(await work.cleanup(context, onProgress)),
     })),

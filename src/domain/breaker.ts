@@ -149,8 +149,12 @@ export function failed(
 ): BreakerRecord | undefined {
   if (!counts(record, permit, nowMs)) return undefined;
   const base = { ...record, lastFailureAtMs: nowMs };
-  if (base.state !== 'closed') return opened(base, cause, rules, nowMs);
   const { trip } = rules;
+  if (base.state === 'half_open' && trip.kind === 'told' && base.why === 'half_failing') {
+    // One more of those that fail while others go through: whoever knows them asks for another, or says that it is enough.
+    return { ...baseOf(base, base.sinceMs), state: 'half_open', probeId: '', probeUntilMs: nowMs };
+  }
+  if (base.state !== 'closed') return opened(base, cause, rules, nowMs);
   const afterMs = trip.kind === 'within' ? nowMs - trip.windowMs : Number.NEGATIVE_INFINITY;
   const failedAtMs = [...base.failedAtMs.filter((atMs) => atMs > afterMs), nowMs];
   if (trip.kind === 'told') return { ...base, failedAtMs: failedAtMs.slice(-trip.failures) };
@@ -165,12 +169,16 @@ export function tripped(
   nowMs: number,
 ): BreakerRecord | undefined {
   if (overrideOf(record, nowMs) !== undefined) return undefined;
-  if (record.state === 'closed') return opened(record, cause, rules, nowMs);
+  if (record.state === 'closed' || isBetweenProbes(record, nowMs)) return opened(record, cause, rules, nowMs);
   // Others were under way when the first was told to come again later: the longest wait counts.
   const untilMs = nowMs + (cause.retryAfterMs ?? 0);
   const isLonger = record.state === 'open' && record.retryAtMs !== undefined && record.retryAtMs < untilMs;
   return isLonger ? { ...record, retryAtMs: untilMs } : undefined;
 }
+
+/** A probe has failed and said nothing, or its replica is gone; the next one has not been sent. */
+const isBetweenProbes = (record: BreakerRecord, nowMs: number): boolean =>
+  record.state === 'half_open' && record.probeUntilMs <= nowMs;
 
 /** The record after the far side answered; `undefined` when that changes nothing. */
 export function answered(

@@ -22,6 +22,8 @@ export interface Evidence {
   inARow: ReadonlySet<string>;
   /** The last outcome of each sandbox within the window, the oldest first; of the latest 200 or `atLeast`. */
   recent: ReadonlyMap<string, { atMs: number; failed: boolean }>;
+  /** Until then it is known that many fail of their own: the queue has rested for that a window ago or less. */
+  knownUntilMs?: number | undefined;
 }
 
 /** So many tell as much about a share as all do, and are looked through with each outcome. */
@@ -31,6 +33,8 @@ export const NO_EVIDENCE: Evidence = { inARow: new Set(), recent: new Map() };
 
 /** Two that say so are enough where the provider says itself that it serves nobody. */
 const ENOUGH_REFUSED = 2;
+/** Where many fail of their own, several in a row are chance: so many times as many are not. */
+const WHERE_MANY_FAIL = 2;
 
 /** Checks what a program has made up. Throws a `RangeError` for rules that cannot be meant. */
 export function checkEvidenceRules({ failures, share, atLeast, windowMs }: EvidenceRules): void {
@@ -44,7 +48,7 @@ export function checkEvidenceRules({ failures, share, atLeast, windowMs }: Evide
 
 /** The evidence with one more outcome. */
 export function withOutcome(
-  { inARow, recent }: Evidence,
+  { inARow, recent, knownUntilMs }: Evidence,
   { sandboxId, failed, atMs }: { sandboxId: string; failed: boolean; atMs: number },
   { windowMs, atLeast }: EvidenceRules,
 ): Evidence {
@@ -54,6 +58,7 @@ export function withOutcome(
   return {
     inARow: failed ? new Set([...inARow, sandboxId]) : new Set(),
     recent: new Map([...inWindow, [sandboxId, { atMs, failed }]]),
+    knownUntilMs,
   };
 }
 
@@ -65,14 +70,29 @@ export const isInDoubt = ({ inARow }: Evidence): boolean => inARow.size > 0;
  * asked in doubt, or there is nobody else to ask.
  */
 export function conclusion(
-  { inARow, recent }: Evidence,
+  { inARow, recent, knownUntilMs = 0 }: Evidence,
   { refused, isLast }: { refused: boolean; isLast: boolean },
   { failures, share, atLeast }: EvidenceRules,
 ): 'down' | 'half_failing' | undefined {
-  if (isLast && inARow.size >= (refused ? Math.min(ENOUGH_REFUSED, failures) : failures)) return 'down';
-  const failed = [...recent.values()].filter((one) => one.failed).length;
-  return recent.size >= atLeast && failed >= recent.size * share ? 'half_failing' : undefined;
+  const outcomes = [...recent.values()];
+  const isKnown = (outcomes.at(-1)?.atMs ?? 0) < knownUntilMs;
+  const enough = refused ? Math.min(ENOUGH_REFUSED, failures) : failures;
+  if (isLast && inARow.size >= (isKnown ? failures * WHERE_MANY_FAIL : enough)) return 'down';
+  const failed = outcomes.filter((one) => one.failed).length;
+  return !isKnown && outcomes.length >= atLeast && failed >= outcomes.length * share
+    ? 'half_failing'
+    : undefined;
 }
+
+/**
+ * What is left of the evidence once the queue rests: a new beginning. After a rest for a share of failures those that can
+ * be deleted get their turn for a window, whatever the others do, before it rests for that again.
+ */
+export const afterRest = (
+  why: 'down' | 'half_failing',
+  atMs: number,
+  { windowMs }: EvidenceRules,
+): Evidence => (why === 'half_failing' ? { ...NO_EVIDENCE, knownUntilMs: atMs + windowMs } : NO_EVIDENCE);
 
 /**
  * The list in an order in which neighbours are far apart, the first one staying the first: by the golden ratio, as evenly

@@ -7,6 +7,7 @@ import type { Turns } from '../store/shared/turns.ts';
 import { untilAborted } from '../time-limit.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { CallContext } from '../usecases/context.ts';
+import type { ComeBack } from './come-back.ts';
 import { type Heartbeat, restBeating } from './heartbeat.ts';
 import type { EndedRun, OnProgress, RunCounts, RunNow } from './run.ts';
 import { alreadyRunning, createUnderTurn } from './under-turn.ts';
@@ -30,8 +31,8 @@ export interface LoopOptions<Options> {
   /** What the loop itself runs with. */
   options: Options;
   work: (options: Options, context: CallContext, onProgress: OnProgress) => Promise<RunCounts>;
-  /** A run that has left something undone, by its counts, is followed by another sooner than by the interval. */
-  comeBack?: { afterMs: number; when: (counts: RunCounts) => boolean };
+  /** When a run that has left something undone is followed by another, where that is sooner than by the interval. */
+  comeBack?: ComeBack;
 }
 
 export interface LoopDeps {
@@ -41,6 +42,8 @@ export interface LoopDeps {
   heartbeat: Heartbeat;
   /** How often a resting loop gives a sign of life, milliseconds. */
   heartbeatEveryMs?: number;
+  /** Lets the time between runs pass. */
+  rest?: typeof restBeating;
   /** How long a turn is held without being renewed, milliseconds; it is renewed at a third of that. */
   turnTtlMs?: number;
   /** Fires when a shutdown waits no longer for what is under way. */
@@ -85,13 +88,15 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
   let resting = new AbortController();
   const underTurn = createUnderTurn({ ...deps, turnTtlMs: deps.turnTtlMs ?? TURN_TTL_MS }, loop.name);
 
-  /** How long after this run the next one is due: each that leaves something again waits twice as long for the next. */
+  /** How long after this run the next one is due. */
   function dueAfterMs(counts: RunCounts): number {
-    if (!loop.comeBack?.when(counts)) {
+    const afterMs = loop.comeBack?.(counts, soonInARow);
+    if (afterMs === undefined) {
       soonInARow = 0;
       return loop.intervalMs;
     }
-    soonMs = Math.min(loop.intervalMs, loop.comeBack.afterMs * 2 ** soonInARow++);
+    soonInARow++;
+    soonMs = Math.min(loop.intervalMs, afterMs);
     resting.abort();
     return soonMs;
   }
@@ -202,7 +207,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     soonMs = undefined;
     resting = new AbortController();
     nextRunAtMs = deps.clock.nowMs() + ms;
-    await restBeating(ms, {
+    await (deps.rest ?? restBeating)(ms, {
       heartbeat: deps.heartbeat,
       everyMs: deps.heartbeatEveryMs ?? HEARTBEAT_EVERY_MS,
       signal: AbortSignal.any([signal, resting.signal]),

@@ -13,6 +13,7 @@ import {
   type Permit,
   released,
   stateAt,
+  tripped as trippedBy,
   withoutPastOverride,
 } from '../../src/domain/breaker.ts';
 
@@ -202,4 +203,37 @@ test.each<Partial<BreakerRules>>([
   { probeMs: 0 },
 ])('the rules %o cannot be meant', (bad) => {
   expect(() => checkRules({ ...CONSECUTIVE, ...bad })).toThrow(RangeError);
+});
+
+describe('a breaker that is told, half open because many fail while others go through', () => {
+  const TOLD: BreakerRules = { ...CONSECUTIVE, trip: { kind: 'told', failures: 5 } };
+  const PROBE = { kind: 'probe', probeId: 'probe-1' } as const;
+  const atProbe = (why: 'half_failing' | 'outage') => {
+    const open = trippedBy(newBreaker(NOW), { why }, TOLD, NOW) ?? newBreaker(NOW);
+    const answer = ask(open, PROBE.probeId, TOLD, NOW + 60_000);
+    if (answer.type !== 'probe') throw new Error(answer.type);
+    return answer.next;
+  };
+  const between = failed(atProbe('half_failing'), PROBE, TOLD, NOW + 60_001) ?? newBreaker(NOW);
+
+  test('lets another ask at once after one that failed', () => {
+    expect(ask(between, 'probe-2', TOLD, NOW + 60_001)).toMatchObject({
+      type: 'probe',
+      next: { state: 'half_open', probeId: 'probe-2', sinceMs: NOW + 60_000 },
+    });
+  });
+
+  test('opens again, for longer, when it is told that it is enough', () => {
+    expect(trippedBy(between, { why: 'outage' }, TOLD, NOW + 60_002)).toMatchObject({
+      state: 'open',
+      why: 'outage',
+      opens: 2,
+    });
+    // But not while a probe is under way.
+    expect(trippedBy(atProbe('half_failing'), { why: 'outage' }, TOLD, NOW + 60_001)).toBeUndefined();
+  });
+
+  test('for any other reason opens again with the probe that failed', () => {
+    expect(failed(atProbe('outage'), PROBE, TOLD, NOW + 60_001)).toMatchObject({ state: 'open', opens: 2 });
+  });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  afterRest,
   checkEvidenceRules,
   conclusion,
   type Evidence,
@@ -13,7 +14,7 @@ const RULES = { failures: 5, share: 0.5, atLeast: 10, windowMs: 300_000 };
 const LAST = { refused: false, isLast: true };
 
 /** The evidence of these, one a second: ids in capitals failed. */
-const evidenceOf = (story: string, rules = RULES): Evidence =>
+const evidenceOf = (story: string, rules = RULES, before = NO_EVIDENCE): Evidence =>
   [...story].reduce((evidence, letter, second) => {
     const outcome = {
       sandboxId: letter.toLowerCase(),
@@ -21,7 +22,7 @@ const evidenceOf = (story: string, rules = RULES): Evidence =>
       atMs: second * 1000,
     };
     return withOutcome(evidence, outcome, rules);
-  }, NO_EVIDENCE);
+  }, before);
 
 describe('failures in a row', () => {
   test.each([
@@ -102,4 +103,25 @@ test.each([
   ['windowMs', { windowMs: Number.NaN }],
 ])('rules with a wrong %s are refused by name', (name, wrong) => {
   expect(() => checkEvidenceRules({ ...RULES, ...wrong })).toThrow(name);
+});
+
+describe('after a rest for a share of failures', () => {
+  const foundAfter = (story: string, rules = RULES) =>
+    conclusion(evidenceOf(story, rules, afterRest('half_failing', 0, rules)), LAST, rules);
+
+  test('those that can be deleted are not kept by the others again, nor by a few of these in a row', () => {
+    expect(foundAfter('AbCdEfGhIjKl')).toBeUndefined();
+    expect(foundAfter('bABCDEFGHI')).toBeUndefined();
+    expect(foundAfter('bABCDEFGHIJ')).toBe('down');
+  });
+
+  test('the share counts again when a window has passed', () => {
+    const rules = { ...RULES, windowMs: 11_000 };
+    expect(foundAfter('AbCdEfGhIjK', rules)).toBeUndefined();
+    expect(foundAfter('AbCdEfGhIjKL', rules)).toBe('half_failing');
+  });
+
+  test('after any other rest nothing is known', () => {
+    expect(afterRest('down', 0, RULES)).toEqual(NO_EVIDENCE);
+  });
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { soonAgain } from '../../src/loops/come-back.ts';
 import { context } from '../support/broker/core.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
 import { failWith, timedOut } from '../support/store/injected-faults.ts';
@@ -6,7 +7,7 @@ import { until } from '../support/until.ts';
 import { AN_HOUR_MS, loopsOn, NAME } from './loop-steps.ts';
 
 const A_DAY_MS = 86_400_000;
-const SOON = { comeBack: { afterMs: 20, when: ({ recent = 0 }: Record<string, number>) => recent > 0 } };
+const SOON = { comeBack: soonAgain(20) };
 
 describeOnFastEngine('a loop', ({ endpoint }) => {
   const { make, injectFaults } = loopsOn(endpoint);

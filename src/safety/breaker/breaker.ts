@@ -67,6 +67,8 @@ export interface Breaker {
   state(): BreakerState;
   /** Milliseconds until a call makes sense, by the last known state; 0 when it does now, if only as the probe. */
   blockedForMs(): number;
+  /** The same where it is known when the rest is over; undefined where it is not, or there is none. */
+  restMs(): number | undefined;
   report(): BreakerReport;
   /** Looks what the other replicas have done. Never throws. */
   refresh(): Promise<void>;
@@ -135,8 +137,10 @@ export function createBreaker(deps: BreakerDeps): Breaker {
     if (step(shared.record()) !== undefined) await shared.update(step);
   }
 
+  const now = () => ask(shared.record(), '', rules, clock.nowMs());
+
   function blockedForMs(): number {
-    const answer = ask(shared.record(), '', rules, clock.nowMs());
+    const answer = now();
     return answer.type === 'refuse' ? (answer.retryInMs ?? UNKNOWN_WAIT_MS) : 0;
   }
 
@@ -156,6 +160,10 @@ export function createBreaker(deps: BreakerDeps): Breaker {
     },
     state: shared.state,
     blockedForMs,
+    restMs() {
+      const answer = now();
+      return answer.type === 'refuse' ? answer.retryInMs : undefined;
+    },
     report() {
       const record = shared.record();
       return {

@@ -1,5 +1,6 @@
 import type { Trip } from '../../domain/breaker.ts';
 import {
+  afterRest,
   checkEvidenceRules,
   conclusion,
   type Evidence,
@@ -44,7 +45,7 @@ export interface CleanUpDeps extends DeleteUnderClaimDeps {
    * Of the provider's deletes: while it is open nothing is claimed, and while it is half open one at a time. A run opens it
    * when it has found out that the provider is not well.
    */
-  breaker?: Pick<Breaker, 'refresh' | 'state' | 'blockedForMs' | 'trip'> | undefined;
+  breaker?: Pick<Breaker, 'refresh' | 'state' | 'blockedForMs' | 'restMs' | 'trip'> | undefined;
 }
 
 export interface CleanUpCounts {
@@ -116,7 +117,11 @@ export function cleanUp(deps: CleanUpDeps) {
 
     async function rest(trip: Trip): Promise<void> {
       hasStopped = true;
-      evidence = NO_EVIDENCE;
+      evidence = afterRest(
+        trip.why === 'half_failing' ? trip.why : 'down',
+        deps.clock.nowMs(),
+        evidenceRules,
+      );
       await breaker?.trip(trip);
     }
 
@@ -177,7 +182,8 @@ export function cleanUp(deps: CleanUpDeps) {
       wentThrough && !hasStopped && (breaker === undefined || breaker.state() === 'closed');
     for (const failure of failures) {
       try {
-        count(counts, await settleFailure(deps, failure, isProviderWell, context));
+        const fault = isProviderWell ? 'its_own' : { restMs: breaker?.restMs() };
+        count(counts, await settleFailure(deps, failure, fault, context));
       } catch (error) {
         errors.push(error);
       }

@@ -151,13 +151,13 @@ const tooLate = () =>
   });
 
 /**
- * Writes that a delete failed. `isItsOwn`: others went through meanwhile, so that it counts against the sandbox, which is
- * parked at last; else it is due again later, and no retry is used up.
+ * Writes that a delete failed. `its_own`: others went through meanwhile, so that it counts against the sandbox, which is
+ * parked at last; else no retry is used up, and it is due again when the queue has rested, or later where nobody knows.
  */
 export async function settleFailure(
   deps: DeleteUnderClaimDeps,
   { claimed, claimId, error, atMs }: Failure,
-  isItsOwn: boolean,
+  fault: 'its_own' | { restMs: number | undefined },
   context: CallContext,
 ): Promise<'failed' | 'parked' | 'skipped'> {
   if (error.kind === 'rate_limited') {
@@ -170,10 +170,11 @@ export async function settleFailure(
     return 'skipped';
   }
   const { retries, attempts } = claimed.cleanup;
-  const counts = isItsOwn && isAboutSandbox(error);
+  const restMs = fault === 'its_own' ? undefined : fault.restMs;
+  const counts = fault === 'its_own' && isAboutSandbox(error);
   const waitMs = counts
     ? backoffDelayMs(BACKOFF, retries, Math.random())
-    : backoffDelayMs(BACKOFF_OF_OTHERS, Math.max(0, attempts - 1), Math.random());
+    : (restMs ?? backoffDelayMs(BACKOFF_OF_OTHERS, Math.max(0, attempts - 1), Math.random()));
   const mayRunUntilMs = error.mayBeUnderWay ? atMs + deps.deleteMayRunMs : undefined;
   const dueMs = Math.max(deps.clock.nowMs() + waitMs, mayRunUntilMs ?? 0);
   const park = counts && retries + 1 >= deps.maxAttempts;
