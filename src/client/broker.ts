@@ -17,6 +17,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** For the call with all its retries, milliseconds. */
   deadlineMs?: number | undefined;
+  /** Another one than the broker object's. */
+  correlationId?: string | undefined;
 }
 
 export interface AllocateOptions extends CallOptions {
@@ -109,13 +111,14 @@ export function createBroker(settings: BrokerOptions): Broker {
         await call({ ...limits, method: 'GET', path: pathOf(sandboxId), headers: as(holder) }),
       ),
     async allocate(options = {}) {
-      const { holder = ownHolder, lab, namePrefix, idempotencyKey, signal, deadlineMs } = options;
+      const { holder = ownHolder, lab, namePrefix, idempotencyKey } = options;
       if (idempotencyKey !== undefined && (options.holder ?? settings.holder) === undefined) {
         throw new RangeError('an idempotencyKey needs a holder: nobody finds it again under a random one');
       }
       const answer = await call({
-        signal,
-        deadlineMs,
+        signal: options.signal,
+        deadlineMs: options.deadlineMs,
+        correlationId: options.correlationId,
         method: 'POST',
         path: '/v1/allocate',
         headers: {
@@ -141,6 +144,9 @@ export function createBroker(settings: BrokerOptions): Broker {
 
 /** What giving back comes to where nothing is left to give back. */
 const OVER: readonly BrokerErrorCode[] = ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'LEASE_OVER'];
+
+/** Where the platform has none yet, compilers and polyfills agree on this one. */
+const DISPOSE: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
 interface Holding {
   holder: string;
@@ -171,7 +177,7 @@ function hold(lease: Lease, { holder, replayed, leaseOver, giveBack }: Holding):
     replayed,
     leaseOver,
     release,
-    async [Symbol.asyncDispose]() {
+    async [DISPOSE]() {
       try {
         await release();
       } catch (error) {
@@ -196,8 +202,11 @@ const bodyOf = <Body>({ body }: Answer): Body => body as Body;
 /** The broker reads UTF-8 in these headers; `fetch` takes one byte a character. */
 const asHeader = (text: string): string => String.fromCharCode(...new TextEncoder().encode(text));
 
-/** Not `randomUUID`, which pages without TLS do not have. */
+/** Not `randomUUID`, which pages without TLS do not have. Where there is no `crypto` (Node 18), once only is enough: it is no secret. */
 function randomText(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(RANDOM_BYTES));
+  const bytes =
+    'crypto' in globalThis
+      ? crypto.getRandomValues(new Uint8Array(RANDOM_BYTES))
+      : Uint8Array.from({ length: RANDOM_BYTES }, () => Math.random() * 256);
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

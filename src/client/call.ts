@@ -1,5 +1,5 @@
 import { BrokerError, type BrokerErrorCode, readRefusal } from './broker-error.ts';
-import { pause, readRetryAfter, waitMs } from './waiting.ts';
+import { limitTime, pause, readRetryAfter, waitMs } from './waiting.ts';
 
 export interface CallerOptions {
   /** Of the broker, with or without a path before `/v1`. */
@@ -10,6 +10,30 @@ export interface CallerOptions {
   deadlineMs?: number | undefined;
   /** For one attempt of it, milliseconds; 30,000 by default: longer than the broker looks for a sandbox. */
   attemptTimeoutMs?: number | undefined;
+  /** How often a call is sent again at the most; as often as fits into its deadline by default, and never for 0. */
+  retries?: number | undefined;
+  /** Told of each failure that is followed by another attempt, before the wait for it. What it throws ends the call. */
+  onRetry?: ((retry: Retry) => void) | undefined;
+  /**
+   * 1 to 128 of `A-Z a-z 0-9 . _ : / -`, or who gives one for each call: it goes along as `X-Correlation-ID`, and is in the
+   * broker's log, histories and alerts.
+   */
+  correlationId?: string | (() => string | undefined) | undefined;
+  /** Instead of the platform's own: one with a proxy, a trace or a certificate of yours, or a test's. */
+  fetch?: Fetch | undefined;
+}
+
+/** As much of `fetch` as is used. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/** A failed attempt that is followed by another. */
+export interface Retry {
+  /** Attempts so far, 1 for the first. */
+  attempts: number;
+  /** What the call would have ended with. */
+  error: BrokerError;
+  /** Milliseconds until the next attempt. */
+  waitMs: number;
 }
 
 /** One logical call. */
@@ -22,6 +46,7 @@ export interface Call {
   /** Ends the call at once, wherever it is; it then throws the signal's reason. */
   signal?: AbortSignal | undefined;
   deadlineMs?: number | undefined;
+  correlationId?: string | undefined;
   /** Refusals worth another attempt besides those that always are. */
   retryCodes?: readonly BrokerErrorCode[];
   /** The answer's body is given as it comes, a `ReadableStream` of bytes; its time is nobody's but the signal's. */
@@ -59,6 +84,10 @@ export function createCaller(options: CallerOptions): Caller {
   const base = readUrl(options.url);
   const deadlineMs = positive('deadlineMs', options.deadlineMs ?? DEADLINE_MS);
   const attemptTimeoutMs = positive('attemptTimeoutMs', options.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS);
+  const { correlationId, onRetry, retries = Number.POSITIVE_INFINITY } = options;
+  if (!(retries >= 0)) throw new RangeError(`retries must be 0 or more, not ${retries}`);
+  // Looked up at each call: a page may put another one in its place later.
+  const send: Fetch = options.fetch ?? ((url, init) => fetch(url, init));
   if (!/^[\x21-\x7e]+$/.test(options.token)) {
     throw new RangeError('token must be visible ASCII characters (it is not shown here)');
   }
@@ -67,7 +96,7 @@ export function createCaller(options: CallerOptions): Caller {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(toUrl(base, call), {
+      response = await send(toUrl(base, call), {
         method: call.method,
         headers,
         credentials: 'omit',
@@ -80,7 +109,7 @@ export function createCaller(options: CallerOptions): Caller {
     } catch (cause) {
       return {
         code: 'UNREACHABLE',
-        message: `The broker at ${base} does not answer.`,
+        message: `The broker at ${base} does not answer.${hintForPages(base)}`,
         isPassing: true,
         cause,
       };
@@ -93,25 +122,27 @@ export function createCaller(options: CallerOptions): Caller {
 
   return async (call) => {
     const endsAtMs = performance.now() + positive('deadlineMs', call.deadlineMs ?? deadlineMs);
-    const headers = toHeaders(call, options.token);
+    const ownId = typeof correlationId === 'function' ? correlationId() : correlationId;
+    const headers = toHeaders({
+      authorization: `Bearer ${options.token}`,
+      accept: 'application/json',
+      'content-type': call.body === undefined ? undefined : 'application/json',
+      'x-correlation-id': call.correlationId ?? ownId,
+      ...call.headers,
+    });
     for (let attempts = 1; ; attempts++) {
       call.signal?.throwIfAborted();
       const leftMs = Math.max(1, endsAtMs - performance.now());
-      const timeLimit = new AbortController();
-      const timer = setTimeout(
-        () => timeLimit.abort(new DOMException('The attempt took too long.', 'TimeoutError')),
-        Math.min(leftMs, attemptTimeoutMs),
-      );
-      const signal =
-        call.signal === undefined ? timeLimit.signal : AbortSignal.any([call.signal, timeLimit.signal]);
-      const outcome = await attempt(call, headers, signal);
-      clearTimeout(timer);
-      if (!('code' in outcome)) return outcome;
+      const time = limitTime(Math.ceil(Math.min(leftMs, attemptTimeoutMs)), call.signal);
+      const outcome = await attempt(call, headers, time.signal).finally(time.clear);
+      const isAnswer = !('code' in outcome);
+      if (!isAnswer || !call.stream) time.letGo();
+      if (isAnswer) return outcome;
       call.signal?.throwIfAborted();
+      const error = new BrokerError(outcome.code, outcome.message, { ...outcome, attempts });
       const pauseMs = waitMs(attempts, outcome.retryAfterSeconds);
-      if (!outcome.isPassing || performance.now() + pauseMs >= endsAtMs) {
-        throw new BrokerError(outcome.code, outcome.message, { ...outcome, attempts });
-      }
+      if (!outcome.isPassing || attempts > retries || performance.now() + pauseMs >= endsAtMs) throw error;
+      onRetry?.({ attempts, error, waitMs: pauseMs });
       await pause(pauseMs, call.signal ?? new AbortController().signal);
     }
   };
@@ -155,22 +186,24 @@ function toUrl(base: string, { path, query = {} }: Call): string {
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) search.set(name, String(value));
   }
-  return search.size === 0 ? `${base}${path}` : `${base}${path}?${search}`;
+  return [`${base}${path}`, String(search)].filter(Boolean).join('?');
 }
 
 /** Throws a `TypeError` for a value that no header can have: trying again would not make it one. */
-function toHeaders({ headers = {}, body }: Call, token: string): Headers {
-  const all = {
-    authorization: `Bearer ${token}`,
-    accept: 'application/json',
-    ...(body !== undefined && { 'content-type': 'application/json' }),
-    ...headers,
-  };
+function toHeaders(all: Record<string, string | undefined>): Headers {
   const result = new Headers();
   for (const [name, value] of Object.entries(all)) {
     if (value !== undefined) result.set(name, value);
   }
   return result;
+}
+
+/** To a page, an answer that is not for its origin looks like none. */
+function hintForPages(base: string): string {
+  const { location } = globalThis as { location?: { origin?: unknown } };
+  const origin = location?.origin;
+  if (typeof origin !== 'string' || origin === new URL(base).origin) return '';
+  return ` Or it does, and not to pages of ${origin}: its CORS_ALLOWED_ORIGINS has to name that.`;
 }
 
 function parseJson(text: string): unknown {
@@ -182,11 +215,20 @@ function parseJson(text: string): unknown {
 }
 
 function readUrl(text: string): string {
-  const isUsable = URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol);
-  if (!isUsable || new URL(text).username !== '') {
+  const { protocol, username } = parseUrl(text) ?? {};
+  if ((protocol !== 'http:' && protocol !== 'https:') || username !== '') {
     throw new RangeError('url must be http(s)://host[:port][/path] without credentials');
   }
   return text.replace(/[?#].*$/, '').replace(/\/+$/, '');
+}
+
+/** Not `URL.canParse`, which not every Node 18 has. */
+function parseUrl(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function positive(name: string, value: number): number {

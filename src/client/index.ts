@@ -6,3 +6,4 @@ export type { AllocateOptions, Broker, BrokerOptions, CallOptions, HeldLease } f
 export { createBroker } from './broker.ts';
 export type { BrokerErrorCode } from './broker-error.ts';
 export { BrokerError } from './broker-error.ts';
+export type { Fetch, Retry } from './call.ts';

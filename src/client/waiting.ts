@@ -25,6 +25,22 @@ export function readRetryAfter(value: string | null, nowMs: number): number | un
   return Number.isNaN(atMs) ? undefined : Math.max(0, Math.ceil((atMs - nowMs) / 1000));
 }
 
+/**
+ * A signal that is aborted after `ms`, until it is `clear`ed, or with `signal`, for its reason, until that is `letGo`.
+ * Not `AbortSignal.any` of a time-out: Node 18 has none, and a signal that lives on would hold every call's.
+ */
+export function limitTime(ms: number, signal: AbortSignal | undefined) {
+  const controller = new AbortController();
+  const abandon = () => controller.abort(signal?.reason);
+  const timer = setTimeout(() => controller.abort(new Error(`no answer within ${ms} ms`)), ms);
+  signal?.addEventListener('abort', abandon);
+  return {
+    signal: controller.signal,
+    clear: () => clearTimeout(timer),
+    letGo: () => signal?.removeEventListener('abort', abandon),
+  };
+}
+
 /** Waits, or throws the signal's reason as soon as it is aborted. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

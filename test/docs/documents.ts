@@ -12,9 +12,10 @@ export interface ShellBlock {
 
 export const readDocument = (file: string): string => readFileSync(new URL(file, ROOT), 'utf8');
 
-/** The README and everything in docs. */
+/** The READMEs and everything in docs. */
 export const DOCUMENTS: readonly string[] = [
   'README.md',
+  'packages/client/README.md',
   ...readdirSync(new URL('docs/', ROOT))
     .filter((file) => file.endsWith('.md'))
     .sort()

@@ -1,0 +1,47 @@
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { generateDtsBundle } from 'dts-bundle-generator';
+import { rolldown } from 'rolldown';
+
+/*
+ * Makes the package of the client's sources: one file for `import` and one for `require`, and the types of each, which
+ * hold what the entry names and nothing else of the broker. `npm pack ./packages/client` runs it.
+ */
+
+const ROOT = new URL('../', import.meta.url);
+const SOURCES = new URL('src/client/', ROOT);
+const PACKAGE = new URL('packages/client/', ROOT);
+const ENTRY = fileURLToPath(new URL('index.ts', SOURCES));
+/** What `await using` needs of a compiler; the bundler of the types leaves it out. */
+const NEEDED_TYPES = '/// <reference lib="esnext.disposable" />\n';
+
+/** Writes `index.js`, `index.cjs` and the types of each into the folder, and leaves nothing else in it. */
+async function build(folder: URL): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const fileOf = (name: string) => fileURLToPath(new URL(name, folder));
+  const bundle = await rolldown({
+    input: ENTRY,
+    platform: 'neutral',
+    // Nothing is there to be imported: neither Node's own, nor another package's.
+    external: () => false,
+    onwarn: ({ message }) => {
+      throw new Error(message);
+    },
+    transform: { target: 'es2022' },
+  });
+  await bundle.write({ file: fileOf('index.js'), format: 'esm', comments: false });
+  await bundle.write({ file: fileOf('index.cjs'), format: 'cjs', comments: false });
+  await bundle.close();
+  const [types = ''] = generateDtsBundle(
+    [{ filePath: ENTRY, output: { noBanner: true, exportReferencedTypes: false } }],
+    { preferredConfigPath: fileURLToPath(new URL('tsconfig.json', SOURCES)) },
+  );
+  await mkdir(new URL('types/', folder));
+  for (const name of ['types/index.d.ts', 'types/index.d.cts']) {
+    await writeFile(fileOf(name), NEEDED_TYPES + types);
+  }
+}
+
+await build(new URL('dist/', PACKAGE));
+await copyFile(new URL('LICENSE', ROOT), new URL('LICENSE', PACKAGE));
