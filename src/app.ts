@@ -1,5 +1,6 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Clock, NewId } from './clock.ts';
+import type { Action, Resource } from './domain/action.ts';
 import { createRawRefusals } from './http/client-error.ts';
 import { handleError } from './http/error-handler.ts';
 import { HTTP_LIMITS } from './http/limits.ts';
@@ -32,8 +33,7 @@ import { type Runs, runRoutes } from './http/routes/runs.ts';
 import { type StatusRoutesDeps, statusRoutes } from './http/routes/status.ts';
 import { type TrackRoutesDeps, trackRoutes } from './http/routes/tracks.ts';
 import { type WatchRoutesDeps, watchRoutes } from './http/routes/watch.ts';
-import type { DryRunLock } from './safety/dry-run/dry-run.ts';
-import type { Governor } from './safety/quota/governor.ts';
+import type { DryRunLock, Governor } from './safety/index.ts';
 
 /** What the HTTP layer needs of the metrics. */
 export type HttpMetrics = RequestMetrics &
@@ -51,8 +51,8 @@ export interface AppDeps {
   runs: Runs;
   breakers: BreakerRoutesDeps['breakers'];
   retries: RetryRoutesDeps['retries'];
-  governor: Pick<Governor, 'take' | 'report' | 'setLimit' | 'resetLimit'>;
-  dryRun: Pick<DryRunLock, 'enabled' | 'strict' | 'blocks' | 'record' | 'log'>;
+  governor: Pick<Governor<Resource>, 'take' | 'status' | 'setLimit' | 'resetLimit'>;
+  dryRun: Pick<DryRunLock<Action>, 'enabled' | 'strict' | 'blocks' | 'record' | 'log'>;
   idempotency: Omit<AdminIdempotencyDeps, 'clock'>;
   readiness: HealthRoutesDeps['readiness'];
   watch: Omit<WatchRoutesDeps, 'requireAdmin'>;

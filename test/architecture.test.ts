@@ -32,6 +32,11 @@ const REFUSED: [file: string, source: string, rule?: string][] = [
   ['src/provider/plant-2.ts', "import { createMetrics } from '../telemetry/metrics.ts';"],
   ['src/safety/plant-1.ts', "import { request } from 'undici';"],
   ['src/safety/plant-2.ts', "import type { Run } from '../loops/run.ts';"],
+  ['src/safety/plant-3.ts', "import type { StoreClient } from '../store/dynamo/client.ts';"],
+  ['src/safety/quota/plant-4.ts', "import type { Provider } from '../../provider/provider.ts';"],
+  ['src/safety/quota/plant-5.ts', "import { createLogger } from '../../telemetry/logger.ts';"],
+  ['src/compose/plant-1.ts', "import { createGovernor } from '../safety/quota/governor.ts';"],
+  ['src/usecases/plant-7.ts', "import type { Guard } from '../safety/guard/guard.ts';"],
   ['src/telemetry/plant-1.ts', "import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';"],
   ['src/config/plant.ts', "import { createLogger } from '../telemetry/logger.ts';"],
   ['src/compose/index.ts', "import { Agent } from 'undici';"],
@@ -66,6 +71,18 @@ const ALLOWED: [file: string, source: string][] = [
   ['src/store/fine.ts', "import { GetCommand } from '@aws-sdk/lib-dynamodb'; export const x = GetCommand;"],
   ['src/provider/fine.ts', "import { Pool } from 'undici'; export const x = Pool;"],
   ['src/safety/alerts/webhook-sender.ts', "import { Pool } from 'undici'; export const x = Pool;"],
+  [
+    'src/safety/quota/fine.ts',
+    "import type { Quota } from '../../domain/quota.ts'; import { MASK } from '../../telemetry/loggable.ts'; import { classify } from '../retry/retryable.ts'; export type X = [Quota, typeof MASK, typeof classify];",
+  ],
+  [
+    'src/compose/fine-safety.ts',
+    "import { createGovernor } from '../safety/index.ts'; export const x = createGovernor;",
+  ],
+  [
+    'src/provider/fine-safety.ts',
+    "import { classify } from '../safety/index.ts'; export const x = classify;",
+  ],
   ['src/telemetry/fine.ts', "import { Counter } from 'prom-client'; export const x = Counter;"],
   ['src/http/fine.ts', "import type { Metrics } from '../telemetry/metrics.ts'; export type X = Metrics;"],
   [

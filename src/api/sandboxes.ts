@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { IRREVERSIBLE_ACTIONS } from '../domain/action.ts';
 import { assertNever, ERROR_CODES } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
 import { outcomeOf } from '../domain/run-outcome.ts';
 import { SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
 import type { EndedRun } from '../loops/run.ts';
-import { IRREVERSIBLE_ACTIONS } from '../safety/guard/action.ts';
 
 const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
 

@@ -1,9 +1,7 @@
 import { z } from 'zod';
 import { READINESS_STATES, VERDICTS } from '../domain/readiness.ts';
 import { CHECK_STATUSES, type RuntimeCheck, worstStatus } from '../domain/runtime-check.ts';
-import type { ReadinessReport } from '../live/readiness.ts';
-import type { HeartbeatReport } from '../loops/heartbeat-monitor.ts';
-import type { CardinalityReport } from '../telemetry/cardinality-guard.ts';
+import type { HeartbeatReport, MetricsGuardReport, ReadinessReport } from '../safety/index.ts';
 
 /** Epoch seconds, as everywhere in the API. */
 const seconds = (ms: number): number => Math.floor(ms / 1000);
@@ -110,7 +108,7 @@ export const metricsGuardSchema = z
   })
   .meta({ id: 'MetricsGuard', description: 'The labels of the metrics and how many values each has.' });
 
-export const metricsGuardRecord = (report: CardinalityReport): z.output<typeof metricsGuardSchema> => ({
+export const metricsGuardRecord = (report: MetricsGuardReport): z.output<typeof metricsGuardSchema> => ({
   mode: report.mode,
   max_values: report.maxValues,
   violations: report.violations,

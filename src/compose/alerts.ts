@@ -1,17 +1,23 @@
 import type { Clock, NewId } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
+import { RESOURCE_OF } from '../domain/action.ts';
 import type { RaisedAlert } from '../domain/alert.ts';
 import { watchPool } from '../live/pool-watch.ts';
-import { createAlerts } from '../safety/alerts/alerts.ts';
-import { createCooldown } from '../safety/alerts/cooldown.ts';
-import { type AlertEvents, countAlerts, emitAlerts, logAlerts } from '../safety/alerts/hooks.ts';
-import { createAlertRecorder } from '../safety/alerts/recorder.ts';
-import { createAlertWebhook } from '../safety/alerts/webhook.ts';
-import { deliverWebhook } from '../safety/alerts/webhook-delivery.ts';
-import { createWebhookHttp } from '../safety/alerts/webhook-http.ts';
-import { createGuard } from '../safety/guard/guard.ts';
-import { redaction } from '../safety/redacted.ts';
-import type { Retry } from '../safety/retry/retry.ts';
+import {
+  type AlertEvents,
+  countAlerts,
+  createAlertRecorder,
+  createAlerts,
+  createAlertWebhook,
+  createCooldown,
+  createGuard,
+  createWebhookHttp,
+  deliverWebhook,
+  emitAlerts,
+  logAlerts,
+  type Retry,
+  redaction,
+} from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { correctedClock } from '../store/dynamo/store-time.ts';
 import { createAlertStore } from '../store/shared/alerts.ts';
@@ -118,10 +124,11 @@ export function composeAlertWebhook({ config, alerts, safety, resilience, ...res
   const webhook = createAlertWebhook({
     cooldown: createCooldown(COOLDOWN_MS),
     deliver: deliverWebhook({
+      action: 'external_call',
       http,
       breaker: resilience.breakers.webhook,
-      guard: createGuard({ governor, dryRun, effects, retry }),
-      guardWithoutRecords: createGuard({ governor, dryRun, retry }),
+      guard: createGuard({ governor, dryRun, resourceOf: RESOURCE_OF, effects, retry }),
+      guardWithoutRecords: createGuard({ governor, dryRun, resourceOf: RESOURCE_OF, retry }),
     }),
     onOutcome(outcome, alert, error) {
       metrics.alertNotified(outcome);

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type Clock, type NewId, systemClock } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
-import type { AlertEvents } from '../safety/alerts/hooks.ts';
+import type { AlertEvents } from '../safety/index.ts';
 import { openTable } from '../store/table.ts';
 import { flushLogs, type Logger } from '../telemetry/logger.ts';
 import { BREAKERS } from '../telemetry/metric-labels.ts';

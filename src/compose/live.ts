@@ -8,7 +8,7 @@ import { createEventHub, type LiveEvent } from '../live/event-hub.ts';
 import { createPoolSeries } from '../live/pool-series.ts';
 import type { RunProgress } from '../loops/run.ts';
 import { createTicker } from '../loops/ticker.ts';
-import type { AlertEvents } from '../safety/alerts/hooks.ts';
+import type { AlertEvents } from '../safety/index.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ListJobs } from '../usecases/list-jobs.ts';
 

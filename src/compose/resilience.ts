@@ -1,12 +1,17 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import type { BreakerState } from '../domain/breaker.ts';
+import { createGuardedProvider, deleteTask } from '../provider/guarded-provider.ts';
 import type { Provider } from '../provider/provider.ts';
-import { type Breaker, type BreakerDeps, createBreaker } from '../safety/breaker/breaker.ts';
-import type { Transition } from '../safety/breaker/shared-breaker.ts';
-import { createGuardedProvider, deleteTask, healthOfDelete } from '../safety/guard/guarded-provider.ts';
-import { createRetry } from '../safety/retry/retry.ts';
-import { createRetryStatistics } from '../safety/retry/statistics.ts';
+import { healthOfCall, healthOfDelete, tripOfCall } from '../provider/verdicts.ts';
+import {
+  type Breaker,
+  type BreakerDeps,
+  createBreaker,
+  createRetry,
+  createRetryStatistics,
+  type Transition,
+} from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { correctedClock, trustedClock } from '../store/dynamo/store-time.ts';
 import { createBreakerStore } from '../store/shared/breakers.ts';
@@ -108,9 +113,13 @@ export function composeResilience(options: ResilienceOptions) {
     });
   // A probe is as long under way as its call may take, and some more.
   const breakers: Record<BreakerName, Breaker> = {
-    csp_list: breakerOf('csp_list', LIST_TIMEOUT_MS + DELETE_MARGIN_MS),
+    csp_list: breakerOf('csp_list', LIST_TIMEOUT_MS + DELETE_MARGIN_MS, {
+      judge: healthOfCall,
+      tripOf: tripOfCall,
+    }),
     csp_delete: breakerOf('csp_delete', options.deleteTimeoutMs + DELETE_MARGIN_MS, {
       judge: healthOfDelete,
+      tripOf: tripOfCall,
     }),
     webhook: breakerOf('webhook', WEBHOOK_PROBE_MS),
   };

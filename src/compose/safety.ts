@@ -1,13 +1,24 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { SafetyConfig } from '../config/safety.ts';
+import {
+  ACTIONS,
+  type Action,
+  IRREVERSIBLE_ACTIONS,
+  RESOURCE_OF,
+  type Resource,
+  scopedQuotas,
+} from '../domain/action.ts';
 import type { EffectOutcome } from '../domain/effect.ts';
-import { createDryRunLock } from '../safety/dry-run/dry-run.ts';
-import { createEffects } from '../safety/effects/effects.ts';
-import type { Action, Resource } from '../safety/guard/action.ts';
-import { createAdapters } from '../safety/guard/adapters.ts';
-import { createGuard } from '../safety/guard/guard.ts';
-import { createGovernor } from '../safety/quota/governor.ts';
-import { redaction } from '../safety/redacted.ts';
+import {
+  createDryRunLock,
+  createGovernor,
+  createGuard,
+  createSideEffects,
+  type Guard,
+  irreversibleAdapter,
+  redaction,
+  reversibleAdapter,
+} from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
 import { createEffectRecords } from '../store/shared/effects.ts';
@@ -33,31 +44,45 @@ export type Safety = ReturnType<typeof composeSafety>;
 /** What stands before everything that cannot be undone. */
 export function composeSafety({ client, clock, newId, alert, metrics, ...options }: SafetyOptions) {
   const trusted = trustedClock(clock, client);
-  const dryRun = createDryRunLock({
+  const dryRun = createDryRunLock<Action>({
+    actions: ACTIONS,
     clock,
     redact: redaction(options.secrets),
     ...options.dryRun,
     onBlocked: (action) => metrics?.dryRunBlocked(action),
   });
   const governor = createGovernor({
-    quotas: options.quotas,
+    quotas: scopedQuotas(options.quotas),
     store: createQuotaStore(client, trusted),
     clock,
     alert,
     onDenied: (resource) => metrics?.governorDenied(resource),
   });
-  const effects = createEffects({
+  const effects = createSideEffects<Action>({
+    types: IRREVERSIBLE_ACTIONS,
     records: createEffectRecords(client, trusted, newId),
     onOutcome: (type, outcome) => metrics?.effect(type, outcome),
   });
   /** For work that has its effect records, breakers and retries further inside, or takes longer than an effect may. */
-  const guard = createGuard({ governor, dryRun });
+  const guard = createGuard<Action, Resource>({ governor, dryRun, resourceOf: RESOURCE_OF });
   return {
     dryRun,
     governor,
     effects,
     guard,
-    recordGuard: createGuard({ governor, dryRun, effects }),
-    adapters: createAdapters(guard),
+    recordGuard: createGuard({ governor, dryRun, resourceOf: RESOURCE_OF, effects }),
+    adapters: adaptersOf(guard),
   };
 }
+
+/** Wrappers that put what the broker does behind the guard without touching it. */
+const adaptersOf = (guard: Guard<Action, Resource>) => ({
+  /** Handing a sandbox to a holder. */
+  leaseGrant: reversibleAdapter(guard, 'lease_grant'),
+  /** Ending a lease: the holder gives back, the time is over, an operator takes it. */
+  leaseState: reversibleAdapter(guard, 'lease_state'),
+  /** Any other change of a sandbox's record. */
+  sandboxState: reversibleAdapter(guard, 'sandbox_state'),
+  /** A delete at the provider. */
+  providerDelete: irreversibleAdapter(guard, 'csp_delete'),
+});

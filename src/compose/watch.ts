@@ -1,20 +1,21 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
+import type { Resource } from '../domain/action.ts';
 import type { ReadinessFinding } from '../domain/readiness.ts';
 import type { Readiness } from '../http/routes/health.ts';
 import { watchClock } from '../live/clock-watch.ts';
 import { deletionReadiness, poolReadiness } from '../live/pool-readiness.ts';
+import { runtimeReadiness, watchRuntime } from '../live/runtime-watch.ts';
+import { createTicker } from '../loops/ticker.ts';
 import {
+  createHeartbeatMonitor,
   createReadiness,
+  type Governor,
+  type Heartbeat,
   type ReadinessCheck,
   type ReadinessReport,
   verdictText,
-} from '../live/readiness.ts';
-import { runtimeReadiness, watchRuntime } from '../live/runtime-watch.ts';
-import type { Heartbeat } from '../loops/heartbeat.ts';
-import { createHeartbeatMonitor } from '../loops/heartbeat-monitor.ts';
-import { createTicker } from '../loops/ticker.ts';
-import type { Governor } from '../safety/quota/governor.ts';
+} from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { StoreUnavailableError } from '../store/dynamo/errors.ts';
 import { checkRuntime } from '../store/runtime-checks.ts';
@@ -41,7 +42,7 @@ interface WatchOptions {
   /** Of the loops, by name. */
   heartbeats: Readonly<Record<string, Heartbeat>>;
   worker: Heartbeat;
-  governor: Pick<Governor, 'report'>;
+  governor: Pick<Governor<Resource>, 'status'>;
   /** Names of the circuit breakers that are not closed. */
   openBreakers: () => string[];
   /** Names of the loops whose last run failed, as far as this replica knows. */
@@ -109,7 +110,7 @@ export function composeWatch(options: WatchOptions) {
       ),
     ),
     inMemory('governor', 'degraded', () =>
-      options.governor.report().length > 0 ? { state: 'ok' } : { state: 'degraded', detail: 'no quotas' },
+      options.governor.status().length > 0 ? { state: 'ok' } : { state: 'degraded', detail: 'no quotas' },
     ),
     inMemory('breakers', 'degraded', () => degradedIf('calls are suspended by', options.openBreakers())),
     inMemory('loops', 'degraded', () => degradedIf('the last run failed of', options.failedLoops())),

@@ -62,3 +62,16 @@ export const RECORD_OUTCOMES = ['stored', 'failed', 'dropped'] as const;
 export type RecordOutcome = (typeof RECORD_OUTCOMES)[number];
 
 const rank = (severity: AlertSeverity): number => ALERT_SEVERITIES.indexOf(severity);
+
+/** The alerts of all replicas, for seven days. */
+export interface AlertStore {
+  write(alert: RaisedAlert, signal?: AbortSignal): Promise<void>;
+  /**
+   * The newest `limit` that are meant, the newest first. `complete`: false when the search ended at its bound, and there
+   * may be more.
+   */
+  list(
+    query: AlertFilter & { limit: number; nowMs: number },
+    signal?: AbortSignal,
+  ): Promise<{ alerts: RaisedAlert[]; complete: boolean }>;
+}

@@ -267,3 +267,24 @@ const baseOf = ({ era, lastFailureAtMs, override, why, opens }: BreakerRecord, s
   ...(why !== undefined && { why }),
   ...(opens !== undefined && { opens }),
 });
+
+/** A breaker as the replicas share it. `generation` grows with every write and is part of every condition. */
+export interface SharedBreaker {
+  record: BreakerRecord;
+  generation: number;
+}
+
+/** Where the replicas keep their breakers. Throws `StoreUnavailableError` like every store call. */
+export interface BreakerStore {
+  read(name: string, signal: AbortSignal): Promise<SharedBreaker | undefined>;
+  /**
+   * Writes `record` if nobody has written since `seen` (`undefined`: there was none). Gives what is there now: `won`
+   * says whether that is ours.
+   */
+  write(
+    name: string,
+    record: BreakerRecord,
+    seen: number | undefined,
+    signal: AbortSignal,
+  ): Promise<{ won: boolean; current: SharedBreaker | undefined }>;
+}

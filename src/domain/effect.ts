@@ -12,3 +12,34 @@ export const EFFECT_OUTCOMES = [
   'result_not_stored',
 ] as const;
 export type EffectOutcome = (typeof EFFECT_OUTCOMES)[number];
+
+/** The right to carry an effect out. `fence` grows with every holder. */
+export interface EffectHold {
+  pk: string;
+  owner: string;
+  fence: number;
+  /** Its last holder went silent: nobody knows whether it happened. */
+  isTakenOver: boolean;
+  /** The end of the right, epoch milliseconds. */
+  untilMs: number;
+  /** How long it is remembered what became of it, milliseconds. */
+  ttlMs: number;
+}
+
+/** What taking an effect came to. `result` is the JSON that the effect was completed with. */
+export type EffectTaken =
+  | { type: 'taken'; hold: EffectHold }
+  | { type: 'completed'; result: unknown }
+  | { type: 'in_progress'; freeInMs: number };
+
+/** The records of side effects, one for each, each kept for its time. */
+export interface EffectRecords {
+  /** Takes the effect for `leaseMs`, unless it is completed or somebody else's. */
+  take(pk: string, right: { leaseMs: number; ttlMs: number }, signal?: AbortSignal): Promise<EffectTaken>;
+  /** Is the time of the right over? Somebody else may have taken over by then. */
+  isOver(hold: EffectHold): boolean;
+  /** False when somebody else has taken over meanwhile. */
+  complete(hold: EffectHold, result: unknown): Promise<boolean>;
+  /** It did not happen: anybody may try again at once. False when somebody else has taken over meanwhile. */
+  fail(hold: EffectHold, error: string): Promise<boolean>;
+}

@@ -150,3 +150,44 @@ const ended = (job: RunningJob, nowMs: number): EndedBase => ({
   startedAtMs: job.startedAtMs,
   endedAtMs: nowMs,
 });
+
+/** Where the queue is changed. Everything throws `STORE_UNAVAILABLE`. */
+export interface JobStore {
+  /** Puts a job at the end of the queue. */
+  submit(request: JobRequest, submitter: Actor, signal?: AbortSignal): Promise<PendingJob>;
+  /** Takes the job for `leaseMs`; undefined: somebody else did, or it has changed. */
+  claim(
+    seen: OpenJob,
+    options: { worker: string; leaseMs: number },
+    signal?: AbortSignal,
+  ): Promise<RunningJob | undefined>;
+  /** Holds the claim for another `leaseMs`; false when it was lost. */
+  renew(job: RunningJob, leaseMs: number, signal?: AbortSignal): Promise<boolean>;
+  /** Writes how a claimed job went on, and counts it when it ended; false when the claim was lost: then nothing is written. */
+  settle(job: RunningJob, next: PendingJob | EndedJob, signal?: AbortSignal): Promise<boolean>;
+}
+
+export interface JobQuery {
+  status?: JobStatus | undefined;
+  type?: JobType | undefined;
+  limit: number;
+  /** The id behind which the page begins. */
+  after?: string | undefined;
+}
+
+/** How many wait at the moment, and how many have ever ended one way or the other. */
+export interface JobTotals {
+  pending: number;
+  completed: number;
+  failed: number;
+}
+
+export interface JobReads {
+  /** Strongly consistent. */
+  get(id: string, signal?: AbortSignal): Promise<Job | undefined>;
+  /** The newest first. A page may be short; with `after` there is more to look at. */
+  list(query: JobQuery, signal?: AbortSignal): Promise<{ jobs: Job[]; after?: string | undefined }>;
+  /** The running ones, then the pending ones, both in the order of their submission. Strongly consistent. */
+  open(signal?: AbortSignal): AsyncGenerator<OpenJob, void, void>;
+  totals(signal?: AbortSignal): Promise<JobTotals>;
+}

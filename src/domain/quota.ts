@@ -101,3 +101,28 @@ export function secondsUntilRoom(window: UsageWindow, quota: Quota, nowMs: numbe
   }
   return 1;
 }
+
+/** What all replicas know of the quotas, by resource. */
+export interface QuotaRecords {
+  /** Quotas that an operator set at run time. */
+  limits: ReadonlyMap<string, Quota>;
+  windows: ReadonlyMap<string, UsageWindow>;
+}
+
+/** Quotas that all replicas share. Everything throws `STORE_UNAVAILABLE`. */
+export interface QuotaStore {
+  /**
+   * One use, if the window has room for it; and the window after that. However many replicas ask at once, they never
+   * get more than the quota. An answer that is lost on the way may count a use twice, never none.
+   */
+  take(
+    resource: string,
+    quota: Quota,
+    signal?: AbortSignal,
+  ): Promise<{ taken: boolean; window: UsageWindow }>;
+  read(signal?: AbortSignal): Promise<QuotaRecords>;
+  /** Sets a quota for all replicas, for as long as nobody says otherwise: it outlives restarts. */
+  setLimit(resource: string, quota: Quota, signal?: AbortSignal): Promise<void>;
+  /** Back to what each replica was configured with. */
+  clearLimit(resource: string, signal?: AbortSignal): Promise<void>;
+}

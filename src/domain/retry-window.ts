@@ -28,3 +28,19 @@ export function windowAnomalies(window: OpenWindow | EndedWindow, nowMs: number)
   if (window.attempts > MAX_ATTEMPTS) anomalies.push('attempts');
   return anomalies;
 }
+
+/** How many attempts a task took. */
+export const RETRY_BUCKETS = ['1', '2', '3', '4-5', '6-10', '11-20', '21+'] as const;
+export type RetryBucket = (typeof RETRY_BUCKETS)[number];
+
+/** Where the replicas tell each other of tasks that took more than one attempt. It is statistics: nothing waits for it. */
+export interface RetryWindowStore {
+  /** Adds attempts to a task that is not over; gives the task as all replicas together have seen it. */
+  add(attempts: OpenWindow, signal: AbortSignal): Promise<OpenWindow>;
+  /** A task is over. `wasShared`: it was there as an open one; if it is no more, another replica has ended it. */
+  end(window: EndedWindow, wasShared: boolean, signal: AbortSignal): Promise<void>;
+  /** Tasks that are not over, a bounded number. */
+  readOpen(nowMs: number, signal: AbortSignal): Promise<OpenWindow[]>;
+  /** The tasks that ended last, a bounded number, the last one first. */
+  readEnded(nowMs: number, signal: AbortSignal): Promise<EndedWindow[]>;
+}

@@ -1,5 +1,5 @@
-import { type DryRunLock, refuseIfLocked } from '../safety/dry-run/dry-run.ts';
-import type { IrreversibleAction } from '../safety/guard/action.ts';
+import type { IrreversibleAction } from '../domain/action.ts';
+import { type DryRunLock, refuseIfLocked } from '../safety/index.ts';
 import type { LoopOptions } from './loop.ts';
 
 /**

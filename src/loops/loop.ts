@@ -3,12 +3,12 @@ import { backoffDelayMs } from '../domain/backoff.ts';
 import { BrokerError, hasCode, isClockOff, shuttingDown } from '../domain/errors.ts';
 import { outcomeOf, type RunOutcome } from '../domain/run-outcome.ts';
 import { ProviderError } from '../provider/provider.ts';
+import { type Heartbeat, restBeating } from '../safety/index.ts';
 import type { Turns } from '../store/shared/turns.ts';
 import { untilAborted } from '../time-limit.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { CallContext } from '../usecases/context.ts';
 import type { ComeBack } from './come-back.ts';
-import { type Heartbeat, restBeating } from './heartbeat.ts';
 import type { EndedRun, OnProgress, RunCounts, RunNow } from './run.ts';
 import { alreadyRunning, createUnderTurn } from './under-turn.ts';
 

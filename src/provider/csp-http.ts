@@ -1,6 +1,6 @@
 import { type Dispatcher, errors, Pool } from 'undici';
+import { readRetryAfterMs } from '../safety/index.ts';
 import { ProviderError } from './provider.ts';
-import { readRetryAfterMs } from './retry-after.ts';
 
 /** Deletes run a few at a time beside one listing; more than this only queues at CSP instead of here. */
 const DEFAULT_CONNECTIONS = 16;

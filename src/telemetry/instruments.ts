@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { CardinalityGuard } from './cardinality-guard.ts';
+import type { MetricsGuard } from '../safety/index.ts';
 
 /** The known values of each label. An empty list: its values cannot be known beforehand, so nothing is pre-filled. */
 type Labels<L extends string> = Record<L, readonly string[]>;
@@ -19,7 +19,7 @@ export interface GuardedHistogram<L extends string> {
  * Makes metrics on one registry whose known series are there from the start with 0. Every label value goes through the
  * guard, so that no metric's number of series grows with its callers.
  */
-export function createInstruments(registry: Registry, guard: CardinalityGuard) {
+export function createInstruments(registry: Registry, guard: MetricsGuard) {
   const registers = [registry];
   return {
     counter<L extends string = never>(

@@ -18,10 +18,6 @@ export type MarkOutcome = (typeof MARK_OUTCOMES)[number];
 export const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'] as const;
 export type Loop = (typeof LOOPS)[number];
 
-/** How many attempts a task took. */
-export const RETRY_BUCKETS = ['1', '2', '3', '4-5', '6-10', '11-20', '21+'] as const;
-export type RetryBucket = (typeof RETRY_BUCKETS)[number];
-
 /** Circuit breakers, by what is called. */
 export const BREAKERS = ['csp_list', 'csp_delete', 'webhook'] as const;
 export type BreakerName = (typeof BREAKERS)[number];

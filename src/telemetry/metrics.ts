@@ -1,13 +1,14 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
+import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../domain/action.ts';
 import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
 import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/effect.ts';
 import { READINESS_STATES, type ReadinessState } from '../domain/readiness.ts';
+import { RETRY_BUCKETS, type RetryBucket } from '../domain/retry-window.ts';
 import { RUN_OUTCOMES, type RunOutcome } from '../domain/run-outcome.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
-import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../safety/guard/action.ts';
+import { createMetricsGuard, type MetricsGuardReport } from '../safety/index.ts';
 import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
-import { type CardinalityReport, createCardinalityGuard } from './cardinality-guard.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';
 import { createJobMetrics, type JobMetrics } from './job-metrics.ts';
 import {
@@ -24,9 +25,7 @@ import {
   PROVIDER_OPERATIONS,
   PROVIDER_OUTCOMES,
   READINESS_CHECKS,
-  RETRY_BUCKETS,
   type ReadinessCheckName,
-  type RetryBucket,
   STORE_OPERATIONS,
   STORE_OUTCOMES,
   storeOutcome,
@@ -72,7 +71,7 @@ export interface Metrics extends AlertMetrics, JobMetrics {
   /** How a check of this replica's readiness came out last. */
   readiness(check: ReadinessCheckName, state: ReadinessState): void;
   /** What the guard over the number of series has seen. */
-  cardinality(): CardinalityReport;
+  cardinality(): MetricsGuardReport;
   /** What a scrape gets: last known values, nothing is waited for. */
   text(): Promise<{ contentType: string; body: string }>;
 }
@@ -98,7 +97,8 @@ const RETYPED = new RegExp(`^# TYPE (${Object.keys(TYPES).join('|')}|nodejs_acti
 /** The broker's metrics on a registry of their own; `clock` dates the pool's counts and the loops' successes. */
 export function createMetrics(clock: Clock): Metrics {
   const registry = new Registry();
-  const guard = createCardinalityGuard({
+  const guard = createMetricsGuard({
+    mode: 'strict',
     onViolation(metric) {
       // The count of violations is one series per metric, and there are fewer of those than a label may have values.
       if (metric !== VIOLATIONS) violations.inc({ metric });

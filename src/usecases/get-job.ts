@@ -1,6 +1,5 @@
 import { BrokerError } from '../domain/errors.ts';
-import type { Job } from '../domain/job.ts';
-import type { JobReads } from '../store/shared/job-reads.ts';
+import type { Job, JobReads } from '../domain/job.ts';
 import type { CallContext } from './context.ts';
 
 /** Throws `JOB_NOT_FOUND`, `STORE_UNAVAILABLE`. */

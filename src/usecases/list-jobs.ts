@@ -1,7 +1,6 @@
 import { BrokerError } from '../domain/errors.ts';
-import type { Job, JobStatus, JobType } from '../domain/job.ts';
+import type { Job, JobReads, JobStatus, JobType } from '../domain/job.ts';
 import { decodeJobCursor, encodeCursor } from '../store/dynamo/cursor.ts';
-import type { JobReads } from '../store/shared/job-reads.ts';
 import type { CallContext } from './context.ts';
 
 export interface ListJobsInput {

@@ -1,6 +1,5 @@
 import { BrokerError } from '../domain/errors.ts';
-import type { JobRequest, PendingJob } from '../domain/job.ts';
-import type { JobStore } from '../store/shared/jobs.ts';
+import type { JobRequest, JobStore, PendingJob } from '../domain/job.ts';
 import type { CallContext } from './context.ts';
 
 /** Throws `BUSY` while the queue is full, `STORE_UNAVAILABLE`. */

@@ -1,16 +1,22 @@
 import { request } from 'undici';
 import { systemClock } from '../../src/clock.ts';
 import { DEVELOPMENT_TOKENS } from '../../src/config/variables.ts';
+import {
+  ACTIONS,
+  IRREVERSIBLE_ACTIONS,
+  RESOURCES,
+  type Resource,
+  scopedQuotas,
+} from '../../src/domain/action.ts';
+import type { EffectRecords } from '../../src/domain/effect.ts';
 import { createBreaker } from '../../src/safety/breaker/breaker.ts';
 import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
-import { createEffects } from '../../src/safety/effects/effects.ts';
-import { RESOURCES, type Resource } from '../../src/safety/guard/action.ts';
+import { createSideEffects } from '../../src/safety/effects/side-effects.ts';
+import { createMetricsGuard } from '../../src/safety/metrics/metrics-guard.ts';
 import { createGovernor } from '../../src/safety/quota/governor.ts';
 import { redaction } from '../../src/safety/redacted.ts';
 import { createStoreClient } from '../../src/store/dynamo/client.ts';
-import type { EffectRecords } from '../../src/store/shared/effects.ts';
 import { createQuotaStore } from '../../src/store/shared/quotas.ts';
-import { createCardinalityGuard } from '../../src/telemetry/cardinality-guard.ts';
 import { withPool, withReplicas } from './stage.ts';
 import { median } from './statistics.ts';
 
@@ -30,16 +36,16 @@ export async function safetyCosts(callsPerBatch: number): Promise<SafetyCost[]> 
   // The quota that is measured is counted in the process: nobody is ever asked here.
   const client = createStoreClient({ endpoint: 'http://127.0.0.1:9', region: 'local', table: 'none' });
   const governor = createGovernor({
-    quotas: everyQuota({ maxActions: Number.MAX_SAFE_INTEGER, windowSeconds: 60 }),
+    quotas: scopedQuotas(everyQuota({ maxActions: Number.MAX_SAFE_INTEGER, windowSeconds: 60 })),
     store: createQuotaStore(client, systemClock),
     clock: systemClock,
     alert: () => undefined,
   });
   const redact = redaction();
-  const open = createDryRunLock({ clock: systemClock, redact, enabled: false });
-  const locked = createDryRunLock({ clock: systemClock, redact });
-  const effects = createEffects({ records: ANSWERS_AT_ONCE });
-  const guard = createCardinalityGuard();
+  const open = createDryRunLock({ actions: ACTIONS, clock: systemClock, redact, enabled: false });
+  const locked = createDryRunLock({ actions: ACTIONS, clock: systemClock, redact });
+  const effects = createSideEffects({ types: IRREVERSIBLE_ACTIONS, records: ANSWERS_AT_ONCE });
+  const guard = createMetricsGuard();
   guard.register('requests', ['method', 'status']);
   const breaker = createBreaker({ name: 'bench', clock: systemClock });
   const call = async () => 'done';
@@ -87,7 +93,7 @@ const ANSWERS_AT_ONCE: EffectRecords = {
   isOver: () => false,
   take: async (pk) => ({
     type: 'taken',
-    hold: { pk, owner: 'bench', fence: 1, isTakenOver: false, untilMs: 0 },
+    hold: { pk, owner: 'bench', fence: 1, isTakenOver: false, untilMs: 0, ttlMs: 1 },
   }),
   complete: async () => true,
   fail: async () => true,

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { ACTIONS, IRREVERSIBLE_ACTIONS } from '../../src/domain/action.ts';
 import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
-import { IRREVERSIBLE_ACTIONS } from '../../src/safety/guard/action.ts';
 import { redaction } from '../../src/safety/redacted.ts';
 import { createJobStore } from '../../src/store/shared/jobs.ts';
 import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
@@ -14,7 +14,7 @@ import { until } from '../support/until.ts';
 
 const clock = { nowMs: () => START_MS };
 const lockOf = (enabled: boolean, strict = false) =>
-  createDryRunLock({ clock, redact: redaction(), enabled, strict });
+  createDryRunLock({ actions: ACTIONS, clock, redact: redaction(), enabled, strict });
 
 const IRREVERSIBLE_CALLS = [
   ['/v1/admin/cleanup', 'csp_delete'],

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/index.ts';
-import { RESOURCES } from '../../src/safety/guard/action.ts';
+import { RESOURCES, scopedQuotas } from '../../src/domain/action.ts';
 import { createGovernor, type QuotaAlert, quotaExceeded } from '../../src/safety/quota/governor.ts';
 import { createSandboxStore } from '../../src/store/sandboxes/sandboxes.ts';
 import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
@@ -17,7 +17,7 @@ function governorOf(quotas: Partial<ReturnType<typeof loadConfig>['quotas']>) {
   let nowMs = START_MS;
   const alerts: QuotaAlert[] = [];
   const governor = createGovernor({
-    quotas: { ...loadConfig({}).quotas, ...quotas },
+    quotas: scopedQuotas({ ...loadConfig({}).quotas, ...quotas }),
     store: {
       take: () => Promise.reject(new Error('not here')),
       read: async () => ({ limits: new Map(), windows: new Map() }),

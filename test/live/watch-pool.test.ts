@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { poolLevel } from '../../src/domain/pool-level.ts';
+import { poolLevel } from '../../src/domain/inventory.ts';
 import { watchPool } from '../../src/live/pool-watch.ts';
 import { toPoolCounts } from '../../src/store/shared/counts.ts';
 import { createPoolLevels, type PoolLevels } from '../../src/store/shared/pool-level.ts';

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeEach, onTestFinished } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
-import { createHeartbeat } from '../../src/loops/heartbeat.ts';
 import {
   createLoop,
   type Loop,
@@ -9,6 +8,7 @@ import {
   type LoopOptions,
   type RunReport,
 } from '../../src/loops/loop.ts';
+import { createHeartbeat } from '../../src/safety/heartbeat/heartbeat.ts';
 import type { StoreClient } from '../../src/store/dynamo/client.ts';
 import { createTurns } from '../../src/store/shared/turns.ts';
 import { openTable } from '../../src/store/table.ts';

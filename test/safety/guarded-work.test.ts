@@ -141,7 +141,7 @@ describeOnEngines('a dry run', ({ endpoint }) => {
     for (let run = 0; run < 5; run++) await cleanUp(dry);
     for (let run = 0; run < 12; run++) await dry.useCases.bulkDelete({ status: 'stale' }, context('admin'));
     await live.safety.governor.refresh();
-    const quotas = live.safety.governor.report().filter(({ scope }) => scope === 'global');
+    const quotas = live.safety.governor.status().filter(({ scope }) => scope === 'global');
     expect(quotas.map(({ currentActions }) => currentActions)).toEqual(quotas.map(() => 0));
   });
 });
@@ -281,7 +281,7 @@ describeOnFastEngine('the defaults', ({ endpoint }) => {
     );
     expect(await cleanUp(core)).toMatchObject({ due: 60, deleted: 60, skipped: 0 });
     expect(core.alerts).toEqual([]);
-    const quota = core.safety.governor.report().find(({ resource }) => resource === 'csp_delete');
+    const quota = core.safety.governor.status().find(({ resource }) => resource === 'csp_delete');
     expect(quota?.currentActions).toBe(60);
     expect(quota?.maxActions ?? Infinity).toBeGreaterThanOrEqual(1_000);
   });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { BREAKERS, RETRY_BUCKETS } from '../../src/telemetry/metric-labels.ts';
+import { RETRY_BUCKETS } from '../../src/domain/retry-window.ts';
+import { BREAKERS } from '../../src/telemetry/metric-labels.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 const setUp = () => {

@@ -15,7 +15,7 @@ import type {
   KeyedRequest,
   Undertaking,
 } from '../../domain/kept-answer.ts';
-import { canonicalJson } from '../../safety/effects/effect-key.ts';
+import { canonicalJson } from '../../safety/index.ts';
 import { invalidRequest } from '../validation-problems.ts';
 
 export interface AdminIdempotencyDeps {

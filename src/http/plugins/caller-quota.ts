@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Resource } from '../../safety/guard/action.ts';
-import { type Governor, quotaExceeded } from '../../safety/quota/governor.ts';
+import type { Resource } from '../../domain/action.ts';
+import { type Governor, quotaExceeded } from '../../safety/index.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -23,7 +23,7 @@ function callerOf({ caller, headers }: FastifyRequest): string | undefined {
  * Rations the calls of each holder and each admin token, from memory, and what single routes do. The rate limit of the address comes before it, so
  * that choosing another holder buys nothing; what is not valid has been refused by then and is nobody's call.
  */
-export function rationCallers(app: FastifyInstance, governor: Pick<Governor, 'take'>): void {
+export function rationCallers(app: FastifyInstance, governor: Pick<Governor<Resource>, 'take'>): void {
   app.decorateRequest('caller', undefined);
   app.addHook('preHandler', async (request) => {
     const { quotaExempt = false, quota } = request.routeOptions.config;

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type DryRunLock, dryRunResult, refuseIfLocked } from '../../safety/dry-run/dry-run.ts';
-import type { IrreversibleAction } from '../../safety/guard/action.ts';
+import type { Action, IrreversibleAction } from '../../domain/action.ts';
+import { type DryRunLock, dryRunResult, refuseIfLocked } from '../../safety/index.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -20,7 +20,7 @@ function irreversibleOf({ routeOptions, body }: FastifyRequest): IrreversibleAct
  */
 export function announceDryRun(
   app: FastifyInstance,
-  dryRun: Pick<DryRunLock, 'strict' | 'blocks' | 'record'>,
+  dryRun: Pick<DryRunLock<Action>, 'strict' | 'blocks' | 'record'>,
 ): void {
   app.addHook('preHandler', (request, _reply, done) => {
     const irreversible = irreversibleOf(request);

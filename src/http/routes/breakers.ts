@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { emptyBody, noQuery } from '../../api/requests.ts';
 import { BREAKER_STATES, TRIP_REASONS } from '../../domain/breaker.ts';
-import type { Breaker, BreakerReport } from '../../safety/breaker/breaker.ts';
+import type { Breaker, BreakerReport } from '../../safety/index.ts';
 import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 

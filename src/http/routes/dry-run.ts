@@ -1,8 +1,8 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { DRY_RUN_STATUSES, type DryRunLock } from '../../safety/dry-run/dry-run.ts';
-import { ACTIONS, type Action } from '../../safety/guard/action.ts';
+import { ACTIONS, type Action } from '../../domain/action.ts';
+import { DRY_RUN_STATUSES, type DryRunLock } from '../../safety/index.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 const ACTION_NAMES = Object.keys(ACTIONS) as Action[];
@@ -33,7 +33,7 @@ const logSchema = z
   .meta({ id: 'DryRunLog', description: 'The last 1,000 on this replica, the oldest first.' });
 
 export interface DryRunRoutesDeps {
-  dryRun: Pick<DryRunLock, 'enabled' | 'strict' | 'log'>;
+  dryRun: Pick<DryRunLock<Action>, 'enabled' | 'strict' | 'log'>;
   requireAdmin: onRequestHookHandler;
 }
 

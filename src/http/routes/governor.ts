@@ -2,8 +2,8 @@ import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { noQuery } from '../../api/requests.ts';
-import { RESOURCES, type Resource } from '../../safety/guard/action.ts';
-import { type Governor, type GovernorRow, MAX_WINDOW_SECONDS } from '../../safety/quota/governor.ts';
+import { RESOURCES, type Resource } from '../../domain/action.ts';
+import { type Governor, type GovernorRow, MAX_WINDOW_SECONDS } from '../../safety/index.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 const MAX_ACTIONS = 1_000_000_000;
@@ -49,7 +49,7 @@ const quotasSchema = z
   .object({ resources: z.array(quotaSchema) })
   .meta({ id: 'Quotas', description: 'All quotas.' });
 
-export const quotaRecord = (row: GovernorRow): z.output<typeof quotaSchema> => ({
+export const quotaRecord = (row: GovernorRow<Resource>): z.output<typeof quotaSchema> => ({
   resource: row.resource,
   scope: row.scope,
   current_actions: row.currentActions,
@@ -60,14 +60,14 @@ export const quotaRecord = (row: GovernorRow): z.output<typeof quotaSchema> => (
 });
 
 export interface GovernorRoutesDeps {
-  governor: Pick<Governor, 'report' | 'setLimit' | 'resetLimit'>;
+  governor: Pick<Governor<Resource>, 'status' | 'setLimit' | 'resetLimit'>;
   requireAdmin: onRequestHookHandler;
 }
 
 /** What operators call to see the quotas and to change them. These calls use up no quota themselves. */
 export function governorRoutes({ governor, requireAdmin }: GovernorRoutesDeps): FastifyPluginAsyncZod {
   const quotaOf = (resource: Resource) => {
-    const row = governor.report().find((each) => each.resource === resource);
+    const row = governor.status().find((each) => each.resource === resource);
     if (row === undefined) throw new RangeError(`the governor does not report ${resource}`);
     return quotaRecord(row);
   };
@@ -92,7 +92,7 @@ export function governorRoutes({ governor, requireAdmin }: GovernorRoutesDeps): 
         querystring: noQuery,
         response: { 200: quotasSchema },
       },
-      handler: async () => ({ resources: governor.report().map(quotaRecord) }),
+      handler: async () => ({ resources: governor.status().map(quotaRecord) }),
     });
 
     app.route({

@@ -11,9 +11,9 @@ import {
   toJobRequest,
 } from '../../api/jobs.ts';
 import { noQuery } from '../../api/requests.ts';
+import type { IrreversibleAction } from '../../domain/action.ts';
 import { assertNever } from '../../domain/errors.ts';
 import type { JobRequest } from '../../domain/job.ts';
-import type { IrreversibleAction } from '../../safety/guard/action.ts';
 import type { GetJob } from '../../usecases/get-job.ts';
 import type { ListJobs } from '../../usecases/list-jobs.ts';
 import type { SubmitJob } from '../../usecases/submit-job.ts';

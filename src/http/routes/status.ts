@@ -3,16 +3,13 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { noQuery } from '../../api/requests.ts';
 import { heartbeatRecords, heartbeatsSchema, readinessRecord, readinessSchema } from '../../api/watch.ts';
+import type { Resource } from '../../domain/action.ts';
 import type { RaisedAlert } from '../../domain/alert.ts';
 import { RUN_OUTCOMES } from '../../domain/run-outcome.ts';
 import { POOL_STATUSES } from '../../domain/sandbox.ts';
 import type { PoolSeries } from '../../live/pool-series.ts';
-import type { ReadinessReport } from '../../live/readiness.ts';
-import type { HeartbeatReport } from '../../loops/heartbeat-monitor.ts';
 import type { LoopReport } from '../../loops/loop-report.ts';
-import type { Breaker } from '../../safety/breaker/breaker.ts';
-import type { DryRunLock } from '../../safety/dry-run/dry-run.ts';
-import type { Governor } from '../../safety/quota/governor.ts';
+import type { Breaker, DryRunLock, Governor, HeartbeatReport, ReadinessReport } from '../../safety/index.ts';
 import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
 import type { PoolStats } from '../../usecases/inventory/pool-stats.ts';
 import type { Stocking } from '../../usecases/inventory/stocking.ts';
@@ -108,7 +105,7 @@ export interface StatusRoutesDeps {
   status: {
     readiness: () => ReadinessReport | undefined;
     heartbeats: () => Readonly<Record<string, HeartbeatReport>>;
-    governor: Pick<Governor, 'report'>;
+    governor: Pick<Governor<Resource>, 'status'>;
     queueLength: () => number;
     completedJobs: () => number;
     newestAlerts: (limit: number) => RaisedAlert[];
@@ -176,7 +173,7 @@ export function statusRecord(status: StatusRoutesDeps['status']): z.output<typeo
   return {
     readiness: readiness ? readinessRecord(readiness) : null,
     heartbeat: heartbeatRecords(status.heartbeats()),
-    governor: status.governor.report().map(quotaRecord),
+    governor: status.governor.status().map(quotaRecord),
     worker_queue_length: status.queueLength(),
     completed_jobs: status.completedJobs(),
     alerts: status.newestAlerts(NEWEST_ALERTS).map(alertRecord),

@@ -11,17 +11,15 @@ import {
   runtimeRecord,
   runtimeSchema,
 } from '../../api/watch.ts';
-import type { Readiness } from '../../live/readiness.ts';
 import type { RuntimeWatch } from '../../live/runtime-watch.ts';
-import type { HeartbeatReport } from '../../loops/heartbeat-monitor.ts';
-import type { CardinalityReport } from '../../telemetry/cardinality-guard.ts';
+import type { HeartbeatReport, MetricsGuardReport, Readiness } from '../../safety/index.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 export interface WatchRoutesDeps {
   readiness: Readiness;
   runtime: RuntimeWatch;
   heartbeats: () => Readonly<Record<string, HeartbeatReport>>;
-  cardinality: () => CardinalityReport;
+  cardinality: () => MetricsGuardReport;
   requireAdmin: onRequestHookHandler;
 }
 

@@ -1,7 +1,6 @@
 import type { Clock } from '../../clock.ts';
-import type { RaisedAlert, RecordOutcome } from '../../domain/alert.ts';
+import type { AlertStore, RaisedAlert, RecordOutcome } from '../../domain/alert.ts';
 import { BrokerError } from '../../domain/errors.ts';
-import type { AlertStore } from '../../store/shared/alerts.ts';
 import { createBackgroundQueue } from '../background-queue.ts';
 
 export interface AlertRecorder {

@@ -5,26 +5,29 @@ import type { Delivery } from './webhook.ts';
 import type { WebhookHttp } from './webhook-http.ts';
 import type { Notification } from './webhook-payload.ts';
 
-export interface WebhookDeliveryOptions {
+export interface WebhookDeliveryOptions<A extends string, R extends string> {
+  /** What the guards know it by. */
+  action: A;
   http: Pick<WebhookHttp, 'send'>;
   breaker: Breaker;
   /** With effect records: a notification is sent once. */
-  guard: Guard;
+  guard: Guard<A, R>;
   /** Without them, for when the store is away. */
-  guardWithoutRecords: Guard;
+  guardWithoutRecords: Guard<A, R>;
 }
 
 /** An alert is raised once and told once; the record of that knows no second time. */
 const GENERATION = 0;
 
 /** Brings one notification to the far side as what it is: a call that cannot be undone. */
-export function deliverWebhook({ http, breaker, guard, guardWithoutRecords }: WebhookDeliveryOptions) {
+export function deliverWebhook<A extends string, R extends string>(options: WebhookDeliveryOptions<A, R>) {
+  const { action, http, breaker, guard, guardWithoutRecords } = options;
   return async (notification: Notification, signal: AbortSignal): Promise<Delivery> => {
     const { id, task, reason, severity } = notification.alert;
-    const through = (guarding: Guard) =>
+    const through = (guarding: Guard<A, R>) =>
       guarding.run(
         {
-          action: 'external_call',
+          action,
           entity: id,
           generation: GENERATION,
           task: `webhook:${id}`,

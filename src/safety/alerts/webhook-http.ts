@@ -1,8 +1,8 @@
 import { unescape as unescapeText } from 'node:querystring';
 import { type Dispatcher, errors, Pool } from 'undici';
 import type { Clock } from '../../clock.ts';
-import { readRetryAfterMs } from '../../provider/retry-after.ts';
 import { limitTime, untilAborted } from '../../time-limit.ts';
+import { readRetryAfterMs } from '../retry/retry-after.ts';
 import { type Notification, type WebhookFormat, webhookBody, webhookSignature } from './webhook-payload.ts';
 
 export interface WebhookHttpOptions {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock, NewId } from '../../clock.ts';
+import { type Clock, type NewId, systemClock } from '../../clock.ts';
+import type { BreakerStore } from '../../domain/breaker.ts';
 import {
   answered,
   ask,
@@ -18,8 +19,7 @@ import {
   tripped,
 } from '../../domain/breaker.ts';
 import { BrokerError } from '../../domain/errors.ts';
-import type { BreakerStore } from '../../store/shared/breakers.ts';
-import { type Health, healthOf, tripOf } from '../retry/retryable.ts';
+import { type Health, healthOf, tripOf as tripOfAnyError } from '../retry/retryable.ts';
 import { createSharedRecord, type Transition } from './shared-breaker.ts';
 
 /** The breaker is open: nothing was called. Over HTTP it is a 502 with `Retry-After`. */
@@ -82,13 +82,15 @@ export interface Breaker {
 
 export interface BreakerDeps {
   name: string;
-  clock: Clock;
+  clock?: Clock;
   rules?: Partial<BreakerRules>;
   /** Where the replicas share it; without it this process is alone. */
   store?: BreakerStore;
   newId?: NewId;
   /** Which errors count against the far side; {@link healthOf} unless the caller knows better. */
   judge?: (error: unknown) => Health;
+  /** What an error that counts says about why, and for how long; by its status and `retryAfterMs` unless given. */
+  tripOf?: (error: unknown) => Trip;
   /** Told the state at the beginning and whenever it is another, whoever changed it. */
   onState?: (state: BreakerState) => void;
   /** Told of the changes that this replica made. */
@@ -102,10 +104,10 @@ const UNKNOWN_WAIT_MS = 30_000;
 
 /** A circuit breaker, closed at first. Throws a `RangeError` for rules that cannot be meant. */
 export function createBreaker(deps: BreakerDeps): Breaker {
-  const { name, clock, newId = randomUUID, judge = healthOf } = deps;
+  const { name, clock = systemClock, newId = randomUUID, judge = healthOf, tripOf = tripOfAnyError } = deps;
   const rules: BreakerRules = { ...DEFAULT_BREAKER_RULES, ...deps.rules };
   checkRules(rules);
-  const shared = createSharedRecord(deps);
+  const shared = createSharedRecord({ ...deps, clock });
 
   async function enter(): Promise<Permit> {
     if (shared.isStale()) await shared.refresh();

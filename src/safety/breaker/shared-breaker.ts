@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts';
+import type { BreakerStore, SharedBreaker } from '../../domain/breaker.ts';
 import {
   type BreakerRecord,
   type BreakerState,
@@ -7,7 +8,6 @@ import {
   type TripReason,
   withoutPastOverride,
 } from '../../domain/breaker.ts';
-import type { BreakerStore, SharedBreaker } from '../../store/shared/breakers.ts';
 import { pause } from '../../time-limit.ts';
 
 /** Why a breaker changed its state: its calls, an operator's word or the end of it, or an operator's fresh start. */

@@ -1,6 +1,6 @@
 /** What names an effect: the kind of thing done, to what, and which time it is done to it. */
-export interface EffectKey {
-  type: string;
+export interface EffectKey<T extends string = string> {
+  type: T;
   /** Any JSON value; objects with the same content are the same entity, whatever the order of their keys. */
   entity: unknown;
   /** A whole number >= 0 that differs for every legitimate repetition, such as the generation of the record. */

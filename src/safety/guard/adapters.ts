@@ -1,11 +1,10 @@
 import { quotaExceeded } from '../quota/governor.ts';
-import { type Action, type IrreversibleAction, RESOURCE_OF, type ReversibleAction } from './action.ts';
 import type { Guard, GuardedAction, GuardOutcome, GuardRunOptions } from './guard.ts';
 
 /** What an operation does, from its arguments. */
 export type Describe<Args extends unknown[]> = (
   ...args: Args
-) => Pick<GuardedAction, 'entity' | 'generation' | 'args' | 'key'> & { signal: AbortSignal };
+) => Pick<GuardedAction, 'entity' | 'generation' | 'args' | 'key'> & { signal?: AbortSignal };
 
 type Operation<Args extends unknown[], T> = (...args: Args) => Promise<T>;
 
@@ -22,60 +21,51 @@ export type IrreversibleAdapter = <Args extends unknown[], T>(
   options?: Omit<GuardRunOptions<T>, 'signal'>,
 ) => Operation<Args, GuardOutcome<T>>;
 
-/** Wrappers that put an operation behind the guard without touching it. */
-export interface Adapters {
-  /** Handing a sandbox to a holder. */
-  leaseGrant: ReversibleAdapter;
-  /** Ending a lease: the holder gives back, the time is over, an operator takes it. */
-  leaseState: ReversibleAdapter;
-  /** Any other change of a sandbox's record. */
-  sandboxState: ReversibleAdapter;
-  /** A line in a history. */
-  auditWrite: ReversibleAdapter;
-  /** A delete at the provider. */
-  providerDelete: IrreversibleAdapter;
+const UNINTERRUPTED = new AbortController().signal;
+
+function guarded<A extends string, R extends string, Args extends unknown[], T>(
+  guard: Guard<A, R>,
+  action: A,
+  operation: Operation<Args, T>,
+  describe: Describe<Args>,
+  options: Omit<GuardRunOptions<T>, 'signal'> = {},
+): Operation<Args, GuardOutcome<T>> {
+  return (...args) => {
+    const { signal = UNINTERRUPTED, ...what } = describe(...args);
+    return guard.run({ action, task: action, ...what }, () => operation(...args), { ...options, signal });
+  };
 }
 
-export function createAdapters(guard: Guard): Adapters {
-  const guarded = <Args extends unknown[], T>(
-    action: Action,
-    operation: Operation<Args, T>,
-    describe: Describe<Args>,
-    options: Omit<GuardRunOptions<T>, 'signal'> = {},
-  ): Operation<Args, GuardOutcome<T>> => {
-    return (...args) => {
-      const { signal, ...what } = describe(...args);
-      return guard.run({ action, task: action, ...what }, () => operation(...args), { ...options, signal });
+/**
+ * Wraps operations that can be undone, as they are, so that each goes through the guard as `action`. Throws a `RangeError`
+ * for an action that cannot be undone, or that nobody knows.
+ */
+export function reversibleAdapter<A extends string, R extends string>(
+  guard: Guard<A, R>,
+  action: NoInfer<A>,
+): ReversibleAdapter {
+  if (guard.isIrreversible(action)) throw new RangeError(`${action} cannot be undone`);
+  return (operation, describe) => {
+    const run = guarded(guard, action, operation, describe);
+    return async (...args) => {
+      const done = await run(...args);
+      switch (done.outcome) {
+        case 'executed':
+          return done.result;
+        case 'later':
+          throw quotaExceeded(guard.resourceOf(action) ?? action, done.retryAfterSeconds);
+        case 'dry_run':
+          throw new RangeError(`${action} can be undone, and was held back by a dry run`);
+      }
     };
   };
+}
 
-  const reversible =
-    (action: ReversibleAction): ReversibleAdapter =>
-    (operation, describe) => {
-      const run = guarded(action, operation, describe);
-      return async (...args) => {
-        const done = await run(...args);
-        switch (done.outcome) {
-          case 'executed':
-            return done.result;
-          case 'later':
-            throw quotaExceeded(RESOURCE_OF[action] ?? action, done.retryAfterSeconds);
-          case 'dry_run':
-            throw new RangeError(`${action} can be undone, and was held back by a dry run`);
-        }
-      };
-    };
-
-  const irreversible =
-    (action: IrreversibleAction): IrreversibleAdapter =>
-    (operation, describe, options) =>
-      guarded(action, operation, describe, options);
-
-  return {
-    leaseGrant: reversible('lease_grant'),
-    leaseState: reversible('lease_state'),
-    sandboxState: reversible('sandbox_state'),
-    auditWrite: reversible('audit_write'),
-    providerDelete: irreversible('csp_delete'),
-  };
+/** Wraps operations that cannot be undone likewise; throws a `RangeError` for an action that can be, or is not known. */
+export function irreversibleAdapter<A extends string, R extends string>(
+  guard: Guard<A, R>,
+  action: NoInfer<A>,
+): IrreversibleAdapter {
+  if (!guard.isIrreversible(action)) throw new RangeError(`${action} can be undone`);
+  return (operation, describe, options) => guarded(guard, action, operation, describe, options);
 }

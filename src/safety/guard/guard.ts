@@ -1,15 +1,14 @@
 import { type Breaker, BreakerOpenError } from '../breaker/breaker.ts';
 import { type DryRunLock, type DryRunResult, dryRunResult } from '../dry-run/dry-run.ts';
-import type { Effects } from '../effects/effects.ts';
+import type { SideEffects } from '../effects/side-effects.ts';
 import type { Governor } from '../quota/governor.ts';
 import type { Retry } from '../retry/retry.ts';
-import { type Action, isIrreversible, RESOURCE_OF, type Resource } from './action.ts';
 
 /** An action that is asked for: what it is, and what it is done to. */
-export interface GuardedAction {
-  action: Action;
+export interface GuardedAction<A extends string = string, R extends string = string> {
+  action: A;
   /** The quota it uses up; the action's own unless named. */
-  resource?: Resource | undefined;
+  resource?: R | undefined;
   /** Whose quota, where callers are counted one by one. */
   key?: string | undefined;
   /** What it is done to, such as a sandbox's id. */
@@ -26,9 +25,9 @@ export interface GuardedAction {
  * What became of it. `dry_run`: it was not done, and everything stays as it was. `later`: its quota is used up, or its
  * breaker is open; nothing was done.
  */
-export type GuardOutcome<T> =
+export type GuardOutcome<T, A extends string = string> =
   | { outcome: 'executed'; result: T }
-  | ({ outcome: 'dry_run' } & Omit<DryRunResult, 'dry_run'>)
+  | ({ outcome: 'dry_run' } & Omit<DryRunResult<A>, 'dry_run'>)
   | { outcome: 'later'; retryAfterSeconds: number };
 
 export interface GuardRunOptions<T> {
@@ -44,39 +43,50 @@ export interface GuardRunOptions<T> {
 }
 
 /** The one way to anything that cannot be undone. */
-export interface Guard {
+export interface Guard<A extends string = string, R extends string = string> {
+  /** The quota that an action uses up by itself. */
+  resourceOf(action: A): R | undefined;
+  isIrreversible(action: A): boolean;
   /**
    * Governor → dry-run lock → effect record → breaker → retry → `call`. Throws what `call` throws at last,
    * `EFFECT_IN_PROGRESS`, and `STORE_UNAVAILABLE` when it cannot be known whether it may be done: it is not done then.
    * With effect records the result must be JSON, and is the stored one when it had happened already.
    */
   run<T>(
-    guarded: GuardedAction,
+    guarded: GuardedAction<A, R>,
     call: (signal: AbortSignal) => Promise<T>,
     options: GuardRunOptions<T>,
-  ): Promise<GuardOutcome<T>>;
+  ): Promise<GuardOutcome<T, A>>;
 }
 
-export interface GuardOptions {
-  governor: Pick<Governor, 'take' | 'check'>;
-  dryRun: Pick<DryRunLock, 'blocks' | 'record'>;
+export interface GuardOptions<A extends string = string, R extends string = string> {
+  governor: Pick<Governor<R>, 'take' | 'check'>;
+  /** It knows every action there is, and throws a `RangeError` for another. */
+  dryRun: Pick<DryRunLock<A>, 'blocks' | 'record' | 'isIrreversible'>;
+  /** The quota that each action uses up, unless its caller names another. The others are not rationed. */
+  resourceOf?: Readonly<Partial<Record<A, R>>>;
   /** Without these the call is made each time, and once: for calls that have them further inside. */
-  effects?: Effects | undefined;
+  effects?: SideEffects<A> | undefined;
   retry?: Retry | undefined;
 }
 
-export function createGuard({ governor, dryRun, effects, retry }: GuardOptions): Guard {
-  const record = ({ action, args }: GuardedAction, status: 'dry_run_blocked' | 'executed' | 'error') => {
-    if (isIrreversible(action)) dryRun.record({ action, status, args });
+export function createGuard<A extends string, R extends string>(options: GuardOptions<A, R>): Guard<A, R> {
+  const { governor, dryRun, effects, retry } = options;
+  const resourceOf = (action: A): R | undefined => options.resourceOf?.[action];
+  const record = (
+    { action, args }: GuardedAction<A, R>,
+    status: 'dry_run_blocked' | 'executed' | 'error',
+  ) => {
+    if (dryRun.isIrreversible(action)) dryRun.record({ action, status, args });
   };
 
   /** From the inside out; each is left out where there is none. What can be undone needs none of them. */
   async function carryOut<T>(
-    { action, entity, generation, task }: GuardedAction,
+    { action, entity, generation, task }: GuardedAction<A, R>,
     call: (signal: AbortSignal) => Promise<T>,
     { signal, breaker, ask }: GuardRunOptions<T>,
   ): Promise<T> {
-    if (!isIrreversible(action)) return call(signal);
+    if (!dryRun.isIrreversible(action)) return call(signal);
     const retried = (inner: AbortSignal) =>
       retry ? retry.run(task, (_attempt, each) => call(each), { signal: inner }) : call(inner);
     const broken = (inner: AbortSignal) => (breaker ? breaker.execute(retried, inner) : retried(inner));
@@ -89,8 +99,10 @@ export function createGuard({ governor, dryRun, effects, retry }: GuardOptions):
   }
 
   return {
+    resourceOf,
+    isIrreversible: (action) => dryRun.isIrreversible(action),
     async run(guarded, call, options) {
-      const { action, key, resource = RESOURCE_OF[action] } = guarded;
+      const { action, key, resource = resourceOf(action) } = guarded;
       const blocked = dryRun.blocks(action);
       const idle = blocked ? undefined : await options.ifIdle?.();
       if (idle !== undefined) return { outcome: 'executed', result: idle };

@@ -1,7 +1,5 @@
 import type { Trip } from '../../domain/breaker.ts';
 import { BrokerError } from '../../domain/errors.ts';
-import { ProviderError, type ProviderErrorKind } from '../../provider/provider.ts';
-import { ConditionFailedError, TransactionCancelledError } from '../../store/dynamo/errors.ts';
 
 /** Whether another attempt makes sense, and when: `afterMs` is the far side's own word (`Retry-After`). */
 export type Verdict = { retry: false } | { retry: true; afterMs?: number };
@@ -19,7 +17,7 @@ export function classify(error: unknown): Verdict {
   if (!(error instanceof Error) || isFinal(error)) return NEVER;
   const status = statusOf(error);
   const afterMs = retryAfterOf(error);
-  if (isClientError(error, status) && !(isTooMany(error, status) && afterMs !== undefined)) return NEVER;
+  if (isClientError(status) && !(status === 429 && afterMs !== undefined)) return NEVER;
   return afterMs === undefined ? { retry: true } : { retry: true, afterMs };
 }
 
@@ -31,47 +29,60 @@ export function healthOf(error: unknown): Health {
   if (error instanceof BrokerError) return 'ignored';
   if (!(error instanceof Error)) return 'failure';
   if (isGivenUp(error)) return 'ignored';
-  // It answers, but nobody is served: that ends when somebody sees to the token.
-  if (error instanceof ProviderError && error.kind === 'unauthorized') return 'failure';
-  if (error instanceof ProviderError && error.kind === 'rejected') {
-    // Refused before anything was sent: the far side had no part in it.
-    return error.status === undefined ? 'ignored' : 'answered';
-  }
-  const status = statusOf(error);
-  return isClientError(error, status) ? 'answered' : 'failure';
+  return isClientError(statusOf(error)) ? 'answered' : 'failure';
 }
 
 /** What a far side that fails so is said to suffer from, and when it wants to be asked again. */
 export function tripOf(error: unknown): Trip {
+  const status = error instanceof Error ? statusOf(error) : undefined;
   const retryAfterMs = error instanceof Error ? retryAfterOf(error) : undefined;
-  const kind = error instanceof ProviderError ? error.kind : undefined;
-  const why = kind === 'rate_limited' || kind === 'unauthorized' ? kind : 'outage';
+  const why = status === 429 ? 'rate_limited' : status === 401 || status === 403 ? 'unauthorized' : 'outage';
   return retryAfterMs === undefined ? { why } : { why, retryAfterMs };
 }
 
-/** Mistakes in the program or in its data: the same call fails the same way again. */
-const MISTAKES = new Set(['ZodError', 'RangeError', 'TypeError', 'SyntaxError', 'ReferenceError']);
+/** Mistakes in the program or in its data, and answers that stand: the same call fails the same way again. */
+const MISTAKES = new Set([
+  'ZodError',
+  'RangeError',
+  'TypeError',
+  'SyntaxError',
+  'ReferenceError',
+  'ConditionFailedError',
+  'TransactionCancelledError',
+  'ConditionalCheckFailedException',
+  'TransactionCanceledException',
+  'ValidationException',
+]);
 
 const isFinal = (error: Error): boolean =>
-  error instanceof ConditionFailedError ||
-  error instanceof TransactionCancelledError ||
-  error instanceof BrokerError ||
-  MISTAKES.has(error.name) ||
-  isGivenUp(error);
+  error instanceof BrokerError || (MISTAKES.has(error.name) && !isBrokenFetch(error)) || isGivenUp(error);
 
-const isGivenUp = (error: Error): boolean =>
-  error.name === 'AbortError' || (error instanceof ProviderError && error.kind === 'aborted');
+const isGivenUp = (error: Error): boolean => error.name === 'AbortError';
 
-const isTooMany = (error: Error, status: number | undefined): boolean =>
-  error instanceof ProviderError ? error.kind === 'rate_limited' : status === 429;
+/** The codes of a connection that did not come about, or broke. */
+const BROKEN = new Set([
+  'EAI_AGAIN',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_SOCKET',
+]);
 
-const CLIENT_ERRORS: ReadonlySet<ProviderErrorKind> = new Set(['rejected', 'rate_limited', 'unauthorized']);
+/** What `fetch` throws for a broken connection is a `TypeError`, like a mistake: the difference is in its cause. */
+const isBrokenFetch = ({ cause }: Error): boolean =>
+  cause instanceof Error && BROKEN.has(String(Reflect.get(cause, 'code')));
 
-function isClientError(error: Error, status: number | undefined): boolean {
-  // A 404 with a proxy's page is a `bad_response`: its status is not CSP's word.
-  if (error instanceof ProviderError) return CLIENT_ERRORS.has(error.kind);
-  return status !== undefined && status >= 400 && status < 500;
-}
+const isClientError = (status: number | undefined): boolean =>
+  status !== undefined && status >= 400 && status < 500;
 
 /** The HTTP status that an error carries, whoever made it. */
 const statusOf = (error: Error): number | undefined =>

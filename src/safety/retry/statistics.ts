@@ -1,7 +1,11 @@
 import type { Clock } from '../../clock.ts';
-import type { EndedWindow, OpenWindow, WindowAnomaly } from '../../domain/retry-window.ts';
-import type { RetryWindowStore } from '../../store/shared/retry-windows.ts';
-import type { RetryBucket } from '../../telemetry/metric-labels.ts';
+import type {
+  EndedWindow,
+  OpenWindow,
+  RetryBucket,
+  RetryWindowStore,
+  WindowAnomaly,
+} from '../../domain/retry-window.ts';
 import { limitTime } from '../../time-limit.ts';
 import { createRetryHistogram } from './histogram.ts';
 import { createRetryLog, errorWord, type LoggedAttempt } from './log.ts';

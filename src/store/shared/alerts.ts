@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import {
   ALERT_SEVERITIES,
-  type AlertFilter,
   type AlertSeverity,
+  type AlertStore,
   isMeant,
   newestFirst,
   type RaisedAlert,
@@ -13,19 +13,6 @@ import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
 import { IS_NEW } from '../sandboxes/conditions.ts';
 import { alertKey, alertSeverityKey, alertsOfDayPk, BY_STATUS } from '../sandboxes/keys.ts';
-
-/** The alerts of all replicas, for seven days. */
-export interface AlertStore {
-  write(alert: RaisedAlert, signal?: AbortSignal): Promise<void>;
-  /**
-   * The newest `limit` that are meant, the newest first. `complete`: false when the search ended at its bound, and there
-   * may be more.
-   */
-  list(
-    query: AlertFilter & { limit: number; nowMs: number },
-    signal?: AbortSignal,
-  ): Promise<{ alerts: RaisedAlert[]; complete: boolean }>;
-}
 
 const DAY_MS = 86_400_000;
 const KEPT_DAYS = 7;

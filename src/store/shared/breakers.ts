@@ -1,32 +1,16 @@
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
-import { type BreakerRecord, TRIP_REASONS } from '../../domain/breaker.ts';
+import {
+  type BreakerRecord,
+  type BreakerStore,
+  type SharedBreaker,
+  TRIP_REASONS,
+} from '../../domain/breaker.ts';
 import { assertNever } from '../../domain/errors.ts';
 import type { Key, StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
 import { IS_NEW, IS_UNCHANGED } from '../sandboxes/conditions.ts';
-
-/** A breaker as the replicas share it. `generation` grows with every write and is part of every condition. */
-export interface SharedBreaker {
-  record: BreakerRecord;
-  generation: number;
-}
-
-/** Where the replicas keep their breakers. Throws `StoreUnavailableError` like every store call. */
-export interface BreakerStore {
-  read(name: string, signal: AbortSignal): Promise<SharedBreaker | undefined>;
-  /**
-   * Writes `record` if nobody has written since `seen` (`undefined`: there was none). Gives what is there now: `won`
-   * says whether that is ours.
-   */
-  write(
-    name: string,
-    record: BreakerRecord,
-    seen: number | undefined,
-    signal: AbortSignal,
-  ): Promise<{ won: boolean; current: SharedBreaker | undefined }>;
-}
 
 /** A breaker that nobody has touched for a week is as good as new. */
 const TTL_SECONDS = 7 * 86_400;

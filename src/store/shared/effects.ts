@@ -1,39 +1,9 @@
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
+import type { EffectHold, EffectRecords } from '../../domain/effect.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
 import { EFFECT_IS_FREE, EFFECT_IS_MINE } from '../sandboxes/conditions.ts';
-
-const TTL_SECONDS = 72 * 3_600;
-
-/** The right to carry an effect out. `fence` grows with every holder. */
-export interface EffectHold {
-  pk: string;
-  owner: string;
-  fence: number;
-  /** Its last holder went silent: nobody knows whether it happened. */
-  isTakenOver: boolean;
-  /** The end of the right, epoch milliseconds. */
-  untilMs: number;
-}
-
-/** What taking an effect came to. `result` is the JSON that the effect was completed with. */
-export type EffectTaken =
-  | { type: 'taken'; hold: EffectHold }
-  | { type: 'completed'; result: unknown }
-  | { type: 'in_progress'; freeInMs: number };
-
-/** The records of side effects, one for each, shared by all replicas and kept for 72 hours. */
-export interface EffectRecords {
-  /** Takes the effect for `leaseMs`, unless it is completed or somebody else's. */
-  take(pk: string, leaseMs: number, signal?: AbortSignal): Promise<EffectTaken>;
-  /** Is the time of the right over? Somebody else may have taken over by then. */
-  isOver(hold: EffectHold): boolean;
-  /** False when somebody else has taken over meanwhile. */
-  complete(hold: EffectHold, result: unknown): Promise<boolean>;
-  /** It did not happen: anybody may try again at once. False when somebody else has taken over meanwhile. */
-  fail(hold: EffectHold, error: string): Promise<boolean>;
-}
 
 const recordItem = z.object({
   state: z.enum(['in_progress', 'completed', 'failed']),
@@ -46,7 +16,7 @@ const recordItem = z.object({
 
 /** The effect records of `client`'s table. */
 export function createEffectRecords(client: StoreClient, clock: Clock, newId: NewId): EffectRecords {
-  const ttl = () => Math.ceil(clock.nowMs() / 1000) + TTL_SECONDS;
+  const ttlIn = (ttlMs: number) => Math.ceil((clock.nowMs() + ttlMs) / 1000);
 
   const settle = async (hold: EffectHold, state: 'completed' | 'failed', outcome: Record<string, string>) => {
     const names = Object.keys(outcome);
@@ -63,7 +33,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
         },
         ExpressionAttributeValues: {
           ':state': state,
-          ':ttl': ttl(),
+          ':ttl': ttlIn(hold.ttlMs),
           ':owner': hold.owner,
           ':fence': hold.fence,
           ...Object.fromEntries(names.map((name) => [`:${name}`, outcome[name]])),
@@ -77,7 +47,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
   };
 
   return {
-    async take(pk, leaseMs, signal) {
+    async take(pk, { leaseMs, ttlMs }, signal) {
       const nowMs = clock.nowMs();
       const owner = newId();
       const untilMs = nowMs + leaseMs;
@@ -96,7 +66,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
               ':until': untilMs,
               ':now': nowMs,
               ':now_seconds': Math.floor(nowMs / 1000),
-              ':ttl': ttl(),
+              ':ttl': ttlIn(Math.max(leaseMs, ttlMs)),
               ':one': 1,
             },
             ReturnValues: 'ALL_OLD',
@@ -107,7 +77,10 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
         // The embedded engine gives the keys alone where there was nothing.
         const last = before?.state === undefined ? undefined : recordItem.parse(before);
         const isTakenOver = last?.state === 'in_progress';
-        return { type: 'taken', hold: { pk, owner, fence: (last?.fence ?? 0) + 1, isTakenOver, untilMs } };
+        return {
+          type: 'taken',
+          hold: { pk, owner, fence: (last?.fence ?? 0) + 1, isTakenOver, untilMs, ttlMs },
+        };
       } catch (error) {
         if (!(error instanceof ConditionFailedError)) throw error;
         const record = recordItem.parse(error.item);
@@ -122,7 +95,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
           const { fence, lease_until_ms } = record;
           return {
             type: 'taken',
-            hold: { pk, owner, fence, isTakenOver: fence > 1, untilMs: lease_until_ms },
+            hold: { pk, owner, fence, isTakenOver: fence > 1, untilMs: lease_until_ms, ttlMs },
           };
         }
         return { type: 'in_progress', freeInMs: Math.max(0, record.lease_until_ms - nowMs) };

@@ -1,35 +1,10 @@
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
-import type { Job, JobStatus, JobType, OpenJob } from '../../domain/job.ts';
+import type { Job, JobReads, JobStatus } from '../../domain/job.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { BY_STATUS, JOB_TOTALS_KEY, JOBS_PK, jobKey, jobStatusKey } from '../sandboxes/keys.ts';
 import { isForgotten, toJob } from './job-items.ts';
-
-export interface JobQuery {
-  status?: JobStatus | undefined;
-  type?: JobType | undefined;
-  limit: number;
-  /** The id behind which the page begins. */
-  after?: string | undefined;
-}
-
-/** How many wait at the moment, and how many have ever ended one way or the other. */
-export interface JobTotals {
-  pending: number;
-  completed: number;
-  failed: number;
-}
-
-export interface JobReads {
-  /** Strongly consistent. */
-  get(id: string, signal?: AbortSignal): Promise<Job | undefined>;
-  /** The newest first. A page may be short; with `after` there is more to look at. */
-  list(query: JobQuery, signal?: AbortSignal): Promise<{ jobs: Job[]; after?: string | undefined }>;
-  /** The running ones, then the pending ones, both in the order of their submission. Strongly consistent. */
-  open(signal?: AbortSignal): AsyncGenerator<OpenJob, void, void>;
-  totals(signal?: AbortSignal): Promise<JobTotals>;
-}
 
 const PAGE = 100;
 /** Jobs that one call to `list` looks at, at most: a rare type among many must not read the whole history. */

@@ -1,12 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
-import type { Actor } from '../../domain/event.ts';
 import {
   claimJob,
   type EndedJob,
-  type JobRequest,
-  type OpenJob,
+  type JobStore,
   type PendingJob,
   type RunningJob,
 } from '../../domain/job.ts';
@@ -22,21 +20,6 @@ import {
 import { CLOCK_IS_PAST, IS_NEW, JOB_IS_CLAIMABLE, JOB_IS_MINE } from '../sandboxes/conditions.ts';
 import { JOB_SEQUENCE_KEY, JOB_TOTALS_KEY, jobId, jobKey } from '../sandboxes/keys.ts';
 import { toJobItem } from './job-items.ts';
-
-export interface JobStore {
-  /** Puts a job at the end of the queue. */
-  submit(request: JobRequest, submitter: Actor, signal?: AbortSignal): Promise<PendingJob>;
-  /** Takes the job for `leaseMs`; undefined: somebody else did, or it has changed. */
-  claim(
-    seen: OpenJob,
-    options: { worker: string; leaseMs: number },
-    signal?: AbortSignal,
-  ): Promise<RunningJob | undefined>;
-  /** Holds the claim for another `leaseMs`; false when it was lost. */
-  renew(job: RunningJob, leaseMs: number, signal?: AbortSignal): Promise<boolean>;
-  /** Writes how a claimed job went on, and counts it when it ended; false when the claim was lost: then nothing is written. */
-  settle(job: RunningJob, next: PendingJob | EndedJob, signal?: AbortSignal): Promise<boolean>;
-}
 
 const CONFLICT_RETRIES = 5;
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { NewId } from '../../clock.ts';
-import { POOL_LEVELS, type PoolLevel } from '../../domain/pool-level.ts';
+import { POOL_LEVELS, type PoolLevel } from '../../domain/inventory.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
 import { LEVEL_IS_OLDER_OR_NEW } from '../sandboxes/conditions.ts';

@@ -1,21 +1,9 @@
 import { z } from 'zod';
 import type { NewId } from '../../clock.ts';
-import type { EndedWindow, OpenWindow } from '../../domain/retry-window.ts';
+import type { EndedWindow, OpenWindow, RetryWindowStore } from '../../domain/retry-window.ts';
 import type { Key, StoreClient } from '../dynamo/client.ts';
 import { CONDITION_FAILED, ConditionFailedError, TransactionCancelledError } from '../dynamo/errors.ts';
 import { IS_FIRST_DELIVERY, IS_NEW, IS_THERE } from '../sandboxes/conditions.ts';
-
-/** Where the replicas tell each other of tasks that took more than one attempt. It is statistics: nothing waits for it. */
-export interface RetryWindowStore {
-  /** Adds attempts to a task that is not over; gives the task as all replicas together have seen it. */
-  add(attempts: OpenWindow, signal: AbortSignal): Promise<OpenWindow>;
-  /** A task is over. `wasShared`: it was there as an open one; if it is no more, another replica has ended it. */
-  end(window: EndedWindow, wasShared: boolean, signal: AbortSignal): Promise<void>;
-  /** Tasks that are not over, {@link MAX_READ} at most. */
-  readOpen(nowMs: number, signal: AbortSignal): Promise<OpenWindow[]>;
-  /** The tasks that ended last, {@link MAX_SHOWN} at most, the last one first. */
-  readEnded(nowMs: number, signal: AbortSignal): Promise<EndedWindow[]>;
-}
 
 const MAX_READ = 1_000;
 const MAX_SHOWN = 100;

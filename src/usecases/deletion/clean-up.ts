@@ -12,10 +12,8 @@ import {
 } from '../../domain/delete-evidence.ts';
 import { assertNever } from '../../domain/errors.ts';
 import { isLeaving } from '../../domain/inventory.ts';
-import type { Breaker } from '../../safety/breaker/breaker.ts';
-import type { IrreversibleAdapter } from '../../safety/guard/adapters.ts';
-import type { GuardOutcome } from '../../safety/guard/guard.ts';
-import { tripOf } from '../../safety/retry/retryable.ts';
+import { tripOfCall } from '../../provider/verdicts.ts';
+import type { Breaker, GuardOutcome, IrreversibleAdapter } from '../../safety/index.ts';
 import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
 import { pause } from '../../time-limit.ts';
 import type { CallContext } from '../context.ts';
@@ -128,7 +126,7 @@ export function cleanUp(deps: CleanUpDeps) {
     /** What a failure says about the provider, together with what else is known. */
     async function learn({ claimed, error, atMs }: Failure, isLast: boolean): Promise<void> {
       if (hasStopped) return;
-      const trip = tripOf(error);
+      const trip = tripOfCall(error);
       if (error.kind === 'rate_limited' || trip.retryAfterMs !== undefined) return rest(trip);
       // That this one fails is known, and says nothing new.
       if (claimed.cleanup.retries > 0) return;
@@ -176,7 +174,7 @@ export function cleanUp(deps: CleanUpDeps) {
     const last = failures.at(-1);
     if (last && !wentThrough && !isOver()) {
       const isRefused = last.error.kind === 'unauthorized';
-      if (isRefused || evidence.inARow.size >= evidenceRules.failures) await rest(tripOf(last.error));
+      if (isRefused || evidence.inARow.size >= evidenceRules.failures) await rest(tripOfCall(last.error));
     }
     const isProviderWell =
       wentThrough && !hasStopped && (breaker === undefined || breaker.state() === 'closed');

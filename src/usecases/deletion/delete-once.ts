@@ -1,6 +1,6 @@
 import type { FailedSandbox, PendingSandbox } from '../../domain/sandbox.ts';
 import { type DeleteOutcome, type Provider, ProviderError } from '../../provider/provider.ts';
-import type { Effects } from '../../safety/effects/effects.ts';
+import type { SideEffects } from '../../safety/index.ts';
 
 /** `seems_gone`: it was done, or asked after, by a cleaner that did not live to write down what it learnt. */
 export type DeleteOnce = (
@@ -17,7 +17,7 @@ export type DeleteOnce = (
  */
 export function deleteOnce(deps: {
   provider: Pick<Provider, 'listSandboxes' | 'deleteSandbox'>;
-  effects: Effects;
+  effects: SideEffects;
   /** How long one delete may take, milliseconds. */
   deleteTimeoutMs: number;
 }): DeleteOnce {

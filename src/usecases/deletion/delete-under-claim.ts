@@ -5,7 +5,7 @@ import { eventOf } from '../../domain/event.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../../domain/sandbox.ts';
 import { bury, claim, failDeletion, recycle, seeOff, unclaim } from '../../domain/transitions.ts';
 import { ProviderError } from '../../provider/provider.ts';
-import { BreakerOpenError } from '../../safety/breaker/breaker.ts';
+import { BreakerOpenError } from '../../safety/index.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { limitTime } from '../../time-limit.ts';
 import type { RaiseAlert } from '../alert.ts';

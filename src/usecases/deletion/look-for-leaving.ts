@@ -3,7 +3,7 @@ import { judge } from '../../domain/inventory.ts';
 import type { LeavingSandbox } from '../../domain/sandbox.ts';
 import { lookLater } from '../../domain/transitions.ts';
 import { ProviderError } from '../../provider/provider.ts';
-import { BreakerOpenError } from '../../safety/breaker/breaker.ts';
+import { BreakerOpenError } from '../../safety/index.ts';
 import type { Change, SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { RaiseAlert } from '../alert.ts';
 import type { CallContext } from '../context.ts';

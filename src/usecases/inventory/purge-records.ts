@@ -1,11 +1,10 @@
 import type { Clock } from '../../clock.ts';
+import type { Action, IrreversibleAction, Resource } from '../../domain/action.ts';
 import { assertNever } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
 import type { FailedSandbox, StaleSandbox } from '../../domain/sandbox.ts';
 import { purge } from '../../domain/transitions.ts';
-import type { IrreversibleAction } from '../../safety/guard/action.ts';
-import type { Guard } from '../../safety/guard/guard.ts';
-import { quotaExceeded } from '../../safety/quota/governor.ts';
+import { type Guard, quotaExceeded } from '../../safety/index.ts';
 import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { workOff } from '../../work-off.ts';
@@ -13,9 +12,9 @@ import type { CallContext } from '../context.ts';
 
 export interface PurgeDeps {
   /** For a whole purge; without effect records, whose time would be too short for it. */
-  guard: Guard;
+  guard: Guard<Action, Resource>;
   /** For one record. */
-  recordGuard: Guard;
+  recordGuard: Guard<Action, Resource>;
   store: Pick<SandboxStore, 'write'>;
   reads: SandboxReads;
   clock: Clock;

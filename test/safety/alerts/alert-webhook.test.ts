@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { ACTIONS, type Action, IRREVERSIBLE_ACTIONS, type Resource } from '../../../src/domain/action.ts';
 import type { WebhookOutcome } from '../../../src/domain/alert.ts';
 import type { BreakerRules } from '../../../src/domain/breaker.ts';
 import { createCooldown } from '../../../src/safety/alerts/cooldown.ts';
@@ -8,7 +9,7 @@ import { deliverWebhook } from '../../../src/safety/alerts/webhook-delivery.ts';
 import { createWebhookHttp } from '../../../src/safety/alerts/webhook-http.ts';
 import { createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import { createDryRunLock } from '../../../src/safety/dry-run/dry-run.ts';
-import { createEffects } from '../../../src/safety/effects/effects.ts';
+import { createSideEffects } from '../../../src/safety/effects/side-effects.ts';
 import { createGuard } from '../../../src/safety/guard/guard.ts';
 import { redaction } from '../../../src/safety/redacted.ts';
 import { createRetry, type RetryPolicy } from '../../../src/safety/retry/retry.ts';
@@ -45,7 +46,7 @@ async function start({ reaction, dryRun = false, endpoint, timeoutMs, ...rules }
     ...(timeoutMs !== undefined && { timeoutMs }),
   });
   onTestFinished(() => http.close());
-  const lock = createDryRunLock({ clock, redact: redaction(), enabled: dryRun });
+  const lock = createDryRunLock({ actions: ACTIONS, clock, redact: redaction(), enabled: dryRun });
   const governor = {
     take: async () => ({ allowed: true }) as const,
     check: () => ({ allowed: true }) as const,
@@ -57,8 +58,12 @@ async function start({ reaction, dryRun = false, endpoint, timeoutMs, ...rules }
   if (endpoint !== undefined && endpoint !== NO_STORE) {
     await openTable(client, { buckets: 16, create: true }, AbortSignal.timeout(60_000));
   }
-  const effects = createEffects({ records: createEffectRecords(client, clock, randomUUID) });
-  const deliver = deliverWebhook({
+  const effects = createSideEffects({
+    types: IRREVERSIBLE_ACTIONS,
+    records: createEffectRecords(client, clock, randomUUID),
+  });
+  const deliver = deliverWebhook<Action, Resource>({
+    action: 'external_call',
     http,
     // The clock of the breaker is the real one: how long it is open is what some tests wait for.
     breaker: createBreaker({

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { BreakerRules, BreakerState } from '../../../src/domain/breaker.ts';
 import { ProviderError } from '../../../src/provider/provider.ts';
+import { healthOfCall, tripOfCall } from '../../../src/provider/verdicts.ts';
 import { type BreakerDeps, BreakerOpenError, createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import type { Transition } from '../../../src/safety/breaker/shared-breaker.ts';
 import { createFakeClock } from '../../support/broker/core.ts';
@@ -20,6 +21,8 @@ function setUp(deps: Partial<BreakerDeps> = {}) {
     name: 'csp_delete',
     clock,
     rules: RULES,
+    judge: healthOfCall,
+    tripOf: tripOfCall,
     onState: (state) => states.push(state),
     onTransition: (transition) => transitions.push(transition),
     ...deps,

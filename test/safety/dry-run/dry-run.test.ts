@@ -1,38 +1,38 @@
 import { describe, expect, test } from 'vitest';
+import { ACTIONS, type Action, IRREVERSIBLE_ACTIONS } from '../../../src/domain/action.ts';
 import {
   createDryRunLock,
   type DryRunOptions,
   dryRunResult,
+  isDryRun,
   refuseIfLocked,
 } from '../../../src/safety/dry-run/dry-run.ts';
-import {
-  ACTIONS,
-  type Action,
-  IRREVERSIBLE_ACTIONS,
-  isIrreversible,
-} from '../../../src/safety/guard/action.ts';
 import { redaction } from '../../../src/safety/redacted.ts';
 import { createFakeClock } from '../../support/broker/core.ts';
 
-const lockOf = (options: Partial<DryRunOptions> = {}) =>
-  createDryRunLock({ clock: createFakeClock(), redact: redaction(), ...options });
+const lockOf = (options: Partial<DryRunOptions<Action>> = {}) =>
+  createDryRunLock<Action>({ actions: ACTIONS, clock: createFakeClock(), redact: redaction(), ...options });
 
 describe('an action', () => {
   test.each(['csp_delete', 'row_purge', 'bulk_delete', 'stale_purge', 'external_call'] satisfies Action[])(
     '%s is known as one that cannot be undone',
     (action) => {
-      expect(isIrreversible(action)).toBe(true);
+      expect(lockOf().isIrreversible(action)).toBe(true);
       expect(IRREVERSIBLE_ACTIONS).toContain(action);
     },
   );
 
-  test('nobody has classified does not compile, and counts as irreversible where it comes in all the same', () => {
+  test('nobody has classified does not compile, and is refused where it comes in all the same', () => {
+    const lock = createDryRunLock({ actions: { pay: 'irreversible', look: 'reversible' } });
+    expect(lock.blocks('pay')).toBe(true);
+    expect(lock.blocks('look')).toBe(false);
     // @ts-expect-error The name is not in the list.
-    const unknown: Action = 'format_disk';
-    expect(isIrreversible(unknown)).toBe(true);
+    expect(() => lock.blocks('format_disk')).toThrow(new RangeError('there is no action format_disk'));
     // @ts-expect-error A property that every object has is no classification.
-    const inherited: Action = 'toString';
-    expect(isIrreversible(inherited)).toBe(true);
+    expect(() => lock.blocks('toString')).toThrow(RangeError);
+    const open = createDryRunLock({ actions: { pay: 'irreversible' }, enabled: false });
+    // @ts-expect-error Nor is it let through where the lock is open.
+    expect(() => open.blocks('format_disk')).toThrow(RangeError);
   });
 });
 
@@ -75,6 +75,40 @@ describe('the lock', () => {
     const lock = lockOf();
     expect(() => refuseIfLocked(lock, 'bulk_delete')).not.toThrow();
     expect(lock.log()).toEqual([]);
+  });
+});
+
+describe('what is run through the lock', () => {
+  const deed = (calls: string[]) => async () => {
+    calls.push('called');
+    return { paid: 5 };
+  };
+
+  test('is not done while it is closed, says so, and is logged', async () => {
+    const calls: string[] = [];
+    const lock = lockOf();
+    const done = await lock.run('external_call', deed(calls), { amount: 5 });
+    expect([isDryRun(done), done, calls]).toEqual([true, dryRunResult('external_call'), []]);
+    expect(lock.log()).toMatchObject([
+      { action: 'external_call', status: 'dry_run_blocked', args: { amount: 5 } },
+    ]);
+    expect(await lock.run('lease_state', deed(calls))).toEqual({ paid: 5 });
+    expect([lock.log().length, lock.blockedCount]).toEqual([1, 1]);
+  });
+
+  test('throws where the lock is strict, without a call', async () => {
+    const calls: string[] = [];
+    const lock = lockOf({ strict: true });
+    await expect(lock.run('external_call', deed(calls))).rejects.toMatchObject({ code: 'DRY_RUN_LOCKED' });
+    expect(calls).toEqual([]);
+  });
+
+  test('is done where the lock is open, and logged with how it ended', async () => {
+    const lock = lockOf({ enabled: false });
+    const error = new Error('declined');
+    expect(isDryRun(await lock.run('external_call', deed([])))).toBe(false);
+    await expect(lock.run('external_call', () => Promise.reject(error))).rejects.toBe(error);
+    expect(lock.log().map(({ status }) => status)).toEqual(['executed', 'error']);
   });
 });
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { ACTIONS, type Action, RESOURCE_OF, type Resource } from '../../../src/domain/action.ts';
 import { type Breaker, createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import { createDryRunLock, type DryRunOptions } from '../../../src/safety/dry-run/dry-run.ts';
-import type { Effects } from '../../../src/safety/effects/effects.ts';
-import { createAdapters } from '../../../src/safety/guard/adapters.ts';
+import type { SideEffects } from '../../../src/safety/effects/side-effects.ts';
+import { irreversibleAdapter, reversibleAdapter } from '../../../src/safety/guard/adapters.ts';
 import { createGuard, type GuardedAction, type GuardOptions } from '../../../src/safety/guard/guard.ts';
 import type { Verdict } from '../../../src/safety/quota/governor.ts';
 import { redaction } from '../../../src/safety/redacted.ts';
@@ -10,7 +11,7 @@ import type { Retry } from '../../../src/safety/retry/retry.ts';
 import { createFakeClock } from '../../support/broker/core.ts';
 
 const signal = new AbortController().signal;
-const DELETE: GuardedAction = {
+const DELETE: GuardedAction<Action, Resource> = {
   action: 'csp_delete',
   entity: 'sbx-1',
   generation: 7,
@@ -20,17 +21,22 @@ const DELETE: GuardedAction = {
 
 /** A guard whose parts say in which order they were passed. */
 function trace(
-  options: Partial<GuardOptions> & { lock?: Partial<DryRunOptions>; verdict?: Verdict } = {},
+  options: Partial<GuardOptions<Action, Resource>> & {
+    lock?: Partial<DryRunOptions<Action>>;
+    verdict?: Verdict;
+  } = {},
   steps: string[] = [],
 ) {
-  const dryRun = createDryRunLock({
+  const dryRun = createDryRunLock<Action>({
+    actions: ACTIONS,
     clock: createFakeClock(),
     redact: redaction(),
     enabled: false,
     ...options.lock,
   });
   const verdict = options.verdict ?? { allowed: true };
-  const guard = createGuard({
+  const guard = createGuard<Action, Resource>({
+    resourceOf: RESOURCE_OF,
     governor: {
       take: async (resource, key) => {
         steps.push(`take ${resource}${key === undefined ? '' : ` of ${key}`}`);
@@ -42,6 +48,7 @@ function trace(
       },
     },
     dryRun: {
+      isIrreversible: dryRun.isIrreversible,
       blocks: dryRun.blocks,
       record: (entry) => {
         steps.push(entry.status);
@@ -57,8 +64,8 @@ function trace(
   return { guard, steps, dryRun, call };
 }
 
-const effects = (steps: string[]): Effects => ({
-  async once(key, run, { signal: inner }) {
+const effects = (steps: string[]): SideEffects<Action> => ({
+  async once(key, run, { signal: inner = signal } = {}) {
     steps.push(`effect ${key.type} ${key.entity} ${key.generation}`);
     return { result: await run(inner), replayed: false };
   },
@@ -206,24 +213,24 @@ describe('an adapter', () => {
     args: { fast: how.fast },
     signal,
   });
-  const REVERSIBLE = ['leaseGrant', 'leaseState', 'sandboxState', 'auditWrite'] as const;
+  const REVERSIBLE = ['lease_grant', 'lease_state', 'sandbox_state', 'audit_write'] as const;
 
   test.each(REVERSIBLE)(
     '%s gives the operation its arguments and its result back as they are',
-    async (name) => {
+    async (action) => {
       const { guard } = trace({ lock: { enabled: true } });
       const { operation, calls } = operationOf();
-      const adapted = createAdapters(guard)[name](operation, describeIt);
+      const adapted = reversibleAdapter(guard, action)(operation, describeIt);
       const how = { fast: true };
       expect(await adapted('sbx-1', how)).toEqual({ id: 'sbx-1' });
       expect(calls[0]?.[1]).toBe(how);
     },
   );
 
-  test.each(REVERSIBLE)('%s throws what the operation throws', async (name) => {
+  test.each(REVERSIBLE)('%s throws what the operation throws', async (action) => {
     const { guard } = trace();
     const error = new Error('no');
-    const adapted = createAdapters(guard)[name](
+    const adapted = reversibleAdapter(guard, action)(
       () => Promise.reject(error),
       () => describeIt('a', { fast: true }),
     );
@@ -233,7 +240,7 @@ describe('an adapter', () => {
   test('refuses when the quota is used up, with the operation untouched', async () => {
     const { guard } = trace({ verdict: { allowed: false, retryAfterSeconds: 9 } });
     const { operation, calls } = operationOf();
-    const adapted = createAdapters(guard).leaseGrant(operation, describeIt);
+    const adapted = reversibleAdapter(guard, 'lease_grant')(operation, describeIt);
     await expect(adapted('sbx-1', { fast: true })).rejects.toMatchObject({
       code: 'QUOTA_EXCEEDED',
       retryAfterSeconds: 9,
@@ -242,15 +249,23 @@ describe('an adapter', () => {
     expect(calls).toEqual([]);
   });
 
+  test('is of the class of its action, which has to be known', () => {
+    const { guard } = trace();
+    expect(() => reversibleAdapter(guard, 'csp_delete')).toThrow('csp_delete cannot be undone');
+    expect(() => irreversibleAdapter(guard, 'lease_grant')).toThrow('lease_grant can be undone');
+    // @ts-expect-error Nobody has classified it.
+    expect(() => irreversibleAdapter(guard, 'format_disk')).toThrow('there is no action format_disk');
+  });
+
   test('for a delete at the provider tells what became of it', async () => {
     const { operation, calls } = operationOf();
     const how = { fast: false };
-    const executed = createAdapters(trace().guard).providerDelete(operation, describeIt);
+    const executed = irreversibleAdapter(trace().guard, 'csp_delete')(operation, describeIt);
     expect(await executed('sbx-1', how)).toEqual({ outcome: 'executed', result: { id: 'sbx-1' } });
     expect(calls).toHaveLength(1);
 
     const locked = trace({ lock: { enabled: true } });
-    const held = createAdapters(locked.guard).providerDelete(operation, describeIt);
+    const held = irreversibleAdapter(locked.guard, 'csp_delete')(operation, describeIt);
     expect(await held('sbx-1', how)).toEqual({ outcome: 'dry_run', action: 'csp_delete', result: null });
     expect(calls).toHaveLength(1);
     expect(locked.dryRun.log()).toMatchObject([{ action: 'csp_delete', args: { fast: false } }]);

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { QUOTA_SCOPES, RESOURCES, type Resource, scopedQuotas } from '../../../src/domain/action.ts';
 import type { Quota } from '../../../src/domain/quota.ts';
-import { QUOTA_SCOPES, RESOURCES, type Resource } from '../../../src/safety/guard/action.ts';
 import {
   createGovernor,
   type Governor,
@@ -22,17 +22,17 @@ const QUOTAS: Record<Resource, Quota> = {
 };
 
 const allowed = async (
-  governor: Governor,
+  governor: Governor<Resource>,
   times: number,
-  resource: string,
+  resource: Resource,
   key?: string,
 ): Promise<number> => {
   let count = 0;
   for (let n = 0; n < times; n++) if ((await governor.take(resource, key)).allowed) count++;
   return count;
 };
-const rowOf = (governor: Governor, resource: Resource) =>
-  governor.report().find((row) => row.resource === resource);
+const rowOf = (governor: Governor<Resource>, resource: Resource) =>
+  governor.status().find((row) => row.resource === resource);
 
 describe('a scope', () => {
   test('is global for what cannot be undone', () => {
@@ -45,16 +45,16 @@ describe('a scope', () => {
 });
 
 describeOnFastEngine('the governor', ({ endpoint }) => {
-  async function start(options: Partial<GovernorOptions> = {}) {
+  async function start(options: Partial<GovernorOptions<Resource>> = {}) {
     const table = uniqueTable();
     const clock = createFakeClock();
-    const replica = (more: Partial<GovernorOptions> = {}) => {
+    const replica = (more: Partial<GovernorOptions<Resource>> = {}) => {
       const { client, calls } = createCountingClient(endpoint, table);
       onTestFinished(() => client.close());
       const alerts: QuotaAlert[] = [];
       const denied: Resource[] = [];
       const governor = createGovernor({
-        quotas: QUOTAS,
+        quotas: scopedQuotas(QUOTAS),
         store: createQuotaStore(client, clock),
         clock,
         alert: (alert) => alerts.push(alert),
@@ -206,7 +206,7 @@ describeOnFastEngine('the governor', ({ endpoint }) => {
     }
     await expect(governor.refresh()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(await governor.take('api_call', 'a'), 'as before').toEqual({ allowed: true });
-    expect(governor.report().every(({ deniedCount }) => deniedCount === 0)).toBe(true);
+    expect(governor.status().every(({ deniedCount }) => deniedCount === 0)).toBe(true);
   });
 
   test('a look at a quota uses nothing up, and asks no store', async () => {
@@ -235,7 +235,7 @@ describeOnFastEngine('the governor', ({ endpoint }) => {
     const store = createQuotaStore(client, createFakeClock());
     const read = Promise.withResolvers<void>();
     const slow = createGovernor({
-      quotas: QUOTAS,
+      quotas: scopedQuotas(QUOTAS),
       store: {
         ...store,
         async read(signal) {
@@ -260,7 +260,9 @@ describeOnFastEngine('the governor', ({ endpoint }) => {
     await expect(governor.setLimit('api_call', 1.5)).rejects.toThrow(RangeError);
     await expect(governor.setLimit('api_call', 1, 0)).rejects.toThrow(RangeError);
     await expect(governor.setLimit('api_call', 1, 1e9)).rejects.toThrow(RangeError);
+    // @ts-expect-error It is not one of the resources.
     await expect(governor.take('apicall')).rejects.toThrow(RangeError);
+    // @ts-expect-error It is not one of the resources.
     await expect(governor.take('toString')).rejects.toThrow(RangeError);
     const quotas = { ...QUOTAS, data_export: { maxActions: Number.NaN, windowSeconds: 1 } };
     await expect(start({ quotas })).rejects.toThrow(RangeError);

@@ -1,8 +1,9 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { AlertStore } from '../../../src/domain/alert.ts';
 import { ALERT_SEVERITIES, type RaisedAlert } from '../../../src/domain/alert.ts';
 import type { StoreClient } from '../../../src/store/dynamo/client.ts';
 import { alertsOfDayPk } from '../../../src/store/sandboxes/keys.ts';
-import { type AlertStore, createAlertStore } from '../../../src/store/shared/alerts.ts';
+import { createAlertStore } from '../../../src/store/shared/alerts.ts';
 import { openTable } from '../../../src/store/table.ts';
 import { raised } from '../../support/broker/alerts.ts';
 import { createCountingClient, uniqueTable } from '../../support/broker/core.ts';

@@ -1,15 +1,15 @@
 import type { AppDeps } from '../../../src/app.ts';
+import { ACTIONS, QUOTA_SCOPES, RESOURCES } from '../../../src/domain/action.ts';
 import type { PendingJob } from '../../../src/domain/job.ts';
 import type { AvailableSandbox } from '../../../src/domain/sandbox.ts';
 import { createEventHub } from '../../../src/live/event-hub.ts';
 import { createPoolSeries } from '../../../src/live/pool-series.ts';
-import { createReadiness } from '../../../src/live/readiness.ts';
 import { watchRuntime } from '../../../src/live/runtime-watch.ts';
 import { createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import { createDryRunLock } from '../../../src/safety/dry-run/dry-run.ts';
-import { QUOTA_SCOPES, RESOURCES } from '../../../src/safety/guard/action.ts';
+import { createMetricsGuard } from '../../../src/safety/metrics/metrics-guard.ts';
+import { createReadiness } from '../../../src/safety/readiness/readiness.ts';
 import { redaction } from '../../../src/safety/redacted.ts';
-import { createCardinalityGuard } from '../../../src/telemetry/cardinality-guard.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
 
 /** The start of every fake clock: 2026-01-01T00:00:00Z. */
@@ -138,7 +138,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
     },
     governor: {
       take: record('governor.take', async () => ({ allowed: true as const })),
-      report: record('governor.report', () =>
+      status: record('governor.status', () =>
         RESOURCES.map((resource) => ({
           resource,
           scope: QUOTA_SCOPES[resource],
@@ -163,12 +163,12 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         () => undefined,
       ),
       heartbeats: () => ({}),
-      cardinality: createCardinalityGuard().report,
+      cardinality: createMetricsGuard({ mode: 'strict' }).report,
     },
     status: {
       readiness: () => undefined,
       heartbeats: () => ({}),
-      governor: { report: () => [] },
+      governor: { status: () => [] },
       queueLength: () => 3,
       completedJobs: () => 4,
       newestAlerts: () => [],
@@ -191,7 +191,12 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       greeting: () => [],
     },
     consoleFiles: async () => new Map(),
-    dryRun: createDryRunLock({ clock: recorded.clock, redact: redaction(), enabled: false }),
+    dryRun: createDryRunLock({
+      actions: ACTIONS,
+      clock: recorded.clock,
+      redact: redaction(),
+      enabled: false,
+    }),
     idempotency: {
       answers: {
         begin: record('answers.begin', async (request) => ({

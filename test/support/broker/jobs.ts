@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { onTestFinished } from 'vitest';
-import type { Job, JobRequest, OpenJob } from '../../../src/domain/job.ts';
+import type { Job, JobReads, JobRequest, JobStore, OpenJob } from '../../../src/domain/job.ts';
 import type { StoreClient } from '../../../src/store/dynamo/client.ts';
-import { createJobReads, type JobReads } from '../../../src/store/shared/job-reads.ts';
-import { createJobStore, type JobStore } from '../../../src/store/shared/jobs.ts';
+import { createJobReads } from '../../../src/store/shared/job-reads.ts';
+import { createJobStore } from '../../../src/store/shared/jobs.ts';
 import { openTable } from '../../../src/store/table.ts';
 import { createCountingClient, createFakeClock, type FakeClock, uniqueTable } from './core.ts';
 

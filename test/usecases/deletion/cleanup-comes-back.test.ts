@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it, onTestFinished } from 'vitest';
 import { whenRested } from '../../../src/loops/come-back.ts';
-import { createHeartbeat } from '../../../src/loops/heartbeat.ts';
 import { createLoop, type RunReport } from '../../../src/loops/loop.ts';
+import { createHeartbeat } from '../../../src/safety/heartbeat/heartbeat.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
 import { DOWN, OUTAGE, startGuarded } from './guarded-cleanup.ts';
 

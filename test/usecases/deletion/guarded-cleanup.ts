@@ -1,9 +1,10 @@
 import { onTestFinished } from 'vitest';
 import type { BreakerRules } from '../../../src/domain/breaker.ts';
 import { allocate, requestDeletion } from '../../../src/domain/transitions.ts';
+import { createGuardedProvider } from '../../../src/provider/guarded-provider.ts';
+import { healthOfDelete, tripOfCall } from '../../../src/provider/verdicts.ts';
 import { createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import type { Transition } from '../../../src/safety/breaker/shared-breaker.ts';
-import { createGuardedProvider, healthOfDelete } from '../../../src/safety/guard/guarded-provider.ts';
 import { createRetry } from '../../../src/safety/retry/retry.ts';
 import { createFakeClock } from '../../support/broker/core.ts';
 import { coreOfTest, records as recordsOf, someAccounts, stockCsp } from '../../support/broker/csp-core.ts';
@@ -35,6 +36,7 @@ export async function startGuarded(endpoint: string, count: number, options: Gua
       recovery: options.recovery ?? { kind: 'automatic', afterMs: 60_000, maxMs: 600_000 },
     },
     judge: healthOfDelete,
+    tripOf: tripOfCall,
     onTransition: (transition) => transitions.push(transition),
   });
   const parked: string[] = [];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createCardinalityGuard, isIdentifier } from '../../src/telemetry/cardinality-guard.ts';
-import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { createFakeClock } from '../support/broker/core.ts';
+import { createMetricsGuard, isIdentifier } from '../../../src/safety/metrics/metrics-guard.ts';
+import { createMetrics } from '../../../src/telemetry/metrics.ts';
+import { createFakeClock } from '../../support/broker/core.ts';
 
 describe('the guard over the number of series', () => {
   it.each([
@@ -34,11 +34,11 @@ describe('the guard over the number of series', () => {
   it('refuses a metric with an identifier as a label, and in warn mode counts it', () => {
     const counted: string[] = [];
     const onViolation = (metric: string) => counted.push(metric);
-    const strict = createCardinalityGuard({ onViolation });
+    const strict = createMetricsGuard({ mode: 'strict', onViolation });
     expect(() => strict.register('leases_total', ['outcome', 'sandbox_id'])).toThrow(
       'leases_total may not have the label sandbox_id',
     );
-    const warn = createCardinalityGuard({ mode: 'warn', onViolation });
+    const warn = createMetricsGuard({ onViolation });
     warn.register('leases_total', ['sandbox_id']);
 
     expect(counted).toEqual(['leases_total', 'leases_total']);
@@ -46,7 +46,7 @@ describe('the guard over the number of series', () => {
   });
 
   it('counts the value after the last allowed one as other, and goes on counting the known ones', () => {
-    const guard = createCardinalityGuard({ maxValues: 100 });
+    const guard = createMetricsGuard({ maxValues: 100 });
     guard.register('calls_total', ['peer']);
     for (let i = 0; i < 100; i++) {
       expect(guard.bound('calls_total', { peer: `p${i}` })).toEqual({ peer: `p${i}` });
@@ -57,7 +57,7 @@ describe('the guard over the number of series', () => {
     expect(guard.bound('other_total', { peer: 'p100' })).toEqual({ peer: 'p100' });
 
     expect(guard.report()).toEqual({
-      mode: 'strict',
+      mode: 'warn',
       maxValues: 100,
       labels: [
         { metric: 'calls_total', label: 'peer', values: 100, capped: 1 },
@@ -68,7 +68,7 @@ describe('the guard over the number of series', () => {
   });
 
   it('is set up with a limit that makes sense', () => {
-    expect(() => createCardinalityGuard({ maxValues: 0 })).toThrow(RangeError);
+    expect(() => createMetricsGuard({ maxValues: 0 })).toThrow(RangeError);
   });
 
   it('keeps the broker’s metrics bounded and counts what it held back', async () => {

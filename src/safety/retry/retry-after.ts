@@ -1,4 +1,4 @@
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../../clock.ts';
 
 /** Who asks for more patience than a day is not believed: loops come round again before that. */
 const MAX_RETRY_AFTER_MS = 24 * 3600 * 1000;

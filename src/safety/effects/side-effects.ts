@@ -1,23 +1,30 @@
-import type { EffectOutcome } from '../../domain/effect.ts';
+import { randomUUID } from 'node:crypto';
+import { systemClock } from '../../clock.ts';
+import type { EffectHold, EffectOutcome, EffectRecords } from '../../domain/effect.ts';
 import { BrokerError } from '../../domain/errors.ts';
-import type { EffectHold, EffectRecords } from '../../store/shared/effects.ts';
 import { limitTime, pause } from '../../time-limit.ts';
 import { type EffectKey, effectKey } from './effect-key.ts';
+import { createEffectsInMemory } from './effects-in-memory.ts';
 
-export interface EffectsOptions {
-  records: EffectRecords;
+export interface SideEffectsOptions<T extends string = string> {
+  /** Every type of effect there is: another one is refused with a `RangeError`. Its names become part of the types. */
+  types: readonly T[];
+  /** Where it is kept what has happened; in memory unless given. */
+  records?: EffectRecords;
   /** How long an effect may run, milliseconds. */
   runLimitMs?: number;
   /** How long the right to run outlasts the run, for clocks that differ, milliseconds. */
   leaseMarginMs?: number;
+  /** How long it is remembered that an effect has happened, and its result, milliseconds. */
+  ttlMs?: number;
   /** How long one who came second waits for the first one's result, milliseconds. */
   waitMs?: number;
   /** Told how each call ended, for metrics and logs. */
-  onOutcome?: (type: string, outcome: EffectOutcome) => void;
+  onOutcome?: (type: T, outcome: EffectOutcome) => void;
 }
 
 export interface OnceOptions<T> {
-  signal: AbortSignal;
+  signal?: AbortSignal;
   /** How long this effect may run, milliseconds; the general limit by default. */
   runLimitMs?: number;
   /** Asks the far side whether it has happened already: its result, or undefined if it has not. */
@@ -27,7 +34,7 @@ export interface OnceOptions<T> {
 }
 
 /** Carries side effects out once, over retries, crashes and replicas. */
-export interface Effects {
+export interface SideEffects<T extends string = string> {
   /**
    * Runs `run` unless this effect has happened already; then its stored result is returned. The result must be JSON.
    *
@@ -35,33 +42,38 @@ export interface Effects {
    * `retryAfterSeconds`) when another is at it for longer than the wait; what `run` throws, after which it may be tried
    * again. An effect that happened is returned even if its result could not be stored.
    */
-  once<T>(
-    key: EffectKey,
-    run: (signal: AbortSignal) => Promise<T>,
-    options: OnceOptions<T>,
-  ): Promise<{ result: T; replayed: boolean }>;
+  once<Result>(
+    key: EffectKey<T>,
+    run: (signal: AbortSignal) => Promise<Result>,
+    options?: OnceOptions<Result>,
+  ): Promise<{ result: Result; replayed: boolean }>;
 }
 
 const RUN_LIMIT_MS = 45_000;
 const LEASE_MARGIN_MS = 15_000;
 const WAIT_MS = 5_000;
+const TTL_MS = 72 * 3_600_000;
 const POLL_MS = 100;
 const STORE_TRIES = 3;
 
+const UNINTERRUPTED = new AbortController().signal;
+
 /** Throws `RangeError` for a time that is not > 0. */
-export function createEffects(options: EffectsOptions): Effects {
-  const { records, onOutcome } = options;
+export function createSideEffects<T extends string>(options: SideEffectsOptions<T>): SideEffects<T> {
+  const { onOutcome, records = createEffectsInMemory({ clock: systemClock, newId: randomUUID }) } = options;
+  const types: ReadonlySet<T> = new Set(options.types);
   const runLimitMs = positive('runLimitMs', options.runLimitMs ?? RUN_LIMIT_MS);
   const leaseMarginMs = positive('leaseMarginMs', options.leaseMarginMs ?? LEASE_MARGIN_MS);
+  const ttlMs = positive('ttlMs', options.ttlMs ?? TTL_MS);
   const waitMs = positive('waitMs', options.waitMs ?? WAIT_MS);
 
   /** Takes the effect, waiting for a while where another holds it. */
-  async function take(key: EffectKey, leaseMs: number, signal: AbortSignal) {
+  async function take(key: EffectKey<T>, leaseMs: number, signal: AbortSignal) {
     const pk = effectKey(key);
     const deadlineMs = performance.now() + waitMs;
     for (;;) {
       signal.throwIfAborted();
-      const taken = await records.take(pk, leaseMs, signal);
+      const taken = await records.take(pk, { leaseMs, ttlMs }, signal);
       if (taken.type !== 'in_progress') return taken;
       if (performance.now() >= deadlineMs) {
         onOutcome?.(key.type, 'in_progress');
@@ -72,12 +84,7 @@ export function createEffects(options: EffectsOptions): Effects {
   }
 
   /** It happened; a store that does not take the news must not make it look as if it had not. */
-  async function store(
-    type: string,
-    hold: EffectHold,
-    result: unknown,
-    outcome: EffectOutcome,
-  ): Promise<void> {
+  async function store(type: T, hold: EffectHold, result: unknown, outcome: EffectOutcome): Promise<void> {
     for (let tries = 0; tries < STORE_TRIES; tries++) {
       try {
         // False is as good: who took over has asked the far side, or will.
@@ -92,12 +99,17 @@ export function createEffects(options: EffectsOptions): Effects {
   }
 
   return {
-    async once<T>(key: EffectKey, run: (signal: AbortSignal) => Promise<T>, options: OnceOptions<T>) {
-      const { signal, runLimitMs: limitMs = runLimitMs } = options;
+    async once<Result>(
+      key: EffectKey<T>,
+      run: (signal: AbortSignal) => Promise<Result>,
+      options: OnceOptions<Result> = {},
+    ) {
+      if (!types.has(key.type)) throw new RangeError(`there is no effect of the type ${key.type}`);
+      const { signal = UNINTERRUPTED, runLimitMs: limitMs = runLimitMs } = options;
       const taken = await take(key, limitMs + leaseMarginMs, signal);
       if (taken.type === 'completed') {
         onOutcome?.(key.type, 'replayed');
-        return { result: asStored<T>(taken.result), replayed: true };
+        return { result: asStored<Result>(taken.result), replayed: true };
       }
       const time = limitTime(limitMs, signal);
       try {
@@ -108,11 +120,11 @@ export function createEffects(options: EffectsOptions): Effects {
     },
   };
 
-  async function carryOut<T>(
-    type: string,
+  async function carryOut<Result>(
+    type: T,
     hold: EffectHold,
-    run: (signal: AbortSignal) => Promise<T>,
-    { ask, mayHaveHappened }: OnceOptions<T>,
+    run: (signal: AbortSignal) => Promise<Result>,
+    { ask, mayHaveHappened }: OnceOptions<Result>,
     signal: AbortSignal,
   ) {
     // While the far side cannot be asked, nothing is known and nothing is written: the next one has to ask as well.
@@ -121,7 +133,7 @@ export function createEffects(options: EffectsOptions): Effects {
       await store(type, hold, known, 'confirmed');
       return { result: known, replayed: true };
     }
-    let result: T;
+    let result: Result;
     try {
       // By the wall clock: a machine that was suspended in between has let nothing else of its time pass.
       if (records.isOver(hold)) throw inProgress(0);

@@ -1,4 +1,4 @@
-import { pause } from '../time-limit.ts';
+import { pause } from '../../time-limit.ts';
 
 /** A sign of life given by making progress, not by a timer of its own. Times are on the monotonic clock. */
 export interface Heartbeat {

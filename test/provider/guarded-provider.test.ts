@@ -1,18 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { BrokerError, shuttingDown } from '../../../src/domain/errors.ts';
-import type { Provider } from '../../../src/provider/provider.ts';
-import { BreakerOpenError, createBreaker } from '../../../src/safety/breaker/breaker.ts';
-import { createGuardedProvider } from '../../../src/safety/guard/guarded-provider.ts';
+import { BrokerError, shuttingDown } from '../../src/domain/errors.ts';
+import { createGuardedProvider } from '../../src/provider/guarded-provider.ts';
+import type { Provider } from '../../src/provider/provider.ts';
+import { BreakerOpenError, createBreaker } from '../../src/safety/breaker/breaker.ts';
 import {
   type AttemptReport,
   createRetry,
   type RetryPolicy,
   type RunReport,
-} from '../../../src/safety/retry/retry.ts';
-import { createFakeClock } from '../../support/broker/core.ts';
-import { failureOf, list, remove, setUp as startCsp } from '../../support/provider/csp-provider.ts';
-import { account, uuidOf } from '../../support/provider/fake-csp.ts';
-import type { FakeFault } from '../../support/provider/fake-csp-faults.ts';
+} from '../../src/safety/retry/retry.ts';
+import { createFakeClock } from '../support/broker/core.ts';
+import { failureOf, list, remove, setUp as startCsp } from '../support/provider/csp-provider.ts';
+import { account, uuidOf } from '../support/provider/fake-csp.ts';
+import type { FakeFault } from '../support/provider/fake-csp-faults.ts';
 
 const DOWN: FakeFault = { kind: 'respond', status: 503 };
 const never = () => new AbortController().signal;

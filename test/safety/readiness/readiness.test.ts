@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import type { ReadinessFinding } from '../../src/domain/readiness.ts';
-import type { RuntimeCheck } from '../../src/domain/runtime-check.ts';
+import type { ReadinessFinding } from '../../../src/domain/readiness.ts';
+import type { RuntimeCheck } from '../../../src/domain/runtime-check.ts';
+import { runtimeReadiness, watchRuntime } from '../../../src/live/runtime-watch.ts';
 import {
   createReadiness,
   type ReadinessCheck,
   type ReadinessReport,
   verdictText,
-} from '../../src/live/readiness.ts';
-import { runtimeReadiness, watchRuntime } from '../../src/live/runtime-watch.ts';
-import type { Alert } from '../../src/usecases/alert.ts';
-import { createFakeClock } from '../support/broker/core.ts';
+} from '../../../src/safety/readiness/readiness.ts';
+import type { Alert } from '../../../src/usecases/alert.ts';
+import { createFakeClock } from '../../support/broker/core.ts';
 
 const check = (name: string, more: Partial<ReadinessCheck> = {}): ReadinessCheck => ({
   name,

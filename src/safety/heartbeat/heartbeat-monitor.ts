@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts';
-import type { RaiseAlert } from '../usecases/alert.ts';
+import type { Clock } from '../../clock.ts';
+import type { RaiseAlert } from '../../domain/alert.ts';
 import type { Heartbeat } from './heartbeat.ts';
 
 /** What is known of one loop's life. */

@@ -8,7 +8,7 @@ export interface GuardedLabel {
   capped: number;
 }
 
-export interface CardinalityReport {
+export interface MetricsGuardReport {
   mode: 'strict' | 'warn';
   maxValues: number;
   labels: GuardedLabel[];
@@ -17,7 +17,7 @@ export interface CardinalityReport {
 }
 
 /** Keeps a metric's number of series bounded, whatever callers send. */
-export interface CardinalityGuard {
+export interface MetricsGuard {
   /**
    * Looks at a new metric's label names. A name that will have a value per request is refused: `RangeError` in strict
    * mode, counted in warn mode.
@@ -25,10 +25,11 @@ export interface CardinalityGuard {
   register(metric: string, labelNames: readonly string[]): void;
   /** The labels to count under: a value beyond the limit becomes `other`; one that is known stays. */
   bound<L extends string>(metric: string, labels: Record<L, string>): Record<L, string>;
-  report(): CardinalityReport;
+  report(): MetricsGuardReport;
 }
 
-export interface CardinalityGuardOptions {
+export interface MetricsGuardOptions {
+  /** `warn` unless told otherwise. */
   mode?: 'strict' | 'warn';
   /** Values a label may have, >= 1. */
   maxValues?: number;
@@ -73,8 +74,8 @@ export function isIdentifier(label: string): boolean {
 }
 
 /** Throws `RangeError` for a limit that is not a whole number >= 1. */
-export function createCardinalityGuard(options: CardinalityGuardOptions = {}): CardinalityGuard {
-  const { mode = 'strict', maxValues = MAX_LABEL_VALUES, onViolation } = options;
+export function createMetricsGuard(options: MetricsGuardOptions = {}): MetricsGuard {
+  const { mode = 'warn', maxValues = MAX_LABEL_VALUES, onViolation } = options;
   if (!Number.isSafeInteger(maxValues) || maxValues < 1) {
     throw new RangeError(`maxValues must be a whole number >= 1, not ${maxValues}`);
   }

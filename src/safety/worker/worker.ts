@@ -1,11 +1,16 @@
-import type { Clock } from '../clock.ts';
-import { isClockOff } from '../domain/errors.ts';
-import { claimableAtMs, JOB_TYPES, type JobOutcome, type JobType, type RunningJob } from '../domain/job.ts';
-import type { JobReads } from '../store/shared/job-reads.ts';
-import type { JobStore } from '../store/shared/jobs.ts';
-import { pause } from '../time-limit.ts';
-import type { RaiseAlert } from '../usecases/alert.ts';
-import type { Heartbeat } from './heartbeat.ts';
+import type { Clock } from '../../clock.ts';
+import type { RaiseAlert } from '../../domain/alert.ts';
+import { isClockOff } from '../../domain/errors.ts';
+import type { JobReads, JobStore } from '../../domain/job.ts';
+import {
+  claimableAtMs,
+  JOB_TYPES,
+  type JobOutcome,
+  type JobType,
+  type RunningJob,
+} from '../../domain/job.ts';
+import { pause } from '../../time-limit.ts';
+import type { Heartbeat } from '../heartbeat/heartbeat.ts';
 import { CLAIM_MS, type DoJob, runJob } from './run-job.ts';
 
 /** Told about every run that ended. `durationMs` is the run's, without the writing of how it ended. */

@@ -1,5 +1,7 @@
-import type { Clock } from '../clock.ts';
-import { BrokerError, hasCode } from '../domain/errors.ts';
+import type { Clock } from '../../clock.ts';
+import { BrokerError, hasCode } from '../../domain/errors.ts';
+import type { Actor } from '../../domain/event.ts';
+import type { JobStore } from '../../domain/job.ts';
 import {
   completeJob,
   failJob,
@@ -9,13 +11,15 @@ import {
   type JobResult,
   putBackJob,
   type RunningJob,
-} from '../domain/job.ts';
-import type { JobStore } from '../store/shared/jobs.ts';
-import type { CallContext } from '../usecases/context.ts';
-import type { OnProgress } from './run.ts';
+} from '../../domain/job.ts';
+
+/** Who submitted the job, under whose ids its run goes, and when it is to end its current step. */
+export interface RunContext extends Actor {
+  signal: AbortSignal;
+}
 
 /** Does a job's work. Throws `ALREADY_RUNNING` when it cannot take place now. */
-export type DoJob = (request: JobRequest, context: CallContext, onProgress: OnProgress) => Promise<JobResult>;
+export type DoJob = (request: JobRequest, context: RunContext, onProgress: () => void) => Promise<JobResult>;
 
 export interface RunJobDeps {
   jobs: Pick<JobStore, 'renew' | 'settle'>;

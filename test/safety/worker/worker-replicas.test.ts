@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { createHeartbeat } from '../../src/loops/heartbeat.ts';
-import type { DoJob } from '../../src/loops/run-job.ts';
-import { CLEANUP, jobOf, openJobs, SUBMITTER, SYNC, startQueue } from '../support/broker/jobs.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
-import { until } from '../support/until.ts';
+import { createHeartbeat } from '../../../src/safety/heartbeat/heartbeat.ts';
+import type { DoJob } from '../../../src/safety/worker/run-job.ts';
+import { CLEANUP, jobOf, openJobs, SUBMITTER, SYNC, startQueue } from '../../support/broker/jobs.ts';
+import { describeOnFastEngine } from '../../support/store/engines.ts';
+import { until } from '../../support/until.ts';
 import { atOnce, heldWork, RESULT, startWorker } from './worker-steps.ts';
 
 describeOnFastEngine('the worker', ({ endpoint }) => {

@@ -1,7 +1,7 @@
-import type { Clock } from '../clock.ts';
-import type { ErrorCode } from '../domain/errors.ts';
-import type { ReadinessFinding, ReadinessState, Verdict } from '../domain/readiness.ts';
-import { limitTime, untilAborted } from '../time-limit.ts';
+import type { Clock } from '../../clock.ts';
+import type { ErrorCode } from '../../domain/errors.ts';
+import type { ReadinessFinding, ReadinessState, Verdict } from '../../domain/readiness.ts';
+import { limitTime, untilAborted } from '../../time-limit.ts';
 
 export interface ReadinessCheck {
   name: string;

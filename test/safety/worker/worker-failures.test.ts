@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { BrokerError } from '../../src/domain/errors.ts';
-import { CLEANUP, EXPIRE, jobOf, PURGE, SYNC, startQueue } from '../support/broker/jobs.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
-import { failWith, injectFaults, timedOut } from '../support/store/injected-faults.ts';
-import { until } from '../support/until.ts';
+import { BrokerError } from '../../../src/domain/errors.ts';
+import { CLEANUP, EXPIRE, jobOf, PURGE, SYNC, startQueue } from '../../support/broker/jobs.ts';
+import { describeOnFastEngine } from '../../support/store/engines.ts';
+import { failWith, injectFaults, timedOut } from '../../support/store/injected-faults.ts';
+import { until } from '../../support/until.ts';
 import { atOnce, RESULT, startWorker } from './worker-steps.ts';
 
 describeOnFastEngine('the worker', ({ endpoint }) => {

@@ -1,10 +1,10 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import type { JobResult, RunningJob } from '../../src/domain/job.ts';
-import { CLAIM_MS, runJob } from '../../src/loops/run-job.ts';
-import { jobOf, type Queue, SUBMITTER, SYNC, startQueue } from '../support/broker/jobs.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
-import { failWith, injectFaults, timedOut } from '../support/store/injected-faults.ts';
-import { until } from '../support/until.ts';
+import type { JobResult, RunningJob } from '../../../src/domain/job.ts';
+import { CLAIM_MS, runJob } from '../../../src/safety/worker/run-job.ts';
+import { jobOf, type Queue, SUBMITTER, SYNC, startQueue } from '../../support/broker/jobs.ts';
+import { describeOnFastEngine } from '../../support/store/engines.ts';
+import { failWith, injectFaults, timedOut } from '../../support/store/injected-faults.ts';
+import { until } from '../../support/until.ts';
 
 const RESULT: JobResult = { counts: {}, durationMs: 1 };
 const THIRD_MS = CLAIM_MS / 3;

@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { onTestFinished } from 'vitest';
-import type { JobRequest, JobResult } from '../../src/domain/job.ts';
-import { createHeartbeat } from '../../src/loops/heartbeat.ts';
-import type { DoJob } from '../../src/loops/run-job.ts';
-import { createWorker, type JobReport, type Worker, type WorkerDeps } from '../../src/loops/worker.ts';
-import { runWithCorrelation } from '../../src/telemetry/correlation.ts';
-import type { Alert } from '../../src/usecases/alert.ts';
-import { jobOf, type Queue, SUBMITTER, SYNC } from '../support/broker/jobs.ts';
-import { until } from '../support/until.ts';
+import type { JobRequest, JobResult } from '../../../src/domain/job.ts';
+import { createHeartbeat } from '../../../src/safety/heartbeat/heartbeat.ts';
+import type { DoJob } from '../../../src/safety/worker/run-job.ts';
+import {
+  createWorker,
+  type JobReport,
+  type Worker,
+  type WorkerDeps,
+} from '../../../src/safety/worker/worker.ts';
+import { runWithCorrelation } from '../../../src/telemetry/correlation.ts';
+import type { Alert } from '../../../src/usecases/alert.ts';
+import { jobOf, type Queue, SUBMITTER, SYNC } from '../../support/broker/jobs.ts';
+import { until } from '../../support/until.ts';
 
 /** What the work of these tests results in. */
 export const RESULT: JobResult = { counts: { created: 1 }, durationMs: 3 };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { CLEANUP, jobOf, SYNC, startQueue } from '../support/broker/jobs.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
+import { CLEANUP, jobOf, SYNC, startQueue } from '../../support/broker/jobs.ts';
+import { describeOnFastEngine } from '../../support/store/engines.ts';
 import { atOnce, heldWork, RESULT, startWorker } from './worker-steps.ts';
 
 describeOnFastEngine('the worker', ({ endpoint }) => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { createHeartbeat, restBeating } from '../../src/loops/heartbeat.ts';
-import { createHeartbeatMonitor } from '../../src/loops/heartbeat-monitor.ts';
-import type { Alert } from '../../src/usecases/alert.ts';
-import { createFakeClock } from '../support/broker/core.ts';
+import { createHeartbeat, restBeating } from '../../../src/safety/heartbeat/heartbeat.ts';
+import { createHeartbeatMonitor } from '../../../src/safety/heartbeat/heartbeat-monitor.ts';
+import type { Alert } from '../../../src/usecases/alert.ts';
+import { createFakeClock } from '../../support/broker/core.ts';
 
 describe('a heartbeat', () => {
   function start() {

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EffectOutcome } from '../../../src/domain/effect.ts';
-import { canonicalJson, effectKey } from '../../../src/safety/effects/effect-key.ts';
-import { createEffects } from '../../../src/safety/effects/effects.ts';
+import { canonicalJson, type EffectKey, effectKey } from '../../../src/safety/effects/effect-key.ts';
+import { createSideEffects } from '../../../src/safety/effects/side-effects.ts';
 import { createEffectRecords } from '../../../src/store/shared/effects.ts';
 import { startCore, type TestCore } from '../../support/broker/core.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
 import { failWith, holdCalls, injectFaults, loseAnswer } from '../../support/store/injected-faults.ts';
 import { until } from '../../support/until.ts';
 
-const key = { type: 'csp_delete', entity: 'sim-0001', generation: 7 };
+const key: EffectKey<'csp_delete'> = { type: 'csp_delete', entity: 'sim-0001', generation: 7 };
 const signal = new AbortController().signal;
 const connectionRefused = () => Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
 
@@ -28,7 +28,11 @@ describeOnEngines('a side effect', ({ endpoint }) => {
       if (other !== core) open.push(other);
       const records = createEffectRecords(other.client, core.clock, randomUUID);
       const onOutcome = (_type: string, outcome: EffectOutcome) => outcomes.push(outcome);
-      return { core: other, records, effects: createEffects({ records, waitMs, onOutcome }) };
+      return {
+        core: other,
+        records,
+        effects: createSideEffects({ types: ['csp_delete'], records, waitMs, onOutcome }),
+      };
     };
     return { ...(await replica()), core, outcomes, replica };
   }
@@ -149,7 +153,7 @@ describeOnEngines('a side effect', ({ endpoint }) => {
 
   it('of a crashed owner is taken over after its lease, by asking the far side first', async () => {
     const { core, records, effects, outcomes } = await start(1);
-    const crash = () => records.take(effectKey(key), 60_000);
+    const crash = () => records.take(effectKey(key), { leaseMs: 60_000, ttlMs: 72 * 3_600_000 });
     const run = async () => 'carried out';
     await crash();
 
@@ -169,7 +173,7 @@ describeOnEngines('a side effect', ({ endpoint }) => {
     expect(outcomes).toEqual(['in_progress', 'confirmed']);
 
     const later = { ...key, generation: 8 };
-    await records.take(effectKey(later), 60_000);
+    await records.take(effectKey(later), { leaseMs: 60_000, ttlMs: 72 * 3_600_000 });
     core.clock.advanceSeconds(61);
     const nothingHappened = { signal, ask: async () => undefined };
     await expect(effects.once(later, run, nothingHappened)).resolves.toEqual({
@@ -228,7 +232,7 @@ describeOnEngines('a side effect', ({ endpoint }) => {
   it('keeps the result of who took over when the owner that was thought dead comes back', async () => {
     const { core, records, replica } = await start();
     const other = await replica();
-    const stale = await records.take(effectKey(key), 60_000);
+    const stale = await records.take(effectKey(key), { leaseMs: 60_000, ttlMs: 72 * 3_600_000 });
     core.clock.advanceSeconds(61);
     await other.effects.once(key, async () => 'by the successor', { signal });
     if (stale.type !== 'taken') throw new Error('not taken');

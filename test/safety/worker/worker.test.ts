@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { createHeartbeat } from '../../src/loops/heartbeat.ts';
-import { currentCorrelation } from '../../src/telemetry/correlation.ts';
-import { CLEANUP, EXPIRE, jobOf, openJobs, SUBMITTER, SYNC, startQueue } from '../support/broker/jobs.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
-import { injectFaults } from '../support/store/injected-faults.ts';
-import { until } from '../support/until.ts';
+import { createHeartbeat } from '../../../src/safety/heartbeat/heartbeat.ts';
+import { currentCorrelation } from '../../../src/telemetry/correlation.ts';
+import { CLEANUP, EXPIRE, jobOf, openJobs, SUBMITTER, SYNC, startQueue } from '../../support/broker/jobs.ts';
+import { describeOnFastEngine } from '../../support/store/engines.ts';
+import { injectFaults } from '../../support/store/injected-faults.ts';
+import { until } from '../../support/until.ts';
 import { atOnce, heldWork, RESULT, startWorker } from './worker-steps.ts';
 
 describeOnFastEngine('the worker', ({ endpoint }) => {

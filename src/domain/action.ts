@@ -1,6 +1,8 @@
+import type { Quota } from './quota.ts';
+
 /**
- * Every action that passes a guard, and whether it can be undone. The class is part of the type: an action that is not
- * in this list does not compile.
+ * Every action of the broker that passes a guard, and whether it can be undone. The class is part of the type: an action
+ * that is not in this list does not compile.
  */
 export const ACTIONS = {
   csp_delete: 'irreversible',
@@ -21,13 +23,8 @@ export type IrreversibleAction = {
 export type ReversibleAction = Exclude<Action, IrreversibleAction>;
 
 export const IRREVERSIBLE_ACTIONS: readonly IrreversibleAction[] = (Object.keys(ACTIONS) as Action[]).filter(
-  isIrreversible,
+  (action): action is IrreversibleAction => ACTIONS[action] === 'irreversible',
 );
-
-/** What nobody has classified counts as irreversible: a name may come from outside of the types. */
-export function isIrreversible(action: Action): action is IrreversibleAction {
-  return !Object.hasOwn(ACTIONS, action) || ACTIONS[action] !== 'reversible';
-}
 
 /**
  * What is rationed, and where it is counted. What cannot be undone is counted in the store, for all replicas together;
@@ -44,7 +41,11 @@ export const QUOTA_SCOPES = {
 export type Resource = keyof typeof QUOTA_SCOPES;
 export const RESOURCES = Object.keys(QUOTA_SCOPES) as Resource[];
 
-export const isResource = (name: string): name is Resource => Object.hasOwn(QUOTA_SCOPES, name);
+/** The quotas with where each is counted. */
+export const scopedQuotas = (quotas: Readonly<Record<Resource, Quota>>) =>
+  Object.fromEntries(
+    RESOURCES.map((resource) => [resource, { ...quotas[resource], scope: QUOTA_SCOPES[resource] }]),
+  ) as Record<Resource, Quota & { scope: 'local' | 'global' }>;
 
 /** The ration that an action uses up, unless its caller names another. The others are not rationed. */
 export const RESOURCE_OF: Partial<Record<Action, Resource>> = {

@@ -1,7 +1,12 @@
-import { type Provider, ProviderError } from '../../provider/provider.ts';
-import { type Breaker, BreakerOpenError } from '../breaker/breaker.ts';
-import type { Retry, RetryPolicy, RetryRunOptions } from '../retry/retry.ts';
-import { type Classify, classify, type Health, healthOf } from '../retry/retryable.ts';
+import {
+  type Breaker,
+  BreakerOpenError,
+  type Retry,
+  type RetryPolicy,
+  type RetryRunOptions,
+} from '../safety/index.ts';
+import { type Provider, ProviderError } from './provider.ts';
+import { classifyCall, classifyDelete } from './verdicts.ts';
 
 /** How far a call is retried; the retry's own policy where nothing is said. */
 export type CallPolicy = Partial<RetryPolicy>;
@@ -57,7 +62,7 @@ export function createGuardedProvider(deps: GuardedProviderDeps): Provider {
       guarded(
         listBreaker,
         LIST_TASK,
-        { ...deps.listPolicy, onProgress },
+        { ...deps.listPolicy, onProgress, classify: classifyCall },
         (each) => provider.listSandboxes(each, onProgress),
         signal,
       ),
@@ -77,14 +82,6 @@ export function createGuardedProvider(deps: GuardedProviderDeps): Provider {
     close: () => provider.close(),
   };
 }
-
-/** To the breaker of deletes a limit is a reason to come again later, like any other. */
-export const healthOfDelete = (error: unknown): Health =>
-  error instanceof ProviderError && error.kind === 'rate_limited' ? 'failure' : healthOf(error);
-
-/** One delete at a time for one sandbox: what may be under way at the provider still is not sent again for now. */
-const classifyDelete: Classify = (error) =>
-  error instanceof ProviderError && error.mayBeUnderWay ? { retry: false } : classify(error);
 
 /** Nobody but the deadline has given this call up: the far side was too slow. */
 function unlessGivenUp(error: unknown, task: string): unknown {
