@@ -4,12 +4,12 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
+import { startCommand } from '../support/broker/start-command.ts';
 import { until } from '../support/until.ts';
 import { sum } from './statistics.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-/** Those of `npm start` and of the image. */
-const START_FLAGS = ['--always-sparkplug'];
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const START = startCommand();
 const READY_WITHIN_MS = 60_000;
 const GONE_WITHIN_MS = 30_000;
 const QUIET_WITHIN_MS = 120_000;
@@ -42,11 +42,12 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Starts `src/main.ts` on a free port with this environment and nothing else, and waits until it is ready. */
+/** Starts a broker as `npm start` does on a free port, with this environment and nothing else, and waits until it is ready. */
 export async function startReplica(env: Record<string, string>): Promise<Replica> {
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [...START_FLAGS, MAIN], {
-    env: { PORT: '0', ...env },
+  const child = spawn(process.execPath, START.args, {
+    cwd: ROOT,
+    env: { ...START.env, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   running.add(child);

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/index.ts';
 import { VARIABLES } from '../../src/config/variables.ts';
+import { startCommand } from '../support/broker/start-command.ts';
 
 const pathOf = (file: string): string => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 const read = (file: string): string => readFileSync(pathOf(file), 'utf8');
@@ -50,7 +51,16 @@ describe('the image', () => {
 
   test('runs as an ordinary user, and signals reach the broker without a shell in between', () => {
     expect(finalStage).toMatch(/^USER node$/m);
-    expect(finalStage).toMatch(/^CMD \["node", "--always-sparkplug", "src\/main\.ts"\]$/m);
+    const [, command = ''] = /^CMD (\[.*\])$/m.exec(finalStage) ?? [];
+    expect(JSON.parse(command)).toEqual(['node', ...startCommand().args]);
+  });
+
+  test('brings its modules compiled, with the flags that it starts with: others would compile them again', () => {
+    const { args, env } = startCommand();
+    const flags = args.filter((arg) => arg.startsWith('--'));
+    const [, build = ''] = /^RUN (\[.*\])$/m.exec(finalStage) ?? [];
+    expect(JSON.parse(build).slice(0, -2)).toEqual(['node', ...flags]);
+    expect(Object.keys(imageEnvironment)).toEqual(expect.arrayContaining(Object.keys(env)));
   });
 
   test('listens on every address, and says how to ask after its health', () => {
@@ -81,7 +91,8 @@ describe('the composition', () => {
 
   test('sets only variables the broker knows, and the broker starts with them', () => {
     const environment = { ...imageEnvironment, ...services.broker?.environment };
-    expect(Object.keys(VARIABLES)).toEqual(expect.arrayContaining(Object.keys(environment)));
+    const known = [...Object.keys(VARIABLES), ...Object.keys(startCommand().env)];
+    expect(known).toEqual(expect.arrayContaining(Object.keys(environment)));
     const config = loadConfig(environment);
     expect(config.store).toMatchObject({ kind: 'endpoint', url: 'http://dynamodb:8000' });
     expect(services).toHaveProperty('dynamodb');
