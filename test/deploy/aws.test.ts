@@ -167,7 +167,7 @@ describe('the template of the table', () => {
       DeletionPolicy: 'Retain',
       UpdateReplacePolicy: 'Retain',
     });
-    expect(Object.keys(Properties)).toHaveLength(8);
+    expect(Object.keys(Properties)).toHaveLength(9);
   });
 
   test('names the table as the policy does', () => {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { loadConfig } from '../../src/config/index.ts';
@@ -59,7 +60,10 @@ interface Deployment extends Manifest {
   };
 }
 interface Kustomization {
+  kind: string;
   resources: string[];
+  components: string[];
+  configMapGenerator: { name: string; envs: string[] }[];
   images: { name: string; newTag: string }[];
 }
 
@@ -72,18 +76,27 @@ function read<T>(file: string): T {
 }
 
 const kustomization = read<Kustomization>('kustomization.yml');
-const manifests = new Map(kustomization.resources.map((file) => [file, read<Manifest>(file)]));
+/** What may be left out, or taken in: each in a folder of its own. */
+const COMPONENTS = ['ingress', 'monitoring'];
+const manifests = new Map(
+  [
+    ...kustomization.resources,
+    ...COMPONENTS.flatMap((folder) =>
+      read<Kustomization>(`${folder}/kustomization.yml`).resources.map((file) => `${folder}/${file}`),
+    ),
+  ].map((file) => [file, read<Manifest>(file)]),
+);
 const deployment = read<Deployment>('deployment.yml');
 const pod = deployment.spec.template.spec;
 const [container] = pod.containers as [Container];
-const configMap = read<Manifest & { data: Record<string, string> }>('config-map.yml');
+const settings = parseEnv(readFileSync(new URL('broker.env', FOLDER), 'utf8'));
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', FOLDER), 'utf8')) as {
   version: string;
 };
 
 /** What the pod's process finds in its environment, with secrets of the kind production wants. */
 const environment = {
-  ...configMap.data,
+  ...settings,
   ...Object.fromEntries(container.env.map(({ name }) => [name, `${name}-of-enough-characters`])),
   ALERT_WEBHOOK_URL: 'https://alerts.example.com/hook',
 };
@@ -91,8 +104,14 @@ const config = loadConfig(environment);
 
 describe('the kustomization', () => {
   test('lists every manifest there is', () => {
-    const files = readdirSync(FOLDER).filter((file) => file !== 'kustomization.yml');
-    expect([...kustomization.resources].sort()).toEqual(files.sort());
+    const files = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' }).filter(
+      (file) => file.endsWith('.yml') && !file.endsWith('kustomization.yml'),
+    );
+    expect([...manifests.keys()].sort()).toEqual(files.sort());
+    for (const folder of COMPONENTS) {
+      expect(read<Kustomization>(`${folder}/kustomization.yml`).kind).toBe('Component');
+    }
+    expect(kustomization.components).toEqual(['monitoring']);
   });
 
   test('has one of each kind, in no namespace, under one name and label', () => {
@@ -114,7 +133,7 @@ describe('the kustomization', () => {
       expect(value).toBeUndefined();
       expect(valueFrom.secretKeyRef.name).toBe('sandbox-broker');
     }
-    expect(Object.keys(configMap.data).filter((name) => /TOKEN|SECRET|WEBHOOK/.test(name))).toEqual([]);
+    expect(Object.keys(settings).filter((name) => /TOKEN|SECRET|WEBHOOK/.test(name))).toEqual([]);
   });
 });
 
@@ -127,7 +146,7 @@ describe('every selector finds the pods', () => {
     ],
     ['service.yml', (it: { spec: { selector: object } }) => it.spec.selector],
     [
-      'service-monitor.yml',
+      'monitoring/service-monitor.yml',
       (it: { spec: { selector: { matchLabels: object } } }) => it.spec.selector.matchLabels,
     ],
     [
@@ -176,8 +195,10 @@ describe('the configuration', () => {
     ).not.toThrow();
   });
 
-  test('comes from the ConfigMap there is, and each key has the name of its variable', () => {
-    expect(container.envFrom).toEqual([{ configMapRef: { name: configMap.metadata.name } }]);
+  test('comes from the ConfigMap that is made of it, and each key has the name of its variable', () => {
+    const [{ name: made, envs } = { name: '', envs: [] }] = kustomization.configMapGenerator;
+    expect(envs).toEqual(['broker.env']);
+    expect(container.envFrom).toEqual([{ configMapRef: { name: made } }]);
     for (const { name, valueFrom } of container.env) expect(valueFrom.secretKeyRef.key).toBe(name);
   });
 });
@@ -192,7 +213,7 @@ describe('the pod', () => {
     const service = read<{ spec: { ports: { name: string; targetPort: string }[] } }>('service.yml');
     expect(service.spec.ports).toMatchObject([{ name: 'http', targetPort: 'http' }]);
     const monitor = read<{ spec: { jobLabel: keyof typeof NAME; endpoints: object[] } }>(
-      'service-monitor.yml',
+      'monitoring/service-monitor.yml',
     );
     expect(monitor.spec.endpoints).toMatchObject([{ port: 'http', path: '/metrics' }]);
     // The alerts know the broker by its job.
