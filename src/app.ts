@@ -28,6 +28,7 @@ import { governorRoutes } from './http/routes/governor.ts';
 import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
 import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
 import { type LiveRoutesDeps, liveRoutes } from './http/routes/live.ts';
+import { type OnceRoutesDeps, onceRoutes } from './http/routes/once.ts';
 import { type RetryRoutesDeps, retryRoutes } from './http/routes/retries.ts';
 import { type Runs, runRoutes } from './http/routes/runs.ts';
 import { type StatusRoutesDeps, statusRoutes } from './http/routes/status.ts';
@@ -47,13 +48,15 @@ export interface AppDeps {
   useCases: TrackRoutesDeps['useCases'] &
     AdminRoutesDeps['useCases'] &
     JobRoutesDeps['useCases'] &
-    AlertRoutesDeps['useCases'];
+    AlertRoutesDeps['useCases'] &
+    OnceRoutesDeps['useCases'];
   runs: Runs;
   breakers: BreakerRoutesDeps['breakers'];
   retries: RetryRoutesDeps['retries'];
   governor: Pick<Governor<Resource>, 'take' | 'status' | 'setLimit' | 'resetLimit'>;
   dryRun: Pick<DryRunLock<Action>, 'enabled' | 'strict' | 'blocks' | 'record' | 'log'>;
-  idempotency: Omit<AdminIdempotencyDeps, 'clock'>;
+  idempotency: Omit<AdminIdempotencyDeps, 'clock'> & { counts: OnceRoutesDeps['counts'] };
+  redact: OnceRoutesDeps['redact'];
   readiness: HealthRoutesDeps['readiness'];
   watch: Omit<WatchRoutesDeps, 'requireAdmin'>;
   status: StatusRoutesDeps['status'];
@@ -157,6 +160,14 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.register(jobRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(governorRoutes({ governor: deps.governor, requireAdmin: requireRole('admin') }));
   app.register(dryRunRoutes({ dryRun: deps.dryRun, requireAdmin: requireRole('admin') }));
+  app.register(
+    onceRoutes({
+      useCases: deps.useCases,
+      counts: deps.idempotency.counts,
+      redact: deps.redact,
+      requireAdmin: requireRole('admin'),
+    }),
+  );
   app.register(alertRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(watchRoutes({ ...deps.watch, requireAdmin: requireRole('admin') }));
   app.register(breakerRoutes({ breakers: deps.breakers, requireAdmin: requireRole('admin') }));

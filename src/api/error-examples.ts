@@ -12,6 +12,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   NOT_FOUND: 'There is nothing at this path.',
   SANDBOX_NOT_FOUND: 'There is no sandbox with this id.',
   JOB_NOT_FOUND: 'There is no job with this id.',
+  EFFECT_NOT_FOUND: 'Nothing is known of such an effect (any more).',
   METHOD_NOT_ALLOWED: 'DELETE is not served here; GET, HEAD would be.',
   REQUEST_TIMEOUT: 'The request did not arrive in time.',
   NO_SANDBOXES_AVAILABLE: 'No sandbox is free.',

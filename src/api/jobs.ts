@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { JOB_STATUSES, JOB_TYPES, type Job, type JobRequest } from '../domain/job.ts';
-import { decimal, MAX_GRACE_HOURS, withDefault } from './requests.ts';
+import { MAX_GRACE_HOURS, pageCursor, pageLimit } from './requests.ts';
 
 const oneOf = <const Values extends readonly string[]>(values: Values) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` });
@@ -61,15 +61,8 @@ export const jobParams = z.object({
 export const listJobsQuery = z.strictObject({
   status: oneOf(JOB_STATUSES).optional().describe('Only jobs in this status.'),
   type: oneOf(JOB_TYPES).optional().describe('Only jobs of this type.'),
-  limit: withDefault(
-    decimal(
-      (error) => z.number({ error }).int(error).min(1, error).max(100, error),
-      'a whole number from 1 to 100',
-    ),
-    50,
-    'Jobs on a page.',
-  ),
-  cursor: z.string().max(2048).optional().describe('From the page before of the same query.'),
+  limit: pageLimit('Jobs on a page.'),
+  cursor: pageCursor,
 });
 
 /** What `Prefer` may ask for (RFC 7240); everything else in it is ignored, as the RFC has it. */

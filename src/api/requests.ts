@@ -54,6 +54,20 @@ export function withDefault<Value>(
   return schema.default(value).meta({ description, default: value });
 }
 
+/** How many of a list come at once. */
+export const pageLimit = (description: string) =>
+  withDefault(
+    decimal(
+      (error) => z.number({ error }).int(error).min(1, error).max(100, error),
+      'a whole number from 1 to 100',
+    ),
+    50,
+    description,
+  );
+
+/** Where a list goes on. */
+export const pageCursor = z.string().max(2048).optional().describe('From the page before of the same query.');
+
 /** The holder's names on every call of a track. One of the two is needed; the first one counts. */
 export const holderHeaders = z.object({
   'x-instruqt-sandbox-id': holder('The holder: who gets the lease and may give it back.').optional(),
@@ -129,15 +143,8 @@ export const listQuery = z.strictObject({
     .optional()
     .describe('What one has: an id, a whole holder, or the beginning of a name. The exact ones come first.'),
   lab: text.optional().describe('Only sandboxes with a lease, running or over, whose lab begins so.'),
-  limit: withDefault(
-    decimal(
-      (error) => z.number({ error }).int(error).min(1, error).max(100, error),
-      'a whole number from 1 to 100',
-    ),
-    50,
-    'Sandboxes on a page.',
-  ),
-  cursor: z.string().max(2048).optional().describe('From the page before of the same query.'),
+  limit: pageLimit('Sandboxes on a page.'),
+  cursor: pageCursor,
 });
 
 export const exportQuery = listQuery.omit({ limit: true, cursor: true }).extend({

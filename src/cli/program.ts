@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { addDeletionCommands } from './commands/deletion-commands.ts';
 import { addExportCommand } from './commands/export-command.ts';
+import { addOnceCommands } from './commands/once-commands.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
 import { addRunCommands } from './commands/run-commands.ts';
 import { addShowCommand } from './commands/show-command.ts';
@@ -78,6 +79,7 @@ Examples:
   addDoctorCommand(program);
   addTableCommands(program);
   addExportCommand(program);
+  addOnceCommands(program);
   addCompletionCommand(program);
   return program;
 }

@@ -77,11 +77,13 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
   const allocation: Metrics['allocation'] = (outcome, seconds, conflicts) => {
     metrics.allocation(outcome, seconds, conflicts);
     live.series.allocation(outcome, seconds);
+    jobs.idempotency.counts.allocation(outcome);
   };
   const app = buildApp({
     useCases: {
       ...core.useCases,
       ...jobs.useCases,
+      ...safety.useCases,
       allocateSandbox: stocking.guarding(core.useCases.allocateSandbox),
       bulkDelete: counts.counted(core.useCases.bulkDelete),
       retryDeletions: counts.counted(core.useCases.retryDeletions),
@@ -94,6 +96,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     governor: safety.governor,
     dryRun: safety.dryRun,
     idempotency: jobs.idempotency,
+    redact: safety.redact,
     readiness: watch.probe,
     watch: { ...watch, cardinality: metrics.cardinality },
     status,

@@ -3,6 +3,7 @@ import type { Config } from '../config/index.ts';
 import type { JobOutcome, JobRequest } from '../domain/job.ts';
 import type { KeyedOutcome } from '../domain/kept-answer.ts';
 import type { Runs } from '../http/routes/runs.ts';
+import { createIdempotencyCounts } from '../live/idempotency-counts.ts';
 import type { OnProgress, RunProgress } from '../loops/run.ts';
 import { createHeartbeat, createWorker, type DoJob, type JobReport, type Worker } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
@@ -10,6 +11,7 @@ import { trustedClock } from '../store/dynamo/store-time.ts';
 import { createJobReads } from '../store/shared/job-reads.ts';
 import { createJobStore } from '../store/shared/jobs.ts';
 import { createKeptAnswers } from '../store/shared/kept-answers.ts';
+import { createRememberedKeys } from '../store/shared/remembered-keys.ts';
 import { runWithCorrelation } from '../telemetry/correlation.ts';
 import type { JobMetrics } from '../telemetry/job-metrics.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -17,6 +19,7 @@ import type { RaiseAlert } from '../usecases/alert.ts';
 import type { CallContext } from '../usecases/context.ts';
 import { getJob } from '../usecases/get-job.ts';
 import { listJobs } from '../usecases/list-jobs.ts';
+import { listRememberedKeys } from '../usecases/list-remembered-keys.ts';
 import { submitJob } from '../usecases/submit-job.ts';
 
 interface JobsOptions {
@@ -127,13 +130,14 @@ export function composeJobs({
     worker.announce();
     options.onJob();
   };
-  let executed = 0;
+  const counts = createIdempotencyCounts();
   return {
     worker,
     useCases: {
       submitJob: submitJob({ jobs, queueLength: worker.queueLength, announce }),
       getJob: getJob({ jobs: reads }),
       listJobs: listJobs({ jobs: reads }),
+      listRememberedKeys: listRememberedKeys({ keys: createRememberedKeys(client, trusted) }),
     },
     idempotency: {
       answers: createKeptAnswers(client, {
@@ -143,12 +147,16 @@ export function composeJobs({
         ttlMs: config.idempotencyTtlMs,
       }),
       observe: (outcome: KeyedOutcome) => {
-        if (outcome === 'executed' || outcome === 'unstored') executed++;
+        counts.request(outcome);
         metrics.keyedRequest(outcome);
       },
+      counts,
     },
     /** Operators' requests with a key that this replica has carried out since its start; repetitions do not count. */
-    idempotentOperations: () => executed,
+    idempotentOperations: () => {
+      const { requests } = counts.report();
+      return requests.executed + requests.unstored;
+    },
     progressOf: (jobId: string): RunProgress | undefined => progress.get(jobId),
   };
 }

@@ -21,9 +21,11 @@ import {
 } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
+import { createEffectReads } from '../store/shared/effect-reads.ts';
 import { createEffectRecords } from '../store/shared/effects.ts';
 import { createQuotaStore } from '../store/shared/quotas.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
+import { getEffect, listEffects } from '../usecases/list-effects.ts';
 
 export interface SafetyOptions extends SafetyConfig {
   client: StoreClient;
@@ -44,10 +46,11 @@ export type Safety = ReturnType<typeof composeSafety>;
 /** What stands before everything that cannot be undone. */
 export function composeSafety({ client, clock, newId, alert, metrics, ...options }: SafetyOptions) {
   const trusted = trustedClock(clock, client);
+  const redact = redaction(options.secrets);
   const dryRun = createDryRunLock<Action>({
     actions: ACTIONS,
     clock,
-    redact: redaction(options.secrets),
+    redact,
     ...options.dryRun,
     onBlocked: (action) => metrics?.dryRunBlocked(action),
   });
@@ -65,7 +68,13 @@ export function composeSafety({ client, clock, newId, alert, metrics, ...options
   });
   /** For work that has its effect records, breakers and retries further inside, or takes longer than an effect may. */
   const guard = createGuard<Action, Resource>({ governor, dryRun, resourceOf: RESOURCE_OF });
+  const effectReads = createEffectReads(client, trusted);
   return {
+    redact,
+    useCases: {
+      listEffects: listEffects({ effects: effectReads }),
+      getEffect: getEffect({ effects: effectReads }),
+    },
     dryRun,
     governor,
     effects,

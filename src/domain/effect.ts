@@ -43,3 +43,25 @@ export interface EffectRecords {
   /** It did not happen: anybody may try again at once. False when somebody else has taken over meanwhile. */
   fail(hold: EffectHold, error: string): Promise<boolean>;
 }
+
+export const EFFECT_STATES = ['in_progress', 'completed', 'failed'] as const;
+export type EffectState = (typeof EFFECT_STATES)[number];
+
+/** What the store remembers of a side effect. */
+export interface EffectRecord {
+  /** Its key, of which type, entity and generation can be told. */
+  pk: string;
+  state: EffectState;
+  /** How often somebody has set out to do it. */
+  holders: number;
+  /** The end of the last one's right to do it, epoch milliseconds. */
+  leaseUntilMs: number;
+  /** When it was begun, or ended, last, epoch milliseconds; what an earlier version wrote does not say. */
+  changedAtMs?: number | undefined;
+  /** Until when it is remembered, epoch milliseconds. */
+  untilMs: number;
+  /** The name of the error that it failed with. */
+  error?: string | undefined;
+  /** What it was completed with; JSON. */
+  result?: unknown;
+}

@@ -56,3 +56,33 @@ export const KEYED_OUTCOMES = [
   'unstored',
 ] as const;
 export type KeyedOutcome = (typeof KEYED_OUTCOMES)[number];
+
+/** A key that is remembered, with nothing in it that would let somebody use it. Times are epoch milliseconds. */
+export type RememberedKey = {
+  /** A hash of who used the key, and of the key. */
+  id: string;
+  beganAtMs: number;
+  /** Until when it is remembered. */
+  untilMs: number;
+} & (
+  | {
+      /** An operator's. */
+      kind: 'request';
+      state: 'under_way' | 'done';
+      /** Such as `POST /v1/admin/sync`. */
+      operation: string;
+      /** Which carries it out, or did. */
+      replica: string;
+      /** Of the answer that is kept. */
+      answerStatus?: number | undefined;
+    }
+  | {
+      /** Of a lease. */
+      kind: 'lease';
+      state: 'leased' | 'lease_over';
+      sandboxId: string;
+      leaseId: string;
+      /** By the caller; else the holder is the key. */
+      isChosen: boolean;
+    }
+);

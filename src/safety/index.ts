@@ -48,7 +48,13 @@ export {
   isDryRun,
   refuseIfLocked,
 } from './dry-run/dry-run.ts';
-export { canonicalJson, type EffectKey, effectKey } from './effects/effect-key.ts';
+export {
+  canonicalJson,
+  type EffectKey,
+  effectKey,
+  effectKeyPrefix,
+  parseEffectKey,
+} from './effects/effect-key.ts';
 export {
   createSideEffects,
   type OnceOptions,

@@ -13,6 +13,7 @@ import {
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { wholeNumber } from '../numbers.ts';
 import { createOutput, fields, table, time } from '../output.ts';
+import { collect, limitOption, moreNote } from '../pages.ts';
 
 interface ListOptions extends GlobalOptions {
   status?: string;
@@ -25,8 +26,6 @@ interface ListOptions extends GlobalOptions {
   task?: string;
   limit: number;
 }
-
-const PAGE = 100;
 
 /** What operators look at: the pool, its jobs, its alerts. */
 export function addPoolCommands(program: Command): void {
@@ -182,27 +181,4 @@ function statusLines({
     replicas: replicas.length,
     version,
   });
-}
-
-const limitOption = (preset: number) =>
-  new Option('--limit <count>', 'at most so many, over several pages if need be')
-    .argParser(wholeNumber(1, 100_000))
-    .default(preset);
-
-const moreNote = (more: boolean): string[] =>
-  more ? ['… there may be more: raise --limit, or use export'] : [];
-
-/** Pages through a list until there are `limit`, or no more. */
-async function collect<Item>(
-  { limit }: { limit: number },
-  read: (limit: number, cursor?: string) => Promise<{ items: Item[]; cursor?: string | undefined }>,
-): Promise<{ items: Item[]; more: boolean }> {
-  const items: Item[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await read(Math.min(PAGE, limit - items.length), cursor);
-    items.push(...page.items);
-    cursor = page.cursor;
-  } while (cursor !== undefined && items.length < limit);
-  return { items, more: cursor !== undefined };
 }

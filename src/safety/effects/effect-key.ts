@@ -19,6 +19,18 @@ export function effectKey({ type, entity, generation }: EffectKey): string {
   return `effect:${escapePart(type)}:${escapePart(entity)}:${generation}`;
 }
 
+/** How the keys of a type begin; of all types without one. */
+export const effectKeyPrefix = (type?: string): string =>
+  type === undefined ? 'effect:' : `effect:${escapePart(type)}:`;
+
+/** What a key's text names. Throws `SyntaxError` or `URIError` for a text that no key has. */
+export function parseEffectKey(text: string): EffectKey {
+  const [, type = '', entity = '', generation] = text.split(':');
+  return { type: String(readPart(type)), entity: readPart(entity), generation: Number(generation) };
+}
+
+const readPart = (text: string): unknown => JSON.parse(decodeURIComponent(text));
+
 const escapePart = (value: unknown): string => encodeURIComponent(canonicalJson(value));
 
 /** JSON with sorted keys and no spaces. Throws `TypeError` for what JSON cannot say or would say as something else. */

@@ -35,6 +35,15 @@ const jobCursorSchema = z.strictObject({
   last: keyText(64).min(1),
 });
 
+const scanCursorSchema = z.strictObject({
+  list: z.enum(['effects', 'idempotency']),
+  /** {@link queryMark} of what was asked. */
+  query: z.string().max(64),
+  /** The item that was looked at last. */
+  last: z.strictObject({ pk: keyText(2_048).min(1), sk: keyText(1_024).min(1) }),
+});
+
+export type ScanCursor = z.infer<typeof scanCursorSchema>;
 export type ListCursor = z.infer<typeof cursorSchema>;
 export type JobCursor = z.infer<typeof jobCursorSchema>;
 
@@ -50,7 +59,7 @@ export const queryMark = (values: readonly (string | undefined)[]): string =>
     .digest()
     .toString('base64url', 0, MARK_BYTES);
 
-export const encodeCursor = (cursor: ListCursor | JobCursor): string =>
+export const encodeCursor = (cursor: ListCursor | JobCursor | ScanCursor): string =>
   Buffer.from(JSON.stringify(cursor)).toString('base64url');
 
 /** Undefined for a text that no `encodeCursor` made. Keys are rebuilt from its parts, so a forged one reads nothing else. */
@@ -58,6 +67,9 @@ export const decodeCursor = (text: string): ListCursor | undefined => decode(cur
 
 /** {@link decodeCursor} for a list of jobs. */
 export const decodeJobCursor = (text: string): JobCursor | undefined => decode(jobCursorSchema, text);
+
+/** {@link decodeCursor} for a walk over the whole table. */
+export const decodeScanCursor = (text: string): ScanCursor | undefined => decode(scanCursorSchema, text);
 
 function decode<Cursor>(schema: z.ZodType<Cursor>, text: string): Cursor | undefined {
   try {

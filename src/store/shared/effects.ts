@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
-import type { EffectHold, EffectRecords } from '../../domain/effect.ts';
+import { EFFECT_STATES, type EffectHold, type EffectRecords } from '../../domain/effect.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
 import { EFFECT_IS_FREE, EFFECT_IS_MINE } from '../sandboxes/conditions.ts';
 
-const recordItem = z.object({
-  state: z.enum(['in_progress', 'completed', 'failed']),
+/** What stands in a record. */
+export const effectItem = z.object({
+  state: z.enum(EFFECT_STATES),
   owner: z.string(),
   fence: z.int(),
   lease_until_ms: z.number(),
@@ -23,7 +24,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
     try {
       await client.update({
         Key: { pk: hold.pk, sk: 'E' },
-        UpdateExpression: `SET ${['state', 'ttl', ...names].map((name) => `#${name} = :${name}`).join(', ')}`,
+        UpdateExpression: `SET changed_at_ms = :now, ${['state', 'ttl', ...names].map((name) => `#${name} = :${name}`).join(', ')}`,
         ConditionExpression: EFFECT_IS_MINE,
         ExpressionAttributeNames: {
           '#state': 'state',
@@ -34,6 +35,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
         ExpressionAttributeValues: {
           ':state': state,
           ':ttl': ttlIn(hold.ttlMs),
+          ':now': clock.nowMs(),
           ':owner': hold.owner,
           ':fence': hold.fence,
           ...Object.fromEntries(names.map((name) => [`:${name}`, outcome[name]])),
@@ -56,7 +58,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
           {
             Key: { pk, sk: 'E' },
             UpdateExpression:
-              'SET #state = :in_progress, #owner = :owner, lease_until_ms = :until, #ttl = :ttl ADD fence :one',
+              'SET #state = :in_progress, #owner = :owner, lease_until_ms = :until, changed_at_ms = :now, #ttl = :ttl ADD fence :one',
             ConditionExpression: EFFECT_IS_FREE,
             ExpressionAttributeNames: { '#state': 'state', '#owner': 'owner', '#ttl': 'ttl' },
             ExpressionAttributeValues: {
@@ -75,7 +77,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
           signal,
         );
         // The embedded engine gives the keys alone where there was nothing.
-        const last = before?.state === undefined ? undefined : recordItem.parse(before);
+        const last = before?.state === undefined ? undefined : effectItem.parse(before);
         const isTakenOver = last?.state === 'in_progress';
         return {
           type: 'taken',
@@ -83,7 +85,7 @@ export function createEffectRecords(client: StoreClient, clock: Clock, newId: Ne
         };
       } catch (error) {
         if (!(error instanceof ConditionFailedError)) throw error;
-        const record = recordItem.parse(error.item);
+        const record = effectItem.parse(error.item);
         if (record.state === 'completed') {
           return {
             type: 'completed',

@@ -3,6 +3,7 @@ import { onTestFinished, vi } from 'vitest';
 import type { AppDeps } from '../../../src/app.ts';
 import type { KeyedOutcome } from '../../../src/domain/kept-answer.ts';
 import type { Runs } from '../../../src/http/routes/runs.ts';
+import { createIdempotencyCounts } from '../../../src/live/idempotency-counts.ts';
 import type { RunCounts } from '../../../src/loops/run.ts';
 import { createKeptAnswers } from '../../../src/store/shared/kept-answers.ts';
 import { openTable } from '../../../src/store/table.ts';
@@ -63,6 +64,7 @@ export async function start(
         ttlMs,
       }),
       observe: (outcome) => outcomes.push(outcome),
+      counts: createIdempotencyCounts(),
     },
     ...overrides,
   });

@@ -3,6 +3,7 @@ import { ACTIONS, QUOTA_SCOPES, RESOURCES } from '../../../src/domain/action.ts'
 import type { PendingJob } from '../../../src/domain/job.ts';
 import type { AvailableSandbox } from '../../../src/domain/sandbox.ts';
 import { createEventHub } from '../../../src/live/event-hub.ts';
+import { createIdempotencyCounts } from '../../../src/live/idempotency-counts.ts';
 import { createPoolSeries } from '../../../src/live/pool-series.ts';
 import { watchRuntime } from '../../../src/live/runtime-watch.ts';
 import { createBreaker } from '../../../src/safety/breaker/breaker.ts';
@@ -109,6 +110,20 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         failedIds: ['sbx-3'],
       })),
       listAlerts: record('listAlerts', async () => ({ alerts: [], complete: true, stored: true })),
+      listEffects: record('listEffects', async () => ({ effects: [] })),
+      getEffect: record('getEffect', async (id) => ({
+        id,
+        type: 'csp_delete',
+        entity: ['sbx-1', 'lease-1'],
+        generation: 7,
+        state: 'completed' as const,
+        holders: 1,
+        leaseUntilMs: START_MS + 60_000,
+        changedAtMs: START_MS,
+        untilMs: START_MS + 259_200_000,
+        result: 'destroyed',
+      })),
+      listRememberedKeys: record('listRememberedKeys', async () => ({ keys: [] })),
       submitJob: record('submitJob', async (request) => ({ ...pendingJob, request })),
       getJob: record('getJob', async () => pendingJob),
       listJobs: record('listJobs', async () => ({ jobs: [pendingJob] })),
@@ -208,7 +223,9 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         forget: record('answers.forget', async () => undefined),
       },
       observe: record('idempotency.observe', () => undefined),
+      counts: createIdempotencyCounts(),
     },
+    redact: redaction(),
     readiness: record('readiness', async () => ({
       verdict: 'go' as const,
       reasons: [],
