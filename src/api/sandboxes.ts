@@ -138,7 +138,10 @@ export const statsSchema = z
     deletion_failed: z.int(),
     as_of: epochSeconds('When it was counted'),
   })
-  .meta({ id: 'PoolStats', description: 'The last known counts of the pool.' });
+  .meta({
+    id: 'PoolStats',
+    description: 'The last counts of the pool, with what was changed by hand since.',
+  });
 
 export const runSchema = z
   .looseObject({

@@ -10,7 +10,7 @@ import { idempotencyPk } from '../store/sandboxes/keys.ts';
 import { createSandboxReads } from '../store/sandboxes/reads.ts';
 import { createReadyList } from '../store/sandboxes/ready-list.ts';
 import { createSandboxStore } from '../store/sandboxes/sandboxes.ts';
-import { watchSandboxes } from '../store/sandboxes/watched-sandboxes.ts';
+import { type SandboxChange, watchSandboxes } from '../store/sandboxes/watched-sandboxes.ts';
 import { createReplicaRegister } from '../store/shared/replicas.ts';
 import { createTurns } from '../store/shared/turns.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
@@ -57,7 +57,7 @@ export interface CoreOptions {
   onParked?: CleanUpDeps['onParked'];
   alert: RaiseAlert;
   /** This replica has changed a sandbox. */
-  onSandboxChange?: (sandboxId: string) => void;
+  onSandboxChange?: (change: SandboxChange) => void;
   /** A record that cannot be read, by its sort key. */
   onUnreadable: (sortKey: unknown, error: unknown) => void;
   /** Something in the background failed and will be tried again. */

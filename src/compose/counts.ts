@@ -1,6 +1,16 @@
+import type { NewId } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
+import type { PoolDifferences } from '../live/pool-differences.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
-import { type PoolCounts, readCounts, writeCounts } from '../store/shared/counts.ts';
+import {
+  addDifferences,
+  entriesOf,
+  type PoolCounts,
+  type PublishedCounts,
+  readCounts,
+  withDifferences,
+  writeCounts,
+} from '../store/shared/counts.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Core } from './core.ts';
 
@@ -10,6 +20,9 @@ interface CountsOptions {
   metrics: Pick<Metrics, 'setPoolCounts'>;
   /** How many changes of sandboxes this replica has made so far. */
   changes: () => number;
+  /** What they were, where no count has them. */
+  own: PoolDifferences;
+  newId: NewId;
   /** The pool is there: a part of its first sync is nothing to raise an alert for. */
   isStocked: () => boolean;
   /** Looks whether counts are worth an alert. */
@@ -21,40 +34,80 @@ interface CountsOptions {
 
 /** Longer, and an operator is told what is in memory. */
 const READ_WITHIN_MS = 2_000;
+/** So often one count is made anew because hands were at work meanwhile. */
+const COUNTS_AT_MOST = 3;
+/** While a replica changes the pool all the time, so long passes between counts that are made to be exact. */
+const ROUGH_FOR_MS = 10_000;
 
 export type Counts = ReturnType<typeof composeCounts>;
 
-/** The pool's counts: taken here, or learnt from the replica that took them. */
-export function composeCounts({ work, client, metrics, changes, onError, ...options }: CountsOptions) {
-  let known: PoolCounts | undefined;
+/**
+ * The pool's counts: taken here, or learnt from the replica that took them; with what this replica has changed since on
+ * top of them.
+ */
+export function composeCounts({
+  work,
+  client,
+  metrics,
+  changes,
+  newId,
+  own,
+  onError,
+  ...options
+}: CountsOptions) {
+  let known: PublishedCounts | undefined;
   const stopping = new AbortController();
   let running: Promise<boolean> | undefined;
   let next: Promise<boolean> | undefined;
   /** Somebody was told what was done, and it could not be counted: what is known is older than that. */
   let isOwed = false;
+  /** This replica changed the pool while it counted: what it changed may be in the counts and on top of them. */
+  let isRough = false;
+  let roughUntilMs = 0;
   /** The changes of this replica that had been made when the last count began. */
   let countedChanges = 0;
+  let sharing: Promise<void> = Promise.resolve();
 
-  function learn(counts: PoolCounts | undefined): void {
-    if (!counts || (known && counts.asOfMs < known.asOfMs)) return;
-    const wasEmpty = known?.counts.available === 0;
+  const current = (): PoolCounts | undefined => known && withDifferences(known, own.net());
+
+  /** `isOwn`: what was changed here before it is forgotten already, and what was changed meanwhile is not. */
+  function learn(counts: PublishedCounts | undefined, { isOwn = false } = {}): void {
+    if (!counts) return;
+    const isNewer = !known || counts.asOfMs > known.asOfMs;
+    if (!isNewer && (counts.asOfMs !== known?.asOfMs || counts.additions <= known.additions)) return;
+    const wasEmpty = current()?.counts.available === 0;
+    if (isNewer && !isOwn) own.forgetBefore(counts.asOfMs);
     known = counts;
-    if (wasEmpty !== (counts.counts.available === 0)) options.onTurn();
+    if (wasEmpty !== (current()?.counts.available === 0)) options.onTurn();
     metrics.setPoolCounts(counts);
   }
 
-  /** `consistent`: what was written before it began is in it, at twice the price. */
+  /**
+   * One count, or some, until none was missed: what was added to the last counts while it was under way, an operator's
+   * hand, may be missing in it. `consistent`: what was written before it began is in it, at twice the price.
+   */
   async function count(signal: AbortSignal, { consistent }: { consistent: boolean }): Promise<PoolCounts> {
-    const before = known;
-    const isWhole = options.isStocked();
-    countedChanges = changes();
-    const taken = await work.count(signal, consistent);
-    // Two in one millisecond, or a replica whose clock is ahead: begun later is newer.
-    const counts = { ...taken, asOfMs: Math.max(taken.asOfMs, (before?.asOfMs ?? 0) + 1) };
-    learn(counts);
-    await writeCounts(client, counts, signal);
-    if (isWhole) await options.watchPool(counts, signal);
-    return counts;
+    for (let tries = 1; ; tries++) {
+      const before = await readCounts(client, signal);
+      const isWhole = options.isStocked();
+      const mark = own.mark();
+      countedChanges = changes();
+      const taken = await work.count(signal, consistent);
+      // Two in one millisecond, or a replica whose clock is ahead: begun later is newer.
+      const asOfMs = Math.max(taken.asOfMs, (known?.asOfMs ?? 0) + 1, (before?.asOfMs ?? 0) + 1);
+      const counts = { ...taken, asOfMs, additions: before?.additions ?? 0 };
+      if (!(await writeCounts(client, counts, counts.additions, signal))) {
+        if (tries < COUNTS_AT_MOST) continue;
+        // Hands all the time: what they add is exact, and the next count will do.
+        learn(await readCounts(client, signal));
+        return counts;
+      }
+      isRough = own.hasSince(mark);
+      own.forgetUntil(mark);
+      learn(counts, { isOwn: true });
+      if (isWhole) await options.watchPool(counts, signal);
+      return counts;
+    }
   }
 
   const once = () =>
@@ -85,9 +138,34 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
     return running;
   }
 
+  /** Tells the other replicas what this one has changed since the last count: one write, where there is something. */
+  async function share(): Promise<void> {
+    const mark = own.mark();
+    const by = own.net();
+    if (entriesOf(by).length === 0) return;
+    const published = await addDifferences(client, by, newId, stopping.signal);
+    // Of a pool that nobody has counted there is nothing to be older than.
+    if (!published) return;
+    own.forgetUntil(mark);
+    learn(published);
+  }
+
+  /** One after the other: what two share at once would be added twice. */
+  function shareInTurn(): Promise<boolean> {
+    const shared = sharing.then(share).then(
+      () => true,
+      (error: unknown) => {
+        if (!stopping.signal.aborted) onError(error);
+        return false;
+      },
+    );
+    sharing = shared.then(() => undefined);
+    return shared;
+  }
+
   return {
     /** The last known, from memory. */
-    last: () => known,
+    last: current,
     /**
      * The last known of all replicas; of this one while the store does not answer. Throws `STORE_UNAVAILABLE` where a
      * run has changed the pool and it could not be counted since.
@@ -95,9 +173,13 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
     async latest(signal: AbortSignal): Promise<PoolCounts | undefined> {
       if (isOwed && !(await recount()))
         throw new BrokerError('STORE_UNAVAILABLE', 'The pool could not be counted. Try again.');
+      if (isRough && performance.now() >= roughUntilMs) {
+        roughUntilMs = performance.now() + ROUGH_FOR_MS;
+        await recount();
+      }
       const within = AbortSignal.any([signal, AbortSignal.timeout(READ_WITHIN_MS)]);
       learn(await readCounts(client, within).catch(() => undefined));
-      return known;
+      return current();
     },
     learn,
     count: (signal: AbortSignal) => count(signal, { consistent: false }),
@@ -125,9 +207,21 @@ export function composeCounts({ work, client, metrics, changes, onError, ...opti
           if (changes() !== countedChanges && !(await recount()) && isToldOfChange) isOwed = true;
         }
       },
+    /**
+     * `doIt`, a hand on single sandboxes, with what it changed in the counts of all replicas before it is told: added to
+     * the last count, and not counted.
+     */
+    added:
+      <Args extends unknown[], Result>(doIt: (...args: Args) => Promise<Result>) =>
+      async (...args: Args): Promise<Result> => {
+        const changesBefore = changes();
+        const result = await doIt(...args);
+        if (changes() !== changesBefore && !(await shareInTurn())) isOwed = true;
+        return result;
+      },
     async stop() {
       stopping.abort();
-      await Promise.all([running, next]);
+      await Promise.all([running, next, sharing]);
     },
   };
 }

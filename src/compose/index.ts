@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type Clock, type NewId, systemClock } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
+import { createPoolDifferences } from '../live/pool-differences.ts';
 import type { AlertEvents } from '../safety/index.ts';
 import { openTable } from '../store/table.ts';
 import { flushLogs, type Logger } from '../telemetry/logger.ts';
@@ -136,6 +137,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     );
     const onBackgroundError = (chore: string, error: unknown) =>
       logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
+    const own = createPoolDifferences(clock);
     const core = composeCore({
       client,
       safety,
@@ -160,7 +162,10 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       deleteMayRunMs: config.deleteMayRunMs,
       deleteEvidence: config.deleteEvidence,
       alert,
-      onSandboxChange: live.onSandboxChange,
+      onSandboxChange({ seen, next }) {
+        own.note(seen?.status, next.status);
+        live.onSandboxChange(next.id);
+      },
       onUnreadable: (sortKey, error) =>
         logger.error(
           { action: 'read', sort_key: sortKey, err: error },
@@ -174,6 +179,8 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       clock,
       metrics,
       changes: live.sandboxChanges,
+      own,
+      newId,
       watchPool: alerting.watchPool,
       onTurn: () => watch.lookAgain(),
       onError: onBackgroundError,

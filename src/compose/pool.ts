@@ -1,4 +1,5 @@
-import type { Clock } from '../clock.ts';
+import type { Clock, NewId } from '../clock.ts';
+import type { PoolDifferences } from '../live/pool-differences.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import type { PoolCounts } from '../store/shared/counts.ts';
 import { hasSandboxes, noteStocked, noteSync, readStock } from '../store/shared/stock.ts';
@@ -14,6 +15,9 @@ interface PoolOptions {
   metrics: Pick<Metrics, 'setPoolCounts'>;
   /** How many changes of sandboxes this replica has made so far. */
   changes: () => number;
+  /** What they were, where no count has them. */
+  own: PoolDifferences;
+  newId: NewId;
   /** Looks whether counts are worth an alert. */
   watchPool: (counts: PoolCounts, signal: AbortSignal) => Promise<void>;
   /** The pool was stocked, there is none free any more, or one again. */

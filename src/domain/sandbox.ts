@@ -20,6 +20,9 @@ export const POOL_STATUSES = [
 ] as const;
 export type PoolStatus = (typeof POOL_STATUSES)[number];
 
+export const isPoolStatus = (status: string): status is PoolStatus =>
+  POOL_STATUSES.some((each) => each === status);
+
 /** What the provider says about a sandbox; a sync may change it at any time, whatever the status. */
 export interface Description {
   name: string;

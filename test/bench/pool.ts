@@ -8,6 +8,7 @@ import { createSimulatedProvider } from '../../src/provider/simulated.ts';
 import { createStoreClient, type StoreClient } from '../../src/store/dynamo/client.ts';
 import { toSandboxItem } from '../../src/store/sandboxes/items.ts';
 import { createSandboxReads } from '../../src/store/sandboxes/reads.ts';
+import { noteStocked } from '../../src/store/shared/stock.ts';
 import { openTable } from '../../src/store/table.ts';
 import { inParallel } from './load.ts';
 
@@ -49,6 +50,7 @@ export async function createPool(endpoint: string, size: number, leased = 0): Pr
     ...records.slice(0, leased).map((record) => leaseOut(record, nowMs)),
     ...free.values(),
   ]);
+  await noteStocked(client, nowMs, AbortSignal.timeout(60_000));
   return {
     endpoint,
     table: client.table,

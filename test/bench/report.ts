@@ -62,6 +62,7 @@ function rawRow(measured: Measurement): string[] {
 function toTables(results: Results): Table[] {
   const { storms, sameKey, oneByOne, sustained, shortOfRoom, growth, startMs, memory, safety, jobStartMs } =
     results;
+  const { lookUps } = results;
   const loads = [
     ...storms.flatMap(({ result: { leases, replays } }) => [
       loadRow(leases),
@@ -126,6 +127,18 @@ function toTables(results: Results): Table[] {
         fine(point.measurement.brokerCpuMsPerAllocation),
         fine(point.cpuToSmallest),
         fine(point.throughputToSmallest),
+      ]),
+    },
+    {
+      title: 'Look-ups',
+      head: ['pool', 'of', 'found', 'store calls', 'p50 ms', 'p99 ms'],
+      rows: lookUps.map(({ sandboxes, what, found, storeCalls, p50Ms, p99Ms }) => [
+        `${sandboxes} sandboxes`,
+        what,
+        whole(found),
+        fine(storeCalls),
+        p50Ms.toFixed(1),
+        p99Ms.toFixed(1),
       ]),
     },
     {

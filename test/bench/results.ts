@@ -1,4 +1,5 @@
 import type { SafetyCost } from './costs.ts';
+import type { LookUp } from './look-ups.ts';
 import type { Measurement } from './measurement.ts';
 import { median } from './statistics.ts';
 import type { MemoryResult, SustainedResult } from './steady.ts';
@@ -19,6 +20,7 @@ export interface Results {
   /** On stores with latency: with all the room there is, then with less. */
   shortOfRoom: Measurement[];
   growth: GrowthPoint[];
+  lookUps: LookUp[];
   startMs: number[];
   memory: MemoryResult;
   safety: SafetyCost[];
@@ -68,7 +70,8 @@ const none = (promise: string, value: number): Target => ({
 });
 
 /** What the issue asks for, held against a run. */
-export function targetsOf({ storms, sameKey, oneByOne, growth, startMs, memory, safety }: Results): Target[] {
+export function targetsOf(results: Results): Target[] {
+  const { storms, sameKey, oneByOne, growth, lookUps, startMs, memory, safety } = results;
   const targets: Target[] = [];
   for (const { pool, result } of storms) {
     const { leases, replays, doubled } = result;
@@ -108,6 +111,10 @@ export function targetsOf({ storms, sameKey, oneByOne, growth, startMs, memory, 
       .map(({ measurement, cpuToSmallest }) =>
         atMost(`${measurement.scenario}: broker CPU to the smallest pool's`, cpuToSmallest, FLAT_WITHIN),
       ),
+    ...lookUps.map(({ what, sandboxes, storeCalls }) =>
+      // A part of a beat may be among them.
+      atMost(`look-up among ${sandboxes}, ${what}: store calls`, storeCalls, 2.2),
+    ),
     atMost('start to ready', median(startMs), START_WITHIN_MS, ' ms', 0),
     atMost(
       'resident memory at the end to that after the first quarter',

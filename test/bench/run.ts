@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { jobStartTimes, safetyCosts } from './costs.ts';
+import { lookUps } from './look-ups.ts';
 import { toMarkdown, toText } from './report.ts';
 import { type Results, targetsOf } from './results.ts';
 import { shortOfRoom } from './short-of-room.ts';
@@ -26,6 +27,7 @@ interface Sizes {
   concurrency: number;
   sustainedSeconds: number;
   growthSizes: number[];
+  lookUps: { sandboxes: number; times: number };
   starts: number;
   memory: { allocations: number; samples: number };
   safetyCalls: number;
@@ -46,6 +48,7 @@ const FULL: Sizes = {
   concurrency: 32,
   sustainedSeconds: 10,
   growthSizes: [1_000, 10_000, 50_000],
+  lookUps: { sandboxes: 50_000, times: 400 },
   starts: 5,
   memory: { allocations: 100_000, samples: 4 },
   safetyCalls: 20_000,
@@ -64,6 +67,7 @@ const QUICK: Sizes = {
   concurrency: 32,
   sustainedSeconds: 3,
   growthSizes: [300, 3_000],
+  lookUps: { sandboxes: 3_000, times: 100 },
   starts: 1,
   memory: { allocations: 4_000, samples: 4 },
   safetyCalls: 5_000,
@@ -126,6 +130,7 @@ async function runAll(sizes: Sizes): Promise<Results> {
     ),
     shortOfRoom: await step('short of room', () => shortOfRoom(callers)),
     growth: await step('growth', () => growth(sizes.growthSizes, { callers, rounds })),
+    lookUps: await step('look-ups', () => lookUps(sizes.lookUps.sandboxes, sizes.lookUps.times)),
     startMs,
     memory: await step('memory', () => memory({ ...sizes.memory, concurrency })),
     safety,

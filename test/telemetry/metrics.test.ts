@@ -152,7 +152,7 @@ describe('what happens is counted', () => {
     metrics.storeCall('TransactWriteItems', 'TransactionCanceledException', 0.01);
     metrics.storeCall('Query', 'ThrottlingException', 0.01);
     metrics.storeCall('Query', 'SomethingNewException', 0.01);
-    metrics.storeCall('BatchGetItem', 'success', 0.01);
+    metrics.storeCall('BatchWriteItem', 'success', 0.01);
     expect(await samplesOf(metrics)).toMatchObject({
       'broker_store_calls_total{operation="TransactWriteItems",outcome="cancelled"}': 1,
       'broker_store_calls_total{operation="Query",outcome="throttled"}': 1,

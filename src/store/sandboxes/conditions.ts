@@ -84,6 +84,10 @@ export const REQUEST_MAY_BEGIN =
   'attribute_not_exists(pk) OR (#state = :done AND expires_at_ms <= :now) OR (lease_until_ms < :now AND (fingerprint = :fingerprint OR expires_at_ms <= :now))';
 export const ANSWER_IS_MINE_TO_GIVE = 'attempt = :attempt AND #state = :under_way';
 
+/** What is published was counted earlier, and nothing has been added to it since it was looked at. Epoch milliseconds. */
+export const COUNTS_ARE_AS_SEEN =
+  'attribute_not_exists(pk) OR (as_of_ms < :asOf AND (additions = :additions OR (attribute_not_exists(additions) AND :additions = :none)))';
+
 /** What is noted of the pool is from an earlier count. Epoch milliseconds. */
 export const LEVEL_IS_OLDER_OR_NEW = 'attribute_not_exists(pk) OR as_of_ms < :asOf';
 

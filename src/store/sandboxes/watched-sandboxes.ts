@@ -1,25 +1,28 @@
-import type { SandboxStore } from './sandboxes.ts';
+import type { Change, SandboxStore } from './sandboxes.ts';
 
-/** `store`, telling `onChange` the id of every sandbox that it has changed: at once, and of its own changes only. */
-export function watchSandboxes(store: SandboxStore, onChange: (sandboxId: string) => void): SandboxStore {
+/** What became of a sandbox. */
+export type SandboxChange = Pick<Change, 'seen' | 'next'>;
+
+/** `store`, telling `onChange` of every sandbox that it has changed: at once, and of its own changes only. */
+export function watchSandboxes(store: SandboxStore, onChange: (change: SandboxChange) => void): SandboxStore {
   return {
     get: store.get,
     bucketPace: store.bucketPace,
     async grant(grant, signal) {
       const outcome = await store.grant(grant, signal);
-      if (outcome.type === 'granted') onChange(grant.next.id);
+      if (outcome.type === 'granted') onChange(grant);
       return outcome;
     },
     async write(change, signal) {
       const isWritten = await store.write(change, signal);
-      if (isWritten) onChange(change.next.id);
+      if (isWritten) onChange(change);
       return isWritten;
     },
     writeAll: (changes, options) =>
       store.writeAll(changes, {
         ...options,
         onSettled(change, isWritten) {
-          if (isWritten) onChange(change.next.id);
+          if (isWritten) onChange(change);
           options?.onSettled?.(change, isWritten);
         },
       }),

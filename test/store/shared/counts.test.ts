@@ -1,14 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { COUNTS_KEY } from '../../../src/store/sandboxes/keys.ts';
-import { readCounts, toPoolCounts, writeCounts } from '../../../src/store/shared/counts.ts';
+import { addDifferences, readCounts, toPoolCounts, writeCounts } from '../../../src/store/shared/counts.ts';
 import { startCore, type TestCore } from '../../support/broker/core.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
 import { duplicate, injectFaults, loseAnswer } from '../../support/store/injected-faults.ts';
 
 describeOnEngines('the published counts', ({ endpoint }) => {
   let core: TestCore;
+  let faults: ReturnType<typeof injectFaults>;
   beforeAll(async () => {
     core = await startCore(endpoint, { poolSize: 5 });
+    faults = injectFaults(core.client);
   });
   afterAll(() => core.close());
 
@@ -27,16 +30,30 @@ describeOnEngines('the published counts', ({ endpoint }) => {
       counts: { available: 30, allocated: 1, pending_deletion: 2, deletion_failed: 3, stale: 4 },
       total: 40,
       asOfMs: 3_000,
+      additions: 0,
     });
   });
 
   test('survive an answer that was lost and a write that came twice', async () => {
-    const faults = injectFaults(core.client);
     faults.next('PutItem', loseAnswer);
     await writeCounts(core.client, countsOf(40, 4_000));
     faults.next('PutItem', duplicate);
     await writeCounts(core.client, countsOf(50, 5_000));
     expect(await readCounts(core.client)).toMatchObject({ total: 60, asOfMs: 5_000 });
+  });
+
+  test('grow by what is added to them, once, and are not written over by who has not seen it', async () => {
+    const before = await readCounts(core.client);
+    faults.next('UpdateItem', loseAnswer);
+    const added = await addDifferences(core.client, { available: -1, allocated: 1 }, randomUUID);
+    faults.next('UpdateItem', duplicate);
+    await addDifferences(core.client, { available: -1, pending_deletion: 1 }, randomUUID);
+    expect(added).toMatchObject({ counts: { available: 49, allocated: 2 }, additions: 1 });
+    const after = { counts: { available: 48, allocated: 2, pending_deletion: 3 }, total: before?.total };
+    expect(await readCounts(core.client)).toMatchObject(after);
+    expect(await writeCounts(core.client, countsOf(50, 6_000), 0)).toBe(false);
+    expect(await readCounts(core.client)).toMatchObject(after);
+    expect(await writeCounts(core.client, countsOf(50, 6_000), 2)).toBe(true);
   });
 
   test('are an error, not a zero, when the record was bent by hand', async () => {
