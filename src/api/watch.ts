@@ -23,7 +23,7 @@ export const readinessSchema = z
         status: z
           .enum(READINESS_STATES)
           .describe(
-            'degraded: tracks are served all the same; failing: this replica takes itself out of service.',
+            'degraded: tracks are served all the same; failing: they are not, and this replica leaves the service, unless the store is away from all of them.',
           ),
         detail: z.string().optional(),
       }),
@@ -40,7 +40,10 @@ export const readinessRecord = (report: ReadinessReport): z.output<typeof readin
   passed_checks: report.passedChecks,
   failed_checks: report.failedChecks,
   checks: Object.fromEntries(
-    Object.entries(report.checks).map(([name, { state, ...why }]) => [name, { status: state, ...why }]),
+    Object.entries(report.checks).map(([name, finding]) => [
+      name,
+      { status: finding.state, ...('detail' in finding && { detail: finding.detail }) },
+    ]),
   ),
 });
 

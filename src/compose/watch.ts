@@ -22,11 +22,14 @@ import { checkRuntime } from '../store/runtime-checks.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { READINESS_CHECKS, type ReadinessCheckName } from '../telemetry/metric-labels.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { limitTime, untilAborted } from '../time-limit.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { PoolStats } from '../usecases/inventory/pool-stats.ts';
 import type { Stocking } from '../usecases/inventory/stocking.ts';
 
 const STORE_WITHIN_MS = 2_000;
+/** It knows by itself when its time is over; this is for when it does not. */
+const STORE_CHECK_WITHIN_MS = STORE_WITHIN_MS + 500;
 /** What reads memory only: it has no reason to take longer. */
 const MEMORY_WITHIN_MS = 200;
 const RUNTIME_INTERVAL_MS = 300_000;
@@ -85,7 +88,7 @@ export function composeWatch(options: WatchOptions) {
     {
       name: 'dynamodb',
       otherwise: 'failing',
-      timeoutMs: STORE_WITHIN_MS,
+      timeoutMs: STORE_CHECK_WITHIN_MS,
       check: (signal) => storeReadiness(stocking, signal),
     },
     {
@@ -180,6 +183,7 @@ export function composeWatch(options: WatchOptions) {
         verdict,
         reasons,
         refusal,
+        staysInService: Object.values(found).every((each) => each.state !== 'failing' || each.isShared),
         checks: Object.fromEntries(Object.entries(found).map(([name, each]) => [name, checkText(each)])),
       };
     },
@@ -203,15 +207,21 @@ export function composeWatch(options: WatchOptions) {
 const WORKER = 'worker';
 const SHUTTING_DOWN = 'shutting_down';
 
-/** Whether the table answers, and is the one that was opened. */
+/**
+ * Whether the table answers, and is the one that was opened. A store that does not answer is away from every replica: were
+ * all to leave the service, callers would be told by a proxy that there is nothing, and not by the broker when to come again.
+ */
 async function storeReadiness(stocking: Stocking, signal: AbortSignal): Promise<ReadinessFinding> {
+  const time = limitTime(STORE_WITHIN_MS, signal);
   try {
-    return (await stocking.look(signal))
+    return (await untilAborted(stocking.look(time.signal), time.signal))
       ? { state: 'ok' }
       : { state: 'failing', detail: 'the table has no layout any more' };
   } catch (error) {
-    if (!(error instanceof StoreUnavailableError)) throw error;
-    return { state: 'failing', detail: 'the store does not answer' };
+    if (!(error instanceof StoreUnavailableError || time.signal.aborted)) throw error;
+    return { state: 'failing', detail: 'the store does not answer', isShared: true };
+  } finally {
+    time.clear();
   }
 }
 

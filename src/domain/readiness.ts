@@ -1,6 +1,6 @@
 /**
  * How a check came out. `degraded`: tracks are served, but something an operator should know limits it; `failing`: they
- * are not, and the replica takes itself out of service.
+ * are not, and the replica takes itself out of service, unless every other is in the same state.
  */
 export const READINESS_STATES = ['ok', 'degraded', 'failing'] as const;
 export type ReadinessState = (typeof READINESS_STATES)[number];
@@ -15,4 +15,6 @@ export type ReadinessFinding =
       state: Exclude<ReadinessState, 'ok'>;
       /** Why, in words for everybody; never an inner error's text. */
       detail: string;
+      /** Of what fails for every replica at once: it stays in service to say so, where leaving would leave nobody. */
+      isShared?: true;
     };

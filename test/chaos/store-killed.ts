@@ -83,7 +83,9 @@ async function cut(
   await proxy.behave({ kind: 'refuse' });
   proxy.cutConnections();
   const [notReady] = await Promise.all([
-    arrives('/readyz says 503 while the store is away', () => readyIs(brokers, 503)),
+    arrives('/readyz says that nobody is served while the store is away', () =>
+      servingIs(brokers, 'refusing'),
+    ),
     delay(outageMs),
   ]);
   await proxy.behave({ kind: 'pass' });
@@ -105,18 +107,18 @@ async function comeAndGo(proxy: FaultProxy, cuts: number): Promise<void> {
   proxy.swallowResponses(0);
 }
 
-const readyIs = (brokers: readonly BrokerProcess[], status: number): Promise<unknown> =>
+const servingIs = (brokers: readonly BrokerProcess[], status: 'ready' | 'refusing'): Promise<unknown> =>
   Promise.all(
     brokers.map((broker) =>
-      until(async () => (await broker.call('GET', '/readyz')).status === status, {
+      until(async () => (await broker.call('GET', '/readyz')).json['status'] === status, {
         timeoutMs: RECOVERED_WITHIN_MS,
-        what: `/readyz answers ${status}`,
+        what: `/readyz says ${status}`,
       }),
     ),
   );
 
 async function recovered(brokers: readonly BrokerProcess[], when: string): Promise<Finding[]> {
-  return [await arrives(`/readyz is 200 again by itself ${when}`, () => readyIs(brokers, 200))];
+  return [await arrives(`/readyz says ready again by itself ${when}`, () => servingIs(brokers, 'ready'))];
 }
 
 /** Of cleanup and expiry, by themselves; replicas take turns, so that one success among them all will do. */

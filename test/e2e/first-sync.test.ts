@@ -1,8 +1,9 @@
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { type BrokerProcess, PROCESS_TIMES, startBroker, tally } from '../support/broker/broker-process.ts';
 import { uniqueTable } from '../support/broker/core.ts';
 import { account, startFakeCsp } from '../support/provider/fake-csp.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
+import { startFaultProxy } from '../support/store/fault-proxy.ts';
 import { until } from '../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);
@@ -18,16 +19,18 @@ describeOnFastEngine('a pool that was never stocked', ({ endpoint }) => {
     const csp = await startFakeCsp({ token: 'csp-token' });
     csp.add(account(), account(), account());
     const env = {
-      DDB_ENDPOINT_URL: endpoint,
       DDB_TABLE_NAME: uniqueTable(),
       CSP_BASE_URL: csp.baseUrl,
       CSP_API_TOKEN: 'csp-token',
       RETRY_MAX_RETRIES: '0',
+      // A listing that is held must not end by itself, however long a busy machine takes to start a replica.
+      CSP_TIMEOUT_READ_SEC: '300',
       SYNC_INTERVAL_SEC: '3600',
     };
     const { promise: until, resolve: release } = Promise.withResolvers<void>();
     const hold = () => csp.faults.add('list', { kind: 'hold', until }, { times: 10 });
-    return { csp, hold, release, start: () => startBroker({ env }) };
+    const start = (store = endpoint) => startBroker({ env: { ...env, DDB_ENDPOINT_URL: store } });
+    return { csp, hold, release, start };
   }
 
   test('is not ready and refuses nobody for good until its first sync has ended, on every replica', async () => {
@@ -55,6 +58,26 @@ describeOnFastEngine('a pool that was never stocked', ({ endpoint }) => {
     expect((await two.allocate('student')).status).toBe(201);
     expect((await one.allocate('another')).status).toBe(201);
     expect((await one.admin('GET', '/v1/admin/alerts')).json['alerts']).toEqual([]);
+    await csp.close();
+  });
+
+  test('is not ready either while the store is away: it has nothing yet to stay in service for', async () => {
+    const { csp, hold, release, start } = await setUp();
+    hold();
+    const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(endpoint).port) });
+    onTestFinished(() => proxy.close());
+    const broker = await start(proxy.endpoint);
+    await proxy.behave({ kind: 'refuse' });
+    proxy.cutConnections();
+    const away = 'error: the store does not answer';
+    await until(async () => (await readyz(broker)).text.includes(away), {
+      ...WITHIN,
+      what: 'the store is missed',
+    });
+    expect(await readyz(broker)).toMatchObject({ status: 503, json: { status: 'not_ready' } });
+    await proxy.behave({ kind: 'pass' });
+    release();
+    await readyIs(broker, 200);
     await csp.close();
   });
 

@@ -57,12 +57,33 @@ describe('GET /readyz', () => {
     const answer = await call('GET', '/readyz');
     expect(answer.status).toBe(503);
     expect(answer.headers['retry-after']).toBe('1');
-    const message = 'Not ready: dynamodb: the store does not answer; pool: exhausted.';
+    const message = 'Not serving: dynamodb: the store does not answer; pool: exhausted.';
     expect(answer.json).toEqual({
       status: 'not_ready',
       timestamp: TIMESTAMP,
       ...failing,
       error: { code, message, request_id: 'id-1', retry_after: 1 },
+    });
+  });
+});
+
+describe('GET /readyz while the store is away from every replica', () => {
+  test('stays 200, for callers to be refused by a broker, and says what they are refused with', async () => {
+    const refusing = {
+      verdict: 'no_go' as const,
+      reasons: ['dynamodb: the store does not answer'],
+      checks: { dynamodb: 'error: the store does not answer', pool: 'ok' },
+    };
+    const readiness = async () => ({ ...refusing, refusal: undefined, staysInService: true });
+    const { call } = await startApp({ readiness });
+    const answer = await call('GET', '/readyz');
+    expect(answer.status).toBe(200);
+    const message = 'Not serving: dynamodb: the store does not answer.';
+    expect(answer.json).toEqual({
+      status: 'refusing',
+      timestamp: TIMESTAMP,
+      ...refusing,
+      error: { code: 'STORE_UNAVAILABLE', message, request_id: 'id-1', retry_after: 1 },
     });
   });
 });

@@ -36,6 +36,7 @@ export async function examineBroker(options: GlobalOptions): Promise<Finding[]> 
 function readinessOf(answer: Answer | Error): Finding {
   if (answer instanceof Error) return bad('readiness', `The broker does not serve: ${answer.message}`);
   const { verdict, reasons } = as<{ verdict: string; reasons: string[] }>(answer);
+  if (verdict === 'no_go') return bad('readiness', `The broker refuses all calls: ${reasons.join('; ')}.`);
   return verdict === 'go'
     ? ok('readiness', 'it serves')
     : warn('readiness', `It serves, but ${reasons.join('; ')}.`);

@@ -14,6 +14,8 @@ export interface Readiness {
   checks: Record<string, string>;
   /** What callers are refused with; there when the verdict is `no_go`. */
   refusal?: ErrorCode | undefined;
+  /** Where the verdict is `no_go` for every replica at once, they go on to be asked, and refuse by themselves. */
+  staysInService?: boolean | undefined;
 }
 
 export interface HealthRoutesDeps {
@@ -36,6 +38,12 @@ const readySchema = z
       .describe('`ok`, `degraded: <reason>`, `error: <reason>` or `shutting_down`, by name.'),
   })
   .describe('Ready; the reasons say what limits it, such as an exhausted pool.');
+const refusingSchema = readySchema
+  .extend({ status: z.literal('refusing') })
+  .extend(errorSchema.shape)
+  .describe(
+    'In service all the same: the store is away from every replica, and callers are refused with this error until it is back.',
+  );
 const notReadySchema = readySchema
   .extend({ status: z.literal('not_ready') })
   .extend(errorSchema.shape)
@@ -52,7 +60,7 @@ const PROBE = { rateLimitExempt: true, probe: true } as const;
 
 /** What went wrong, in the form of every other error: a client that knows only that one understands it, too. */
 const notReady = ({ reasons, refusal = 'STORE_UNAVAILABLE' }: Readiness): BrokerError =>
-  new BrokerError(refusal, `Not ready: ${reasons.join('; ')}.`);
+  new BrokerError(refusal, `Not serving: ${reasons.join('; ')}.`);
 
 /** What machines ask: alive, ready, how much of everything, and who is there. No token needed. */
 export function healthRoutes({
@@ -84,7 +92,7 @@ export function healthRoutes({
         operationId: 'readiness',
         summary: 'Can it serve?',
         tags: ['health'],
-        response: { 200: readySchema, 503: notReadySchema },
+        response: { 200: z.union([readySchema, refusingSchema]), 503: notReadySchema },
       },
       handler: async (request, reply) => {
         const found = await readiness();
@@ -92,6 +100,7 @@ export function healthRoutes({
         const answer = { verdict, reasons, timestamp: now(), checks };
         if (verdict !== 'no_go') return { status: 'ready' as const, ...answer };
         const { body } = errorAnswer(notReady(found), request.id);
+        if (found.staysInService) return { status: 'refusing' as const, ...answer, ...body };
         reply.code(503).header('retry-after', body.error.retry_after);
         return { status: 'not_ready' as const, ...answer, ...body };
       },
