@@ -1,5 +1,6 @@
 #!/bin/sh
-# What a lab's machine runs: `track.sh setup` takes a sandbox, `track.sh cleanup` gives it back. Needs sh and curl.
+# What a lab's machine runs: `track.sh setup` takes a sandbox, `track.sh extend` keeps it for longer, `track.sh cleanup` gives
+# it back. Needs sh and curl.
 #
 #   BROKER_URL        http(s)://host[:port]                                    needed
 #   BROKER_API_TOKEN  the token of tracks                                      needed
@@ -8,9 +9,11 @@
 #   TRACK_PREFIX      only a sandbox whose name begins so                      optional
 #   TRACK_FILE        where the sandbox's ids are kept                         ./sandbox.env
 #   TRACK_WAIT_SEC    how long to try, seconds                                 300
+#   TRACK_LEASE_MIN   how long the lease shall last, minutes                   the broker's own
+#   TRACK_EXTEND_MIN  how long it shall last from an extension on, minutes     60
 #
 # `setup` writes SANDBOX_ID, SANDBOX_NAME, SANDBOX_EXTERNAL_ID, SANDBOX_EXPIRES_AT and SANDBOX_HOLDER to the file, for
-# `. ./sandbox.env`; `cleanup` removes it. Both say what they did on standard output, and what went wrong on standard
+# `. ./sandbox.env`; `extend` puts the new end there; `cleanup` removes it. All say what they did on standard output, and what went wrong on standard
 # error. The holder is the key: set-ups that are repeated get the same sandbox, and clean-ups change nothing more; one whose
 # lease has ended by itself is done, too.
 # Exit status: 0 done; 1 the file cannot be written, or is not ours; 2 wrong usage; 3 refused, and trying again is no use;
@@ -26,7 +29,11 @@ file=${TRACK_FILE:-./sandbox.env}
 wait_sec=${TRACK_WAIT_SEC:-300}
 [ -n "${BROKER_URL:-}" ] && [ -n "${BROKER_API_TOKEN:-}" ] && [ -n "$holder" ] ||
   fail 2 'BROKER_URL, BROKER_API_TOKEN and TRACK_HOLDER are needed.'
+lease_min=${TRACK_LEASE_MIN:-}
+extend_min=${TRACK_EXTEND_MIN:-60}
 case $wait_sec in '' | *[!0-9]*) fail 2 'TRACK_WAIT_SEC must be a whole number of seconds.' ;; esac
+case $lease_min in *[!0-9]* | ???????*) fail 2 'TRACK_LEASE_MIN must be a whole number of minutes.' ;; esac
+case $extend_min in '' | *[!0-9]* | ???????*) fail 2 'TRACK_EXTEND_MIN must be a whole number of minutes.' ;; esac
 # Each goes into a quoted line of curl's configuration, the holder into one of the file, too.
 case "$BROKER_URL$BROKER_API_TOKEN$holder$lab${TRACK_PREFIX:-}" in *[\"\\]* | *'
 '*) fail 2 'No value may have a quote, a backslash or a line break in it.' ;; esac
@@ -46,6 +53,11 @@ trap 'exit 143' TERM
   [ -z "$lab" ] || printf 'header = "X-Instruqt-Track-ID: %s"\n' "$lab"
   [ -z "${TRACK_PREFIX:-}" ] || printf 'header = "X-Sandbox-Name-Prefix: %s"\n' "$TRACK_PREFIX"
 } >"$work/headers"
+
+# ask_for <minutes>: what the next post sends along.
+ask_for() {
+  printf 'header = "Content-Type: application/json"\ndata = "{\\"duration_seconds\\":%s}"\n' "$(($1 * 60))" >>"$work/headers"
+}
 
 # field <name>: a text or a number of the answer.
 field() {
@@ -98,6 +110,7 @@ case ${1:-} in
     # Found out before anything is taken: a sandbox whose ids are nowhere would be nobody's to give back.
     [ ! -d "$file" ] && { echo >"$file.new" && rm -f "$file.new"; } 2>/dev/null ||
       fail 1 "$file cannot be written: set TRACK_FILE to one that can. Nothing was taken."
+    [ -z "$lease_min" ] || ask_for "$lease_min"
     post /v1/allocate
     id=$(field sandbox_id)
     [ -n "$id" ] || fail 4 'what answered is no broker: check BROKER_URL.'
@@ -109,6 +122,19 @@ case ${1:-} in
       fail 1 "$holder has $id, but $file cannot be written: run the set-up again, and it gets the same one."
     [ "$status" = 201 ] && did='took' || did='has already'
     say "$holder $did $(field name) ($id), for $((($(field expires_at) - $(date +%s)) / 60)) minutes"
+    ;;
+  extend)
+    [ -f "$file" ] || fail 1 "there is no $file: run the set-up first."
+    id=$(kept SANDBOX_ID)
+    [ -n "$id" ] || fail 1 "$file names no sandbox."
+    ask_for "$extend_min"
+    post "/v1/sandboxes/$id/extend" 403:NOT_SANDBOX_OWNER 404:SANDBOX_NOT_FOUND 409:LEASE_OVER ||
+      fail 3 "the lease of $id is over, and is not to be had back: run the set-up again."
+    expires_at=$(field expires_at)
+    [ -n "$expires_at" ] || fail 4 'what answered is no broker: check BROKER_URL.'
+    sed "s/^SANDBOX_EXPIRES_AT=.*/SANDBOX_EXPIRES_AT='$expires_at'/" "$file" >"$file.new" && mv "$file.new" "$file" ||
+      fail 1 "$id is extended, but $file cannot be written."
+    say "$holder has $id for $(((expires_at - $(date +%s)) / 60)) minutes more"
     ;;
   cleanup)
     # A set-up that was cut short leaves no file; what it may have taken goes back by itself when its lease is over.
@@ -129,5 +155,5 @@ case ${1:-} in
     fi
     rm -f "$file"
     ;;
-  *) fail 2 'usage: track.sh setup|cleanup' ;;
+  *) fail 2 'usage: track.sh setup|extend|cleanup' ;;
 esac

@@ -5,12 +5,12 @@ import { createRawRefusals } from './http/client-error.ts';
 import { handleError } from './http/error-handler.ts';
 import { HTTP_LIMITS } from './http/limits.ts';
 import type { CallMetrics } from './http/observed-calls.ts';
-import { type AdminIdempotencyDeps, keepAdminAnswers } from './http/plugins/admin-idempotency.ts';
 import { createAuth, type Tokens } from './http/plugins/auth.ts';
 import { readBodies } from './http/plugins/body.ts';
 import { rationCallers } from './http/plugins/caller-quota.ts';
 import { type ClosingDeps, closeInOrder } from './http/plugins/closing.ts';
 import { announceDryRun } from './http/plugins/dry-run.ts';
+import { type KeptAnswersDeps, keepAnswers } from './http/plugins/kept-answers.ts';
 import { collectRoutes, type KnownRoute, refuseUnknownRoutes } from './http/plugins/known-routes.ts';
 import { describeApi } from './http/plugins/openapi.ts';
 import { limitRates, type RateLimitOptions } from './http/plugins/rate-limit.ts';
@@ -27,6 +27,7 @@ import { exportRoutes } from './http/routes/export.ts';
 import { governorRoutes } from './http/routes/governor.ts';
 import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
 import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
+import { type LeaseRoutesDeps, leaseRoutes } from './http/routes/leases.ts';
 import { type LiveRoutesDeps, liveRoutes } from './http/routes/live.ts';
 import { type OnceRoutesDeps, onceRoutes } from './http/routes/once.ts';
 import { type RetryRoutesDeps, retryRoutes } from './http/routes/retries.ts';
@@ -46,6 +47,7 @@ export type HttpMetrics = RequestMetrics &
 
 export interface AppDeps {
   useCases: TrackRoutesDeps['useCases'] &
+    LeaseRoutesDeps['useCases'] &
     AdminRoutesDeps['useCases'] &
     JobRoutesDeps['useCases'] &
     AlertRoutesDeps['useCases'] &
@@ -55,7 +57,7 @@ export interface AppDeps {
   retries: RetryRoutesDeps['retries'];
   governor: Pick<Governor<Resource>, 'take' | 'status' | 'setLimit' | 'resetLimit'>;
   dryRun: Pick<DryRunLock<Action>, 'enabled' | 'strict' | 'blocks' | 'record' | 'log'>;
-  idempotency: Omit<AdminIdempotencyDeps, 'clock'> & { counts: OnceRoutesDeps['counts'] };
+  idempotency: Omit<KeptAnswersDeps, 'clock'> & { counts: OnceRoutesDeps['counts'] };
   redact: OnceRoutesDeps['redact'];
   readiness: HealthRoutesDeps['readiness'];
   watch: Omit<WatchRoutesDeps, 'requireAdmin'>;
@@ -143,11 +145,12 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   // After validation and before anything is kept or done: who comes too often, and what a strict dry run locks.
   rationCallers(app, deps.governor);
   announceDryRun(app, deps.dryRun);
-  keepAdminAnswers(app, { ...deps.idempotency, clock });
+  keepAnswers(app, { ...deps.idempotency, clock });
 
   const requireRole = createAuth({ tokens: deps.tokens, clock, metrics });
   app.register(healthRoutes({ readiness: deps.readiness, metrics, clock, version: deps.version }));
   app.register(trackRoutes({ useCases: deps.useCases, requireTrack: requireRole('track'), metrics }));
+  app.register(leaseRoutes({ useCases: deps.useCases, requireTrack: requireRole('track'), metrics }));
   app.register(adminRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(exportRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(

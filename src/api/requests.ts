@@ -119,7 +119,35 @@ const duration = wholeNumber(
   'How long the lease shall last, seconds: LAB_DURATION_HOURS by default, MAX_LEASE_HOURS at the most.',
 );
 
-export const allocateBody = optionalBody({ duration_seconds: duration.optional() }, 'an object');
+export const allocateBody = optionalBody(
+  {
+    duration_seconds: duration.optional(),
+    heartbeat_seconds: wholeNumber(
+      30,
+      3600,
+      'The holder promises a sign of life this often, seconds; without it and 30 seconds of grace the lease is over.',
+    ).optional(),
+  },
+  'an object',
+);
+
+const leaseId = text
+  .optional()
+  .describe('Only if the sandbox still has this lease of the holder. Else 409 LEASE_OVER.');
+
+export const extendBody = optionalBody(
+  {
+    duration_seconds: wholeNumber(
+      1,
+      YEAR_SECONDS,
+      'From now to the new end of the lease, seconds. It is never beyond MAX_LEASE_HOURS after the begin, and never earlier than before.',
+    ),
+    lease_id: leaseId,
+  },
+  'an object',
+);
+
+export const heartbeatBody = optionalBody({ lease_id: leaseId }, 'an object');
 
 /** For endpoints that take no parameters: whoever sends one meant something by it. */
 export const noQuery = z.strictObject({});

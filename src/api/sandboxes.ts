@@ -2,9 +2,11 @@ import { z } from 'zod';
 import { IRREVERSIBLE_ACTIONS } from '../domain/action.ts';
 import { assertNever, ERROR_CODES } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
+import { takenBackAt } from '../domain/lease.ts';
 import { outcomeOf } from '../domain/run-outcome.ts';
 import { SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
 import type { EndedRun } from '../loops/run.ts';
+import type { GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
 
 const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
 
@@ -35,6 +37,10 @@ export const leaseSchema = z
       ),
     allocated_at: epochSeconds('Start of the lease'),
     expires_at: epochSeconds('End of the lease'),
+    heartbeat_seconds: z.int().optional().describe('How often the holder is to give a sign of life.'),
+    heartbeat_by: epochSeconds(
+      'Only of a lease with a heartbeat: when the next one is to come by',
+    ).optional(),
     sfdc_account_id: z.string().optional(),
     lease_over: z
       .literal(true)
@@ -77,6 +83,8 @@ const recordShape = {
   track_name: z.string().optional().describe('The lab the holder runs.'),
   allocated_at: epochSeconds('Start of the lease').optional(),
   expires_at: epochSeconds('End of the lease').optional(),
+  heartbeat_seconds: z.int().optional().describe('How often the holder is to give a sign of life.'),
+  heartbeat_by: epochSeconds('When the next one is to come by').optional(),
   reclaim_at: epochSeconds('When the broker takes it back').optional(),
   deletion_requested_at: epochSeconds('The mark or the expiry').optional(),
   deletion_retry_count: z.int().optional().describe('How often its deletion failed.'),
@@ -198,7 +206,8 @@ export function sandboxRecord(sandbox: Sandbox): z.output<typeof recordSchema> {
         ...base,
         status: sandbox.status,
         ...leaseFields(sandbox),
-        reclaim_at: sandbox.lease.reclaimAt,
+        heartbeat_by: sandbox.lease.heartbeat?.by,
+        reclaim_at: takenBackAt(sandbox.lease),
       };
     case 'pending_deletion':
     case 'deletion_failed':
@@ -233,6 +242,7 @@ function leaseFields({ lease }: Pick<Leased, 'lease'>) {
     track_name: lease.lab,
     allocated_at: lease.allocatedAt,
     expires_at: lease.expiresAt,
+    heartbeat_seconds: lease.heartbeat?.seconds,
   };
 }
 
@@ -245,6 +255,21 @@ function cleanupFields({ cleanup }: Pick<Cleaned, 'cleanup'>) {
     deletion_due_at: cleanup.dueMs === undefined ? undefined : seconds(cleanup.dueMs),
   };
 }
+
+/** A lease as its holder is shown it. */
+export const leaseRecord = (lease: GrantedLease, leaseOver?: true): z.output<typeof leaseSchema> => ({
+  sandbox_id: lease.sandboxId,
+  name: lease.name,
+  external_id: lease.externalId,
+  lease_id: lease.leaseId,
+  fencing_token: lease.fencingToken,
+  allocated_at: lease.allocatedAt,
+  expires_at: lease.expiresAt,
+  heartbeat_seconds: lease.heartbeat?.seconds,
+  heartbeat_by: leaseOver ? undefined : lease.heartbeat?.by,
+  sfdc_account_id: lease.sfdcAccountId,
+  lease_over: leaseOver,
+});
 
 /** What a run did. Status and duration come last: no count may pass for them. */
 export function runRecord({ counts, durationMs, aborted }: EndedRun): z.output<typeof runSchema> {

@@ -16,6 +16,10 @@ export interface Lease {
   fencing_token?: number | undefined;
   allocated_at: number;
   expires_at: number;
+  /** How often the holder is to give a sign of life. */
+  heartbeat_seconds?: number | undefined;
+  /** Only of a lease with a heartbeat: when the next one is to come by. */
+  heartbeat_by?: number | undefined;
   sfdc_account_id?: string | undefined;
   /** Only of an idempotency key whose lease is over: the sandbox is not the holder's any more. */
   lease_over?: true | undefined;
@@ -46,6 +50,10 @@ export interface SandboxRecord {
   track_name?: string | undefined;
   allocated_at?: number | undefined;
   expires_at?: number | undefined;
+  /** How often the holder is to give a sign of life. */
+  heartbeat_seconds?: number | undefined;
+  /** When the next one is to come by. */
+  heartbeat_by?: number | undefined;
   /** When the broker takes it back. */
   reclaim_at?: number | undefined;
   deletion_requested_at?: number | undefined;

@@ -39,6 +39,11 @@ export class BrokerError extends Error {
   }
 }
 
+/** What a call about a lease comes to where it is somebody else's sandbox by now, or gone. */
+const OVER: readonly BrokerErrorCode[] = ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'LEASE_OVER'];
+
+export const isOver = (error: unknown): boolean => error instanceof BrokerError && OVER.includes(error.code);
+
 /** A broker's refusal in an answer's body, if it is one. */
 export function readRefusal(body: unknown) {
   const error = fieldOf(body, 'error');

@@ -1,6 +1,6 @@
 import type { Lease, Marked, SandboxRecord } from './api.ts';
-import { BrokerError, type BrokerErrorCode } from './broker-error.ts';
-import { type Answer, type CallerOptions, createCaller } from './call.ts';
+import { type Answer, type CallerOptions, type CallLimits, createCaller } from './call.ts';
+import { type HeldLease, hold } from './held-lease.ts';
 
 export interface BrokerOptions extends CallerOptions {
   /**
@@ -10,15 +10,14 @@ export interface BrokerOptions extends CallerOptions {
   holder?: string | undefined;
 }
 
-export interface CallOptions {
+export interface CallOptions extends CallLimits {
   /** Another holder than the broker object's. */
   holder?: string | undefined;
-  /** Ends the call at once; it throws the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /** For the call with all its retries, milliseconds. */
-  deadlineMs?: number | undefined;
-  /** Another one than the broker object's. */
-  correlationId?: string | undefined;
+}
+
+export interface LeaseCallOptions extends CallOptions {
+  /** Only this lease; by default whichever the holder has of the sandbox. */
+  leaseId?: string | undefined;
 }
 
 export interface AllocateOptions extends CallOptions {
@@ -38,27 +37,15 @@ export interface AllocateOptions extends CallOptions {
   idempotencyKey?: string | undefined;
   /** How long the lease shall last, seconds; the broker has a default and a maximum. */
   durationSeconds?: number | undefined;
+  /**
+   * The holder promises a sign of life this often, 30 to 3,600 seconds: a program that died gives back the sooner.
+   * {@link HeldLease.keepAlive} gives them.
+   */
+  heartbeatSeconds?: number | undefined;
   /** The holder is the key, unless there is an `idempotencyKey`: as long as its lease lasts, it gets the same one again. */
   oncePerHolder?: boolean | undefined;
   /** Wait within the deadline for a sandbox to be free, where there is none. */
   waitForFree?: boolean | undefined;
-}
-
-/** A lease that gives itself back at the end of an `await using` scope. */
-export interface HeldLease extends Lease, AsyncDisposable {
-  readonly holder: string;
-  /** The key had this lease already. */
-  readonly replayed: boolean;
-  /**
-   * The key had this lease, and it is over: given back, or run out. The sandbox is somebody else's by now, or gone; new
-   * work needs a new key. Only with an `idempotencyKey`.
-   */
-  readonly leaseOver: boolean;
-  /**
-   * Gives the sandbox back. Once it has worked, further calls give the same answer and send nothing. Of a lease that was
-   * over from the beginning there is nothing to give back: `LEASE_OVER`, and nothing is sent.
-   */
-  release(options?: Omit<CallOptions, 'holder'>): Promise<Marked>;
 }
 
 /** A broker as a track sees it. Every call throws a {@link BrokerError}, or the reason of its signal. */
@@ -73,6 +60,10 @@ export interface Broker {
   allocate(options?: AllocateOptions): Promise<HeldLease>;
   /** Gives a sandbox back; again and again changes nothing. */
   markForDeletion(sandboxId: string, options?: CallOptions): Promise<Marked>;
+  /** Moves the end of a lease to so long from now, as far as the broker allows. `LEASE_OVER` where it is too late. */
+  extend(sandboxId: string, durationSeconds: number, options?: LeaseCallOptions): Promise<Lease>;
+  /** Gives a sign of life, for a lease with `heartbeatSeconds`. `LEASE_OVER` where it comes too late. */
+  heartbeat(sandboxId: string, options?: LeaseCallOptions): Promise<Lease>;
   /** Looks at a sandbox one holds. */
   get(sandboxId: string, options?: CallOptions): Promise<SandboxRecord>;
 }
@@ -90,22 +81,34 @@ export function createBroker(settings: BrokerOptions): Broker {
   const call = createCaller(settings);
   const ownHolder = settings.holder ?? `client-${randomText()}`;
 
-  const markForDeletion: Broker['markForDeletion'] = async (
-    sandboxId,
-    { holder = ownHolder, ...limits } = {},
-  ) =>
-    bodyOf<Marked>(
-      await call({
-        ...limits,
-        method: 'POST',
-        path: `${pathOf(sandboxId)}/mark-for-deletion`,
-        headers: as(holder),
-      }),
-    );
+  /** What a holder asks of a sandbox that it has. */
+  async function ask<Body>(
+    sandboxId: string,
+    verb: string,
+    { holder = ownHolder, ...limits }: CallOptions,
+    body?: Record<string, unknown>,
+  ): Promise<Body> {
+    const path = `${pathOf(sandboxId)}/${verb}`;
+    return bodyOf<Body>(await call({ ...limits, method: 'POST', path, headers: as(holder), body }));
+  }
+
+  const markForDeletion: Broker['markForDeletion'] = async (sandboxId, options = {}) =>
+    await ask<Marked>(sandboxId, 'mark-for-deletion', options);
+
+  const extend: Broker['extend'] = async (sandboxId, durationSeconds, { leaseId, ...options } = {}) =>
+    await ask<Lease>(sandboxId, 'extend', options, {
+      duration_seconds: durationSeconds,
+      lease_id: leaseId,
+    });
+
+  const heartbeat: Broker['heartbeat'] = async (sandboxId, { leaseId, ...options } = {}) =>
+    await ask<Lease>(sandboxId, 'heartbeat', options, { lease_id: leaseId });
 
   return {
     holder: ownHolder,
     markForDeletion,
+    extend,
+    heartbeat,
     get: async (sandboxId, { holder = ownHolder, ...limits } = {}) =>
       bodyOf<SandboxRecord>(
         await call({ ...limits, method: 'GET', path: pathOf(sandboxId), headers: as(holder) }),
@@ -128,63 +131,27 @@ export function createBroker(settings: BrokerOptions): Broker {
           'x-instruqt-track-id': lab && asHeader(lab),
           'x-sandbox-name-prefix': namePrefix && asHeader(namePrefix),
         },
-        body: bodyFor({ duration_seconds: options.durationSeconds }),
+        body: bodyFor({
+          duration_seconds: options.durationSeconds,
+          heartbeat_seconds: options.heartbeatSeconds,
+        }),
         retryCodes: options.waitForFree ? ['NO_SANDBOXES_AVAILABLE'] : [],
       });
       const lease = bodyOf<Lease>(answer);
-      return hold(lease, {
-        holder,
-        replayed: answer.headers.get('idempotency-replayed') === 'true',
-        leaseOver: lease.lease_over === true,
-        giveBack: (more) => markForDeletion(lease.sandbox_id, { ...more, holder }),
-      });
-    },
-  };
-}
-
-/** What giving back comes to where nothing is left to give back. */
-const OVER: readonly BrokerErrorCode[] = ['NOT_SANDBOX_OWNER', 'SANDBOX_NOT_FOUND', 'LEASE_OVER'];
-
-/** Where the platform has none yet, compilers and polyfills agree on this one. */
-const DISPOSE: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
-
-interface Holding {
-  holder: string;
-  replayed: boolean;
-  leaseOver: boolean;
-  giveBack(options?: CallOptions): Promise<Marked>;
-}
-
-function hold(lease: Lease, { holder, replayed, leaseOver, giveBack }: Holding): HeldLease {
-  let released: Promise<Marked> | undefined;
-  const release: HeldLease['release'] = async (options) => {
-    // The holder may have leased the same sandbox anew, under another key: that lease is not this one's to end.
-    if (leaseOver) {
-      throw new BrokerError('LEASE_OVER', 'The lease was over before it was asked for again.', {
-        attempts: 0,
-      });
-    }
-    released ??= giveBack(options).catch((error: unknown) => {
-      // Another attempt may work.
-      released = undefined;
-      throw error;
-    });
-    return released;
-  };
-  return {
-    ...lease,
-    holder,
-    replayed,
-    leaseOver,
-    release,
-    async [DISPOSE]() {
-      try {
-        await release();
-      } catch (error) {
-        // Its time was over, and it is somebody else's by now or gone: nothing is left to give back.
-        const isOver = error instanceof BrokerError && OVER.includes(error.code);
-        if (!isOver) throw error;
-      }
+      const { sandbox_id: id, lease_id: leaseId } = lease;
+      return hold(
+        lease,
+        {
+          giveBack: (limits) => markForDeletion(id, { ...limits, holder }),
+          extend: (seconds, limits) => extend(id, seconds, { ...limits, holder, leaseId }),
+          heartbeat: (limits) => heartbeat(id, { ...limits, holder, leaseId }),
+        },
+        {
+          holder,
+          replayed: answer.headers.get('idempotency-replayed') === 'true',
+          leaseOver: lease.lease_over === true,
+        },
+      );
     },
   };
 }

@@ -36,17 +36,23 @@ export interface Retry {
   waitMs: number;
 }
 
+/** Limits of one logical call. */
+export interface CallLimits {
+  /** Ends the call at once, wherever it is; it then throws the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** For the call with all its retries, milliseconds. */
+  deadlineMs?: number | undefined;
+  /** Another one than the broker object's. */
+  correlationId?: string | undefined;
+}
+
 /** One logical call. */
-export interface Call {
+export interface Call extends CallLimits {
   method: 'GET' | 'POST';
   path: string;
   query?: Record<string, string | number | undefined>;
   headers?: Record<string, string | undefined>;
   body?: unknown;
-  /** Ends the call at once, wherever it is; it then throws the signal's reason. */
-  signal?: AbortSignal | undefined;
-  deadlineMs?: number | undefined;
-  correlationId?: string | undefined;
   /** Refusals worth another attempt besides those that always are. */
   retryCodes?: readonly BrokerErrorCode[];
   /** The answer's body is given as it comes, a `ReadableStream` of bytes; its time is nobody's but the signal's. */

@@ -2,8 +2,16 @@
 export type { ErrorCode } from '../domain/errors.ts';
 export type { SandboxStatus } from '../domain/sandbox.ts';
 export type { Lease, Marked, SandboxRecord } from './api.ts';
-export type { AllocateOptions, Broker, BrokerOptions, CallOptions, HeldLease } from './broker.ts';
+export type {
+  AllocateOptions,
+  Broker,
+  BrokerOptions,
+  CallOptions,
+  LeaseCallOptions,
+} from './broker.ts';
 export { createBroker } from './broker.ts';
 export type { BrokerErrorCode } from './broker-error.ts';
 export { BrokerError } from './broker-error.ts';
-export type { Fetch, Retry } from './call.ts';
+export type { CallLimits, Fetch, Retry } from './call.ts';
+export type { HeldLease } from './held-lease.ts';
+export type { KeepAlive } from './keep-alive.ts';

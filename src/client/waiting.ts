@@ -41,8 +41,11 @@ export function limitTime(ms: number, signal: AbortSignal | undefined) {
   };
 }
 
-/** Waits, or throws the signal's reason as soon as it is aborted. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
+/**
+ * Waits, or throws the signal's reason as soon as it is aborted.
+ * @param hold Whether a process waits for it to end; not for what only goes on in the background.
+ */
+export function pause(ms: number, signal: AbortSignal, hold = true): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const abandon = () => {
@@ -53,6 +56,14 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
       signal.removeEventListener('abort', abandon);
       resolve();
     }, ms);
+    if (!hold) letGo(timer);
     signal.addEventListener('abort', abandon, { once: true });
   });
+}
+
+/** In Node a timer keeps its process up unless it is told not to; in browsers it is a number. */
+function letGo(timer: unknown): void {
+  if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function') {
+    timer.unref();
+  }
 }

@@ -26,6 +26,7 @@ import { syncInventory } from '../usecases/inventory/sync-inventory.ts';
 import { allocateSandbox } from '../usecases/leases/allocate-sandbox.ts';
 import { expireLeases } from '../usecases/leases/expire-leases.ts';
 import { getSandbox } from '../usecases/leases/get-sandbox.ts';
+import { extendLease, heartbeat } from '../usecases/leases/keep-lease.ts';
 import { markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
 import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate-sandbox.ts';
 import { listSandboxes } from '../usecases/list-sandboxes.ts';
@@ -91,6 +92,8 @@ export function composeCore(options: CoreOptions) {
     generation: 0,
     signal,
   });
+  const onLease = ({ sandboxId }: { sandboxId: string }, context: CallContext) =>
+    onSandbox(sandboxId, context);
   const retryDeletion = adapters.sandboxState(retrySandboxDeletion(deps), onSandbox);
   return {
     store,
@@ -112,9 +115,9 @@ export function composeCore(options: CoreOptions) {
         }),
         ({ holder }, { signal }) => ({ entity: holder, generation: 0, signal }),
       ),
-      markForDeletion: adapters.leaseState(markForDeletion(deps), ({ sandboxId }, context) =>
-        onSandbox(sandboxId, context),
-      ),
+      markForDeletion: adapters.leaseState(markForDeletion(deps), onLease),
+      extendLease: adapters.leaseState(extendLease({ ...deps, terms: options.terms }), onLease),
+      heartbeat: adapters.leaseState(heartbeat(deps), onLease),
       getSandbox: getSandbox(deps),
       inspectSandbox: inspectSandbox({
         store,

@@ -1,3 +1,11 @@
+/** A holder that is silent for longer than this, with the grace, loses its lease before its end. */
+export interface Heartbeat {
+  /** Between two signs of life at the most. */
+  seconds: number;
+  /** When the next one is to come by, epoch seconds. */
+  by: number;
+}
+
 /** Who holds a sandbox, and until when. All times are epoch seconds. */
 export interface Lease {
   leaseId: string;
@@ -19,6 +27,8 @@ export interface Lease {
    * lease began with. Only a lease that an earlier version granted has none.
    */
   fencingToken?: number | undefined;
+  /** Only of a lease whose holder said that it would give signs of life. */
+  heartbeat?: Heartbeat | undefined;
 }
 
 /** Whose keys those of the tracks are: all their tokens are one principal, so that rotating them takes nobody's lease away. */
@@ -50,6 +60,55 @@ export function leaseTimes(
   const allocatedAt = Math.floor(nowMs / 1000);
   const expiresAt = allocatedAt + terms.leaseSeconds;
   return { allocatedAt, expiresAt, reclaimAt: expiresAt + terms.bufferSeconds };
+}
+
+/** As far as a replica's clock may be off the store's: whoever beats in time by the one is not silent by the other. */
+export const HEARTBEAT_GRACE_SECONDS = 30;
+
+/** When a holder that stays silent from now on loses its lease, epoch seconds. */
+const silenceEndsAt = ({ heartbeat }: Lease): number =>
+  heartbeat === undefined ? Number.POSITIVE_INFINITY : heartbeat.by + HEARTBEAT_GRACE_SECONDS;
+
+/**
+ * When the lease is over unless it is extended, or its holder heard of, epoch seconds. From then on nothing revives it.
+ *
+ *     last beat ── seconds ──▶ heartbeat.by ── grace ──▶ over, and taken back at once
+ *     allocatedAt ──────────────────────────────────────────── expiresAt: over ── buffer ──▶ reclaimAt: taken back
+ */
+export const endsAt = (lease: Lease): number => Math.min(lease.expiresAt, silenceEndsAt(lease));
+
+/** When the broker takes the sandbox back: after a silence at once, at the lease's own end after the buffer. Epoch seconds. */
+export const takenBackAt = (lease: Lease): number =>
+  isSilenceFirst(lease) ? silenceEndsAt(lease) : lease.reclaimAt;
+
+const isSilenceFirst = (lease: Lease): boolean => silenceEndsAt(lease) < lease.expiresAt;
+
+/** Its holder has been silent for too long, while the lease would have lasted. */
+export const isSilent = (lease: Lease, nowMs: number): boolean =>
+  isSilenceFirst(lease) && silenceEndsAt(lease) * 1000 <= nowMs;
+
+export const isOver = (lease: Lease, nowMs: number): boolean => endsAt(lease) * 1000 <= nowMs;
+
+/** The lease of a holder that has been heard of now. */
+export function heardOf(lease: Lease, nowMs: number): Lease {
+  if (lease.heartbeat === undefined) return lease;
+  const { seconds, by } = lease.heartbeat;
+  return { ...lease, heartbeat: { seconds, by: Math.max(by, Math.floor(nowMs / 1000) + seconds) } };
+}
+
+/** The lease with its end `durationSeconds` from now: not beyond the longest that one may last, and never earlier than it was. */
+export function prolonged(lease: Lease, durationSeconds: number, nowMs: number, rules: LeaseRules): Lease {
+  const latest = lease.allocatedAt + rules.maxLeaseSeconds;
+  const expiresAt = Math.min(Math.floor(nowMs / 1000) + durationSeconds, latest);
+  if (expiresAt <= lease.expiresAt) return lease;
+  const reclaimAt = expiresAt + rules.bufferSeconds;
+  const { keyRememberedUntil: rememberedUntil } = lease;
+  return {
+    ...heardOf(lease, nowMs),
+    expiresAt,
+    reclaimAt,
+    ...(rememberedUntil !== undefined && { keyRememberedUntil: Math.max(rememberedUntil, reclaimAt) }),
+  };
 }
 
 /** A key is remembered at least so long, seconds: longer than anybody who lost an answer goes on asking. */

@@ -62,6 +62,10 @@ export const allocate = (
     lease: { ...lease, fencingToken: seen.generation + 1 },
   });
 
+/** The same lease goes on, with other times. */
+export const goOn = (seen: AllocatedSandbox, lease: Lease, nowMs: number): AllocatedSandbox =>
+  next<AllocatedSandbox>(seen, nowMs, { status: 'allocated', lease });
+
 /** The holder gives it back, the lease ran out, or an operator takes it: due for deletion at once. */
 export const requestDeletion = (seen: AllocatedSandbox, nowMs: number): PendingSandbox =>
   next<PendingSandbox>(seen, nowMs, {

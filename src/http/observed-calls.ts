@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { BrokerError, type ErrorCode } from '../domain/errors.ts';
-import type { AllocationOutcome, MarkOutcome } from '../telemetry/metric-labels.ts';
-import type { AllocateResult } from '../usecases/leases/allocate-sandbox.ts';
+import type { AllocationOutcome, LeaseCallOutcome, MarkOutcome } from '../telemetry/metric-labels.ts';
+import type { AllocateResult, GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
+import type { LeaseClaim } from '../usecases/leases/held-lease.ts';
 import type { MarkResult } from '../usecases/leases/mark-for-deletion.ts';
 import { isTimeUp } from './error-handler.ts';
 
@@ -10,6 +11,8 @@ export interface CallMetrics {
   /** @param conflicts Candidates lost to others on the way. */
   allocation(outcome: AllocationOutcome, seconds: number, conflicts: number): void;
   marked(outcome: MarkOutcome): void;
+  leaseExtended(outcome: LeaseCallOutcome): void;
+  heartbeat(outcome: LeaseCallOutcome): void;
 }
 
 const ALLOCATION_REFUSALS: Partial<Record<ErrorCode, AllocationOutcome>> = {
@@ -21,6 +24,12 @@ const ALLOCATION_REFUSALS: Partial<Record<ErrorCode, AllocationOutcome>> = {
 };
 
 const MARK_REFUSALS: Partial<Record<ErrorCode, MarkOutcome>> = {
+  NOT_SANDBOX_OWNER: 'not_owner',
+  SANDBOX_NOT_FOUND: 'not_found',
+};
+
+const LEASE_CALL_REFUSALS: Partial<Record<ErrorCode, LeaseCallOutcome>> = {
+  LEASE_OVER: 'over',
   NOT_SANDBOX_OWNER: 'not_owner',
   SANDBOX_NOT_FOUND: 'not_found',
 };
@@ -80,6 +89,40 @@ export async function observeMark(
   }
   record(result.repeated ? 'repeated' : 'success');
   return result;
+}
+
+/** {@link observeAllocation} for a holder's word on its running lease. A sign of life that went well is no line in the log. */
+export async function observeLeaseCall(
+  action: 'extend' | 'heartbeat',
+  {
+    metrics,
+    logger,
+    claim,
+  }: {
+    metrics: Pick<CallMetrics, 'leaseExtended' | 'heartbeat'>;
+    logger: FastifyBaseLogger;
+    claim: LeaseClaim;
+  },
+  call: () => Promise<GrantedLease>,
+): Promise<GrantedLease> {
+  const startedAtMs = performance.now();
+  const record = (outcome: LeaseCallOutcome, more: object) => {
+    if (action === 'extend') metrics.leaseExtended(outcome);
+    else metrics.heartbeat(outcome);
+    if (action === 'heartbeat' && outcome === 'success') return;
+    const latencyMs = performance.now() - startedAtMs;
+    const fields = { sandbox_id: claim.sandboxId, holder: claim.holder, ...more };
+    log(logger, { action, outcome, latencyMs, fields });
+  };
+  let lease: GrantedLease;
+  try {
+    lease = await call();
+  } catch (error) {
+    record(refusal(error, LEASE_CALL_REFUSALS), {});
+    throw error;
+  }
+  record('success', { expires_at: lease.expiresAt });
+  return lease;
 }
 
 function refusal<Outcome>(error: unknown, outcomes: Partial<Record<ErrorCode, Outcome>>): Outcome | 'error' {

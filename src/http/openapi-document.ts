@@ -1,7 +1,7 @@
 import { errorResponses } from '../api/error-examples.ts';
 import { headerName } from '../api/header-names.ts';
 import type { ErrorCode } from '../domain/errors.ts';
-import { isAdminWrite } from './plugins/admin-idempotency.ts';
+import { isKeyedWrite } from './plugins/kept-answers.ts';
 import type { KnownRoute } from './plugins/known-routes.ts';
 
 declare module 'fastify' {
@@ -99,7 +99,7 @@ export function completeDocument(document: ApiDocument, routes: readonly KnownRo
   for (const { method, url, config } of routes) {
     const operation = document.paths[documentedPath(url)]?.[method.toLowerCase()];
     if (operation === undefined) continue;
-    const isKeyed = isAdminWrite(method, url);
+    const isKeyed = isKeyedWrite(method, url, config);
     for (const [status, response] of errorResponses(refusals(operation, config, isKeyed))) {
       operation.responses[status] ??= response;
     }

@@ -15,6 +15,10 @@ export type AllocationOutcome = (typeof ALLOCATION_OUTCOMES)[number];
 export const MARK_OUTCOMES = ['success', 'repeated', 'not_owner', 'not_found', 'error'] as const;
 export type MarkOutcome = (typeof MARK_OUTCOMES)[number];
 
+/** Answers to a holder who wants to keep its lease. */
+export const LEASE_CALL_OUTCOMES = ['success', 'over', 'not_owner', 'not_found', 'error'] as const;
+export type LeaseCallOutcome = (typeof LEASE_CALL_OUTCOMES)[number];
+
 export const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'] as const;
 export type Loop = (typeof LOOPS)[number];
 

@@ -11,15 +11,12 @@ import { createMetricsGuard, type MetricsGuardReport } from '../safety/index.ts'
 import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';
 import { createJobMetrics, type JobMetrics } from './job-metrics.ts';
+import { ALLOCATION_BUCKETS, createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts';
 import {
-  ALLOCATION_OUTCOMES,
-  type AllocationOutcome,
   BREAKERS,
   type BreakerName,
   LOOPS,
   type Loop,
-  MARK_OUTCOMES,
-  type MarkOutcome,
   METHODS,
   OTHER,
   PROVIDER_OPERATIONS,
@@ -33,10 +30,7 @@ import {
 } from './metric-labels.ts';
 
 /** Everything the broker counts and measures. All durations are seconds. */
-export interface Metrics extends AlertMetrics, JobMetrics {
-  /** An allocation's answer. `conflicts`: candidates lost to others on the way. */
-  allocation(outcome: AllocationOutcome, seconds: number, conflicts: number): void;
-  marked(outcome: MarkOutcome): void;
+export interface Metrics extends AlertMetrics, JobMetrics, LeaseMetrics {
   /**
    * A loop's run, or its being skipped. Of `counts` these become counters: `synced` and `stale` (sync), `deleted` and
    * `failed` (cleanup), `marked` (expiry).
@@ -77,7 +71,6 @@ export interface Metrics extends AlertMetrics, JobMetrics {
 }
 
 const VIOLATIONS = 'broker_metrics_cardinality_violations_total';
-const ALLOCATION_BUCKETS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1];
 const REQUEST_BUCKETS = [0.001, 0.005, ...ALLOCATION_BUCKETS, 2.5, 5, 10, 30];
 const STORE_BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 3];
 const PROVIDER_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
@@ -112,25 +105,6 @@ export function createMetrics(clock: Clock): Metrics {
     { metric: [] },
   );
   collectDefaultMetrics({ register: registry });
-
-  const allocations = counter('broker_allocate_total', 'Answers to allocations', {
-    outcome: ALLOCATION_OUTCOMES,
-  });
-  const allocationSeconds = histogram(
-    'broker_allocation_latency_seconds',
-    'Time from a call to allocate to its answer',
-    ALLOCATION_BUCKETS,
-    { outcome: ALLOCATION_OUTCOMES },
-  );
-  const conflicts = ['broker_allocate_conflicts', 'broker_allocate_conflicts_total'].map((name) =>
-    counter(name, 'Candidates that an allocation lost to another'),
-  );
-  const idempotentHits = ['broker_allocate_idempotent_hits', 'broker_allocate_idempotent_hits_total'].map(
-    (name) => counter(name, 'Allocations answered with the lease the key already had'),
-  );
-  const marks = counter('broker_deletion_marked_total', 'Answers to marks for deletion', {
-    outcome: MARK_OUTCOMES,
-  });
 
   const runs: Partial<Record<Loop, GuardedCounter<'outcome'>>> = {
     sync: counter('broker_sync_total', "Reads of the provider's inventory", { outcome: RUN_OUTCOMES }),
@@ -237,13 +211,7 @@ export function createMetrics(clock: Clock): Metrics {
   return {
     ...createAlertMetrics(instruments),
     ...createJobMetrics(instruments),
-    allocation(outcome, seconds, lost) {
-      allocations.inc({ outcome });
-      allocationSeconds.observe({ outcome }, seconds);
-      for (const each of conflicts) each.inc({}, lost);
-      if (outcome === 'idempotent') for (const each of idempotentHits) each.inc({});
-    },
-    marked: (outcome) => marks.inc({ outcome }),
+    ...createLeaseMetrics(instruments),
     loopRun(loop, outcome, seconds, counts) {
       runs[loop]?.inc({ outcome });
       for (const [name, total] of Object.entries(runCounts[loop] ?? {})) total.inc({}, counts[name] ?? 0);

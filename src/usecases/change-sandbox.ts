@@ -4,9 +4,9 @@ import type { Sandbox } from '../domain/sandbox.ts';
 import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';
 import type { CallContext } from './context.ts';
 
-/** What is to be done with a sandbox as it stands: change it (and record the `action`), or leave it and answer. */
+/** What is to be done with a sandbox as it stands: change it (and record the `action`, if it has a name), or leave it and answer. */
 export type Decision<Next extends Sandbox, Answer> =
-  | { next: Next; action: string; detail?: string }
+  | { next: Next; action?: string; detail?: string }
   | { answer: Answer };
 
 /** A writer that loses this often in a row is in a fight that waiting settles better. */
@@ -28,7 +28,7 @@ export async function changeSandbox<Next extends Sandbox, Answer>(
     const decision = decide(seen);
     if ('answer' in decision) return decision.answer;
     const { next, action, detail } = decision;
-    const event = eventOf(seen, next, action, context, detail);
+    const event = action === undefined ? undefined : eventOf(seen, next, action, context, detail);
     if (await store.write({ seen, next, event }, context.signal)) return next;
   }
   throw new BrokerError('BUSY', 'The sandbox is being changed by others at this moment. Try again.', {

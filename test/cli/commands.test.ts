@@ -48,6 +48,28 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     ]);
   });
 
+  test('a holder asks for a time of its own, and extends it until the lease is over', async () => {
+    const here = await startBrokerHere(endpoint);
+    const env = { BROKER_URL: here.url };
+    const { result } = await cliJson(['allocate', '--holder', 'ci', '--duration', '10m'], { env });
+    const [id, leaseId] = [String(result['sandbox_id']), String(result['lease_id'])];
+    expect(Number(result['expires_at']) - Number(result['allocated_at'])).toBe(600);
+    const extend = ['extend', id, '--holder', 'ci', '--lease', leaseId];
+    const [longer, wrong, toolong] = await Promise.all([
+      cliJson([...extend, '--duration', '1h'], { env }),
+      cli([...extend, '--duration', '90'], { env }),
+      cli(['allocate', '--holder', 'other', '--duration', '25h'], { env }),
+    ]);
+    expect(Number(longer.result['expires_at'])).toBeGreaterThanOrEqual(
+      Number(result['allocated_at']) + 3_600,
+    );
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('90s, 10m, 2h or 1d') });
+    expect(toolong).toMatchObject({ code: 3, stderr: expect.stringContaining('at most 86400') });
+    await here.asAdmin('POST', `/v1/admin/sandboxes/${id}/release`);
+    const late = await cli([...extend, '--duration', '1h'], { env });
+    expect(late).toMatchObject({ code: 3, stderr: expect.stringContaining('LEASE_OVER') });
+  });
+
   test('a sandbox is shown by its id or by its holder, and a holder by its whole name', async () => {
     const here = await startBrokerHere(endpoint, ROTATING);
     const env = { ...TOKENS, BROKER_URL: here.url };

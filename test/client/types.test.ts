@@ -29,6 +29,8 @@ const FIELDS = {
     fencing_token: 1,
     allocated_at: 1,
     expires_at: 1,
+    heartbeat_seconds: 1,
+    heartbeat_by: 1,
     sfdc_account_id: 1,
     lease_over: 1,
   },

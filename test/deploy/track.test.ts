@@ -71,6 +71,27 @@ describeOnFastEngine("a track's shell script", ({ endpoint }) => {
     expect(await track('cleanup', env)).toEqual(nothing);
   });
 
+  test('asks for a time of its own, extends it on request, and says so when it is over', async () => {
+    const here = await startBrokerHere(endpoint);
+    const { env, file } = await setUp(here);
+    const endIn = async () => Number(/^SANDBOX_EXPIRES_AT='(\d+)'$/m.exec(await readFile(file, 'utf8'))?.[1]);
+    expect(await track('extend', env)).toMatchObject({ status: 1, stdout: '' });
+    const taken = await track('setup', { ...env, TRACK_LEASE_MIN: '10' });
+    expect(taken.stdout).toMatch(/, for (9|10) minutes\n$/);
+    const before = await endIn();
+    const extended = await track('extend', { ...env, TRACK_EXTEND_MIN: '30' });
+    expect(extended).toMatchObject({ status: 0, stderr: '' });
+    expect(extended.stdout).toMatch(/^track.sh: vm-1 has \S+ for (29|30) minutes more\n$/);
+    expect((await endIn()) - before).toBeGreaterThanOrEqual(20 * 60);
+    const id = await idIn(file);
+    await here.asAdmin('POST', `/v1/admin/sandboxes/${id}/release`);
+    const late = { status: 3, stdout: '', stderr: expect.stringContaining(`the lease of ${id} is over`) };
+    expect(await track('extend', env)).toEqual(late);
+    for (const wrong of [{ TRACK_LEASE_MIN: '1.5' }, { TRACK_EXTEND_MIN: 'all' }]) {
+      expect(await track('extend', { ...env, ...wrong })).toMatchObject({ status: 2 });
+    }
+  });
+
   test('a clean-up after the end of the lease is done: given back, taken by the next holder, or gone', async () => {
     const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '1' });
     const { env, file } = await setUp(here);

@@ -14,6 +14,7 @@ const STORE_OPERATIONS = [
   'DeleteItem',
   'TransactWriteItems',
 ];
+const LEASE_CALL_OUTCOMES = ['success', 'over', 'not_owner', 'not_found', 'error'];
 const ALLOCATION_OUTCOMES = ['success', 'idempotent', 'no_sandboxes', 'conflict_key', 'busy', 'error'];
 
 const labelled = (name: string, label: string, values: readonly string[]): string[] =>
@@ -33,6 +34,9 @@ const PROMISED = [
     'not_found',
     'error',
   ]),
+  ...['lease_extensions', 'heartbeats'].flatMap((calls) =>
+    labelled(`broker_${calls}_total`, 'outcome', LEASE_CALL_OUTCOMES),
+  ),
   ...['sync', 'cleanup', 'expiry'].flatMap((loop) =>
     labelled(`broker_${loop}_total`, 'outcome', RUN_OUTCOMES),
   ),

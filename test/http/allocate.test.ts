@@ -83,6 +83,7 @@ describe('POST /v1/allocate', () => {
       namePrefix: 'lab-',
       idempotencyKey: 'key!1',
       durationSeconds: undefined,
+      heartbeatSeconds: undefined,
     });
     expect(context).toMatchObject({ actor: 'track', requestId: 'id-1', correlationId: 'corr-1' });
   });

@@ -44,6 +44,7 @@ describe('from the start', () => {
   test('every known series is there with 0', async () => {
     const samples = await samplesOf(setUp().metrics);
     const runs = ['success', 'error', 'skipped'];
+    const kept = ['success', 'over', 'not_owner', 'not_found', 'error'];
     const expected = [
       ...oneOf('broker_allocate_total', 'outcome', [
         'success',
@@ -64,6 +65,8 @@ describe('from the start', () => {
         'not_found',
         'error',
       ]),
+      ...oneOf('broker_lease_extensions_total', 'outcome', kept),
+      ...oneOf('broker_heartbeats_total', 'outcome', kept),
       ...oneOf('broker_sync_total', 'outcome', runs),
       ...oneOf('broker_cleanup_total', 'outcome', runs),
       ...oneOf('broker_expiry_total', 'outcome', runs),

@@ -16,6 +16,12 @@ interface TrackOptions extends GlobalOptions {
   wait?: boolean;
 }
 
+interface ExtendOptions extends GlobalOptions {
+  holder: string;
+  duration: number;
+  lease?: string;
+}
+
 interface ReleaseOptions extends GlobalOptions {
   holder?: string;
   asAdmin?: boolean;
@@ -64,8 +70,36 @@ Examples:
         );
       }
       // What a lease can do is no part of what it is.
-      const { release: _release, leaseOver: _over, [Symbol.asyncDispose]: _dispose, ...record } = lease;
+      const { leaseOver: _over, ...held } = lease;
+      const record = Object.fromEntries(
+        Object.entries(held).filter(([, value]) => typeof value !== 'function'),
+      );
       createOutput(options).result(record, () => fields(record));
+    });
+
+  program
+    .command('extend')
+    .description('keep a sandbox for longer')
+    .argument('<sandbox-id>')
+    .requiredOption('--holder <id>', 'who has it')
+    .addOption(
+      durationOption(
+        'from now to the new end, such as 2h; never beyond the longest lease',
+      ).makeOptionMandatory(),
+    )
+    .option('--lease <id>', 'only if it still has this lease (the lease_id of allocate)')
+    .addHelpText(
+      'after',
+      `
+Prints the lease as it is then; ends with 3 when it is over already.
+
+Example:
+  $ sandbox-broker extend sbx-0042 --holder student-1 --duration 2h`,
+    )
+    .action(async (sandboxId: string, _options, command: Command) => {
+      const options: ExtendOptions = command.optsWithGlobals();
+      const record = await brokerOf(options).extend(sandboxId, options.duration, { leaseId: options.lease });
+      createOutput(options).result(record, () => fields({ ...record }));
     });
 
   program

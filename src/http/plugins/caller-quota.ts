@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Resource } from '../../domain/action.ts';
 import { type Governor, quotaExceeded } from '../../safety/index.ts';
+import { holderNamed } from '../holder.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -15,8 +16,8 @@ declare module 'fastify' {
 function callerOf({ caller, headers }: FastifyRequest): string | undefined {
   if (caller === undefined) return undefined;
   if (caller.role !== 'track') return caller.name;
-  const holder = headers['x-instruqt-sandbox-id'] ?? headers['x-track-id'];
-  return holder === undefined ? undefined : `holder:${String(holder)}`;
+  const holder = holderNamed(headers);
+  return holder === undefined ? undefined : `holder:${holder}`;
 }
 
 /**

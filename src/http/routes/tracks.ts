@@ -7,14 +7,14 @@ import {
   holderHeaders,
   sandboxParams,
 } from '../../api/requests.ts';
-import { leaseSchema, markSchema, recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
+import { leaseRecord, leaseSchema, markSchema, recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
 import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import type { AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
 import type { GetSandbox } from '../../usecases/leases/get-sandbox.ts';
 import type { MarkForDeletion } from '../../usecases/leases/mark-for-deletion.ts';
+import { holderOf } from '../holder.ts';
 import { type CallMetrics, observeAllocation, observeMark } from '../observed-calls.ts';
 import { callContext } from '../plugins/request-context.ts';
-import { invalidRequest } from '../validation-problems.ts';
 
 export interface TrackRoutesDeps {
   useCases: {
@@ -24,16 +24,6 @@ export interface TrackRoutesDeps {
   };
   requireTrack: onRequestHookHandler;
   metrics: CallMetrics;
-}
-
-function holderOf(headers: {
-  'x-instruqt-sandbox-id'?: string | undefined;
-  'x-track-id'?: string | undefined;
-}) {
-  const holder = headers['x-instruqt-sandbox-id'] ?? headers['x-track-id'];
-  if (holder !== undefined) return holder;
-  const problem = 'is needed (or X-Track-ID): it says who holds the sandbox';
-  throw invalidRequest([{ in: 'header', name: 'X-Instruqt-Sandbox-ID', problem }]);
 }
 
 /** What labs call: take a sandbox, look at it, give it back. */
@@ -88,23 +78,14 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
                 namePrefix: request.headers['x-sandbox-name-prefix'],
                 idempotencyKey: request.headers['idempotency-key'],
                 durationSeconds: request.body.duration_seconds,
+                heartbeatSeconds: request.body.heartbeat_seconds,
               },
               callContext(request, 'track'),
             ),
         );
         if (replayed) reply.header('idempotency-replayed', 'true');
         reply.code(replayed ? 200 : 201);
-        return {
-          sandbox_id: lease.sandboxId,
-          name: lease.name,
-          external_id: lease.externalId,
-          lease_id: lease.leaseId,
-          fencing_token: lease.fencingToken,
-          allocated_at: lease.allocatedAt,
-          expires_at: lease.expiresAt,
-          sfdc_account_id: lease.sfdcAccountId,
-          lease_over: leaseOver,
-        };
+        return leaseRecord(lease, leaseOver);
       },
     });
 

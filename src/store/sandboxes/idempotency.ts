@@ -13,6 +13,8 @@ export interface KeyRecord {
   leaseId: string;
   /** Only the key of a lease that an earlier version granted knows none. */
   fencingToken?: number | undefined;
+  /** Of a lease whose holder said that it would give signs of life: whether it did stands with the sandbox. */
+  heartbeatSeconds?: number | undefined;
   allocatedAt: number;
   /** The lease's end, for the answer. */
   leaseExpiresAt: number;
@@ -40,6 +42,7 @@ const keyItem = z.object({
   sfdc_account_id: z.string().optional(),
   lease_id: z.string(),
   fencing_token: z.int().optional(),
+  heartbeat_seconds: z.int().optional(),
   allocated_at: z.int(),
   lease_expires_at: z.int(),
   expires_at: z.int(),
@@ -47,6 +50,9 @@ const keyItem = z.object({
   request_hash: z.string(),
   attempt: z.string(),
 });
+
+export const keyTtl = ({ rememberedUntil, expiresAt }: Pick<KeyRecord, 'rememberedUntil' | 'expiresAt'>) =>
+  (rememberedUntil ?? expiresAt) + TTL_GRACE_SECONDS;
 
 export const toKeyItem = (record: KeyRecord): Item => ({
   ...idempotencyKey(record.pk),
@@ -56,13 +62,14 @@ export const toKeyItem = (record: KeyRecord): Item => ({
   sfdc_account_id: record.sfdcAccountId,
   lease_id: record.leaseId,
   fencing_token: record.fencingToken,
+  heartbeat_seconds: record.heartbeatSeconds,
   allocated_at: record.allocatedAt,
   lease_expires_at: record.leaseExpiresAt,
   expires_at: record.expiresAt,
   remembered_until: record.rememberedUntil,
   request_hash: record.requestHash,
   attempt: record.attempt,
-  ttl: (record.rememberedUntil ?? record.expiresAt) + TTL_GRACE_SECONDS,
+  ttl: keyTtl(record),
 });
 
 export function toKeyRecord(item: Item): KeyRecord {
@@ -75,6 +82,7 @@ export function toKeyRecord(item: Item): KeyRecord {
     sfdcAccountId: row.sfdc_account_id,
     leaseId: row.lease_id,
     fencingToken: row.fencing_token,
+    heartbeatSeconds: row.heartbeat_seconds,
     allocatedAt: row.allocated_at,
     leaseExpiresAt: row.lease_expires_at,
     expiresAt: row.expires_at,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { assertNever } from '../../domain/errors.ts';
-import type { Lease } from '../../domain/lease.ts';
+import { type Lease, takenBackAt } from '../../domain/lease.ts';
 import type { Cleanup, Sandbox } from '../../domain/sandbox.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { dueSortKey, sandboxKey, statusSortKey } from './keys.ts';
@@ -35,6 +35,9 @@ const leaseFields = {
   idempotency_pk: z.string(),
   key_remembered_until: z.int().optional(),
   fencing_token: z.int().optional(),
+  /** Together. */
+  heartbeat_seconds: z.int().optional(),
+  heartbeat_by: z.int().optional(),
 };
 
 const cleanupFields = {
@@ -178,11 +181,11 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
   }
 }
 
-/** When the broker has to look at a sandbox again, epoch milliseconds: lease end, cleanup retry, or claim time-out. */
+/** When the broker has to look at a sandbox again, epoch milliseconds: lease end, silence, cleanup retry, or claim time-out. */
 function dueOf(sandbox: Sandbox): number | undefined {
   switch (sandbox.status) {
     case 'allocated':
-      return sandbox.lease.reclaimAt * 1000;
+      return takenBackAt(sandbox.lease) * 1000;
     case 'pending_deletion':
     case 'deletion_failed':
       return sandbox.cleanup.dueMs;
@@ -218,6 +221,10 @@ const leaseOf = (row: z.infer<typeof leaseRow>): Lease => ({
   idempotencyPk: row.idempotency_pk,
   ...(row.key_remembered_until !== undefined && { keyRememberedUntil: row.key_remembered_until }),
   ...(row.fencing_token !== undefined && { fencingToken: row.fencing_token }),
+  ...(row.heartbeat_seconds !== undefined &&
+    row.heartbeat_by !== undefined && {
+      heartbeat: { seconds: row.heartbeat_seconds, by: row.heartbeat_by },
+    }),
 });
 
 const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
@@ -230,6 +237,10 @@ const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
   idempotency_pk: lease.idempotencyPk,
   ...(lease.keyRememberedUntil !== undefined && { key_remembered_until: lease.keyRememberedUntil }),
   ...(lease.fencingToken !== undefined && { fencing_token: lease.fencingToken }),
+  ...(lease.heartbeat && {
+    heartbeat_seconds: lease.heartbeat.seconds,
+    heartbeat_by: lease.heartbeat.by,
+  }),
 });
 
 const cleanupOf = (row: z.infer<typeof cleanupRow>): Cleanup => ({

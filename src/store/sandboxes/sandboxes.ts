@@ -12,13 +12,13 @@ import {
   isConflict,
   TransactionCancelledError,
 } from '../dynamo/errors.ts';
-import { IS_NEW, IS_UNCHANGED, KEY_IS_OF_LEASE } from './conditions.ts';
+import { IS_NEW, IS_UNCHANGED } from './conditions.ts';
 import { putEvent } from './events.ts';
 import { type BucketPace, createGrants, type Grant, type GrantOutcome } from './grants.ts';
 import { dropPointer } from './holders.ts';
-import { GIVEN_BACK } from './idempotency.ts';
 import { toSandbox, toSandboxItem } from './items.ts';
-import { idempotencyKey, sandboxKey } from './keys.ts';
+import { sandboxKey } from './keys.ts';
+import { changeKey, KeyMovedOnError } from './lease-keys.ts';
 
 /** A sandbox's record as it was read (absent: it is new), as it shall be, and the event if its status changes. */
 export interface Change {
@@ -40,7 +40,7 @@ export interface SandboxStore {
   get(sandboxId: string, signal?: AbortSignal): Promise<Sandbox | undefined>;
   /** Leases a sandbox to a key: key, sandbox and event, all or nothing. */
   grant(grant: Grant, signal?: AbortSignal): Promise<GrantOutcome>;
-  /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends frees its key, or tells it. */
+  /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends frees its key, or tells it; one that goes on longer takes it along, or throws {@link KeyMovedOnError}. */
   write(change: Change, signal?: AbortSignal): Promise<boolean>;
   /**
    * Writes many changes, several to a transaction, in their order; returns those that were written. Goes on past one that
@@ -78,23 +78,6 @@ export function createSandboxStore(
       : { ConditionExpression: IS_NEW }),
   });
 
-  /** The key of a lease that ends is over, too. It goes on telling who had the sandbox, and its time ends by itself. */
-  function releaseKey({ seen, next }: Change): TransactItems {
-    if (seen?.status !== 'allocated' || next.status === 'allocated') return [];
-    const { idempotencyPk, leaseId } = seen.lease;
-    return [
-      {
-        Update: {
-          TableName: client.table,
-          Key: idempotencyKey(idempotencyPk),
-          UpdateExpression: 'SET expires_at = :over',
-          ConditionExpression: KEY_IS_OF_LEASE,
-          ExpressionAttributeValues: { ':lease': leaseId, ':over': GIVEN_BACK },
-        },
-      },
-    ];
-  }
-
   /** One attempt: `conflict` when another transaction is at work on one of the items at this moment. */
   async function tryWrite(
     change: Change,
@@ -130,7 +113,7 @@ export function createSandboxStore(
 
   async function write(change: Change, signal?: AbortSignal): Promise<boolean> {
     const writeId = newId();
-    let keyItems = releaseKey(change);
+    let keyItems = changeKey(client.table, change);
     for (let conflicts = 0; conflicts <= CONFLICT_RETRIES; ) {
       const outcome = await tryWrite(change, keyItems, writeId, signal);
       switch (outcome) {
@@ -139,6 +122,7 @@ export function createSandboxStore(
         case 'lost':
           return false;
         case 'key_moved_on':
+          if (change.next.status === 'allocated') throw new KeyMovedOnError();
           // The key belongs to a later lease by now, or its time was over: this one ends without it.
           keyItems = [];
           break;
@@ -160,7 +144,7 @@ export function createSandboxStore(
         chunk.flatMap((change) => [
           { Put: put(change, writeId) },
           ...(change.event ? [putEvent(client.table, change.event)] : []),
-          ...releaseKey(change),
+          ...changeKey(client.table, change),
           ...dropPointer(client.table, change.seen, change.next),
         ]),
         signal,

@@ -3,7 +3,17 @@ import type { Change, SandboxStore } from './sandboxes.ts';
 /** What became of a sandbox. */
 export type SandboxChange = Pick<Change, 'seen' | 'next'>;
 
-/** `store`, telling `onChange` of every sandbox that it has changed: at once, and of its own changes only. */
+/** A holder was heard of: nothing that anybody looks at has changed. */
+const isSignOfLife = ({ seen, next, event }: Change): boolean =>
+  event === undefined &&
+  seen?.status === 'allocated' &&
+  next.status === 'allocated' &&
+  next.lease !== seen.lease;
+
+/**
+ * `store`, telling `onChange` of every sandbox that it has changed, signs of life left out: at once, and of its own changes
+ * only.
+ */
 export function watchSandboxes(store: SandboxStore, onChange: (change: SandboxChange) => void): SandboxStore {
   return {
     get: store.get,
@@ -15,7 +25,7 @@ export function watchSandboxes(store: SandboxStore, onChange: (change: SandboxCh
     },
     async write(change, signal) {
       const isWritten = await store.write(change, signal);
-      if (isWritten) onChange(change);
+      if (isWritten && !isSignOfLife(change)) onChange(change);
       return isWritten;
     },
     writeAll: (changes, options) =>

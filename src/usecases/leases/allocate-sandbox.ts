@@ -4,6 +4,7 @@ import type { ReadyList } from '../../store/sandboxes/ready-list.ts';
 import type { Sweep } from '../../store/sandboxes/ready-list-sweeps.ts';
 import { limitTime } from '../../time-limit.ts';
 import type { CallContext } from '../context.ts';
+import { confirmLease } from './confirm-lease.ts';
 import {
   type AllocateInput,
   type FoundLease,
@@ -81,11 +82,14 @@ async function lease(
   const attempt = deps.newId();
   let conflicts = 0;
   let hasSwept = false;
+  const confirm = (found: FoundLease) => confirmLease(deps, found, { ...context, signal: deadline });
   const findLease = async (): Promise<Answer<Found> | undefined> => {
     const askedAtMs = performance.now();
     const record = await readLease(deps, request, deadline);
     if (!record) return undefined;
-    return { result: { ...replay(request, record, attempt, deps.clock.nowMs()), conflicts }, askedAtMs };
+    const found = await confirm(replay(request, record, attempt, deps.clock.nowMs()));
+    // What its key has is over by now, and the key says so or is free.
+    return found ? { result: { ...found, conflicts }, askedAtMs } : await findLease();
   };
   if (expectsLease || deps.readyList.believedEmpty) {
     // In a pool that is leased out, most who call have their lease already: one read instead of a sweep.
@@ -102,7 +106,9 @@ async function lease(
       const grant = toGrant(deps, request, candidate, { attempt, nowMs }, context);
       const result = await tryGrant(deps, request, grant, deadline);
       if (result === 'lost') conflicts++;
-      else if (result !== 'no_room') return { result: { ...result, conflicts }, askedAtMs };
+      if (result === 'lost' || result === 'no_room') continue;
+      const found = await confirm(result);
+      if (found) return { result: { ...found, conflicts }, askedAtMs };
       continue;
     }
     const sweep = await sweepUntil(deadline, deps.readyList, namePrefix);

@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { eventOf } from '../../domain/event.ts';
+import { isSilent, type Lease } from '../../domain/lease.ts';
 import type { AllocatedSandbox } from '../../domain/sandbox.ts';
 import { requestDeletion } from '../../domain/transitions.ts';
 import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
@@ -8,7 +9,7 @@ import { workOff } from '../../work-off.ts';
 import type { CallContext } from '../context.ts';
 
 export interface ExpireCounts {
-  /** Leases past their end and buffer. */
+  /** Leases past their end and buffer, or whose holder was silent for too long. */
   overdue: number;
   marked: number;
   /** Given back, or changed, while the run looked at them. */
@@ -25,11 +26,17 @@ export interface ExpireDeps {
   onFailure: (sandboxId: string, error: unknown) => void;
 }
 
+/** How a history calls the end of a lease whose time is over. */
+export const expiryOf = (lease: Lease, nowMs: number): { action: string; detail?: string } => ({
+  action: 'expire',
+  ...(isSilent(lease, nowMs) && { detail: 'silent' }),
+});
+
 /** Leases that are ended at once: after an outage thousands may be due. */
 const AT_ONCE = 8;
 
 /**
- * Takes back what was forgotten: a lease whose buffer is over is marked for deletion, and its key is free again. One that
+ * Takes back what was forgotten: a lease whose buffer is over, or whose holder is silent, is marked for deletion, and its key is free again. One that
  * cannot be taken back keeps none of the others. Told to stop, it returns with what it has done.
  */
 export function expireLeases(deps: ExpireDeps) {
@@ -44,8 +51,10 @@ export function expireLeases(deps: ExpireDeps) {
     }
     const endLease = async (seen: AllocatedSandbox) => {
       counts.overdue++;
-      const next = requestDeletion(seen, deps.clock.nowMs());
-      const event = eventOf(seen, next, 'expire', context);
+      const nowMs = deps.clock.nowMs();
+      const next = requestDeletion(seen, nowMs);
+      const { action, detail } = expiryOf(seen.lease, nowMs);
+      const event = eventOf(seen, next, action, context, detail);
       const written = await deps.store.write({ seen, next, event }, context.signal);
       counts[written ? 'marked' : 'skipped']++;
       onProgress?.();

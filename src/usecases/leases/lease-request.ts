@@ -2,8 +2,14 @@ import { hash } from 'node:crypto';
 import type { NewId } from '../../clock.ts';
 import { BrokerError } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
-import { keyRememberedUntil, type LeaseRules, type LeaseTerms, leaseTimes } from '../../domain/lease.ts';
-import type { AvailableSandbox } from '../../domain/sandbox.ts';
+import {
+  type Heartbeat,
+  keyRememberedUntil,
+  type LeaseRules,
+  type LeaseTerms,
+  leaseTimes,
+} from '../../domain/lease.ts';
+import type { AllocatedSandbox, AvailableSandbox } from '../../domain/sandbox.ts';
 import { allocate } from '../../domain/transitions.ts';
 import type { Grant } from '../../store/sandboxes/grants.ts';
 import { isLeaseOver, type KeyRecord } from '../../store/sandboxes/idempotency.ts';
@@ -19,6 +25,8 @@ export interface AllocateInput {
   idempotencyKey?: string | undefined;
   /** How long it shall last, seconds; absent: as long as a lease does unasked. */
   durationSeconds?: number | undefined;
+  /** The holder will give a sign of life this often, or lose the lease, seconds; absent: it need not. */
+  heartbeatSeconds?: number | undefined;
 }
 
 /** What a holder gets. Times are epoch seconds. */
@@ -31,6 +39,8 @@ export interface GrantedLease {
   fencingToken?: number | undefined;
   allocatedAt: number;
   expiresAt: number;
+  /** Only where the holder said that it would give signs of life. */
+  heartbeat?: Heartbeat | undefined;
   sfdcAccountId?: string | undefined;
 }
 
@@ -56,9 +66,12 @@ export function toRequest(
   keyPkOf: (principal: string, holder: string, key: string) => string,
   input: AllocateInput,
 ): LeaseRequest {
-  const { principal, holder, lab, namePrefix, idempotencyKey, durationSeconds } = input;
+  const { principal, holder, lab, namePrefix, idempotencyKey, durationSeconds, heartbeatSeconds } = input;
   // Whoever asks for nothing more is the same to every version: keys outlive an upgrade.
-  const asked = durationSeconds === undefined ? [] : [durationSeconds];
+  const asked =
+    (durationSeconds ?? heartbeatSeconds) === undefined
+      ? []
+      : [durationSeconds ?? null, heartbeatSeconds ?? null];
   return {
     keyPk: keyPkOf(principal, holder, idempotencyKey ?? holder),
     hash: hash('sha256', JSON.stringify([lab ?? null, namePrefix ?? null, ...asked])),
@@ -95,6 +108,7 @@ export function toGrant(
 ): Grant {
   const leaseId = deps.newId();
   const times = leaseTimes(nowMs, termsOf(input, deps.terms));
+  const { heartbeatSeconds } = input;
   const rememberedUntil = explicitKey ? keyRememberedUntil(times) : undefined;
   const next = allocate(
     seen,
@@ -104,6 +118,9 @@ export function toGrant(
       lab: input.lab,
       idempotencyPk: keyPk,
       keyRememberedUntil: rememberedUntil,
+      ...(heartbeatSeconds !== undefined && {
+        heartbeat: { seconds: heartbeatSeconds, by: times.allocatedAt + heartbeatSeconds },
+      }),
       ...times,
     },
     nowMs,
@@ -116,6 +133,7 @@ export function toGrant(
     sfdcAccountId: seen.metadata.sfdc_account_id,
     leaseId,
     fencingToken: next.lease.fencingToken,
+    heartbeatSeconds,
     allocatedAt: times.allocatedAt,
     leaseExpiresAt: times.expiresAt,
     expiresAt: times.reclaimAt,
@@ -135,7 +153,7 @@ export function replay(request: LeaseRequest, record: KeyRecord, attempt: string
   if (request.explicitKey && record.requestHash !== request.hash) {
     throw new BrokerError(
       'IDEMPOTENCY_KEY_REUSED',
-      'This Idempotency-Key was used with another lab, name prefix or duration; use a new key for a new request.',
+      'This Idempotency-Key was used for another request (lab, name prefix, duration or heartbeat); use a new key for a new request.',
     );
   }
   const lease = toGranted(record);
@@ -151,5 +169,21 @@ export const toGranted = (record: KeyRecord): GrantedLease => ({
   ...(record.fencingToken !== undefined && { fencingToken: record.fencingToken }),
   allocatedAt: record.allocatedAt,
   expiresAt: record.leaseExpiresAt,
+  ...(record.heartbeatSeconds !== undefined && {
+    heartbeat: { seconds: record.heartbeatSeconds, by: record.allocatedAt + record.heartbeatSeconds },
+  }),
   ...(record.sfdcAccountId !== undefined && { sfdcAccountId: record.sfdcAccountId }),
+});
+
+/** What the holder of a sandbox has, from its record. */
+export const grantedOf = ({ id, name, externalId, metadata, lease }: AllocatedSandbox): GrantedLease => ({
+  sandboxId: id,
+  name,
+  externalId,
+  leaseId: lease.leaseId,
+  ...(lease.fencingToken !== undefined && { fencingToken: lease.fencingToken }),
+  allocatedAt: lease.allocatedAt,
+  expiresAt: lease.expiresAt,
+  ...(lease.heartbeat && { heartbeat: lease.heartbeat }),
+  ...(metadata['sfdc_account_id'] !== undefined && { sfdcAccountId: metadata['sfdc_account_id'] }),
 });

@@ -12,7 +12,7 @@ import { answersWith, type FoundLease, type LeaseRequest, replay, toGranted } fr
 import type { OpenKeys } from './open-keys.ts';
 
 export interface GrantDeps {
-  store: Pick<SandboxStore, 'grant'>;
+  store: Pick<SandboxStore, 'get' | 'grant' | 'write'>;
   /** The idempotency key's record, strongly consistent, if it has a lease or remembers one. */
   readKey: (pk: string, signal: AbortSignal) => Promise<KeyRecord | undefined>;
   readyList: ReadyList;

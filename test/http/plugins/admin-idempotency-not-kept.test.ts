@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { BrokerError } from '../../../src/domain/errors.ts';
-import { MAX_KEPT_BODY_BYTES } from '../../../src/http/plugins/admin-idempotency.ts';
+import { MAX_KEPT_BODY_BYTES } from '../../../src/http/plugins/kept-answers.ts';
 import { describeOnFastEngine } from '../../support/store/engines.ts';
 import { failWith, injectFaults, timedOut } from '../../support/store/injected-faults.ts';
 import { counted, send, start } from './admin-idempotency-steps.ts';

@@ -76,7 +76,8 @@ describeOnFastEngine("an operator's request with a key", ({ endpoint }) => {
     for (const [path, operations] of Object.entries(document.paths)) {
       for (const [method, operation] of Object.entries(operations)) {
         const text = JSON.stringify(operation);
-        const isKeyed = method === 'post' && path.startsWith('/v1/admin/');
+        const isTracks = path === '/v1/sandboxes/{id}/extend';
+        const isKeyed = method === 'post' && (path.startsWith('/v1/admin/') || isTracks);
         const named = `${method} ${path}`;
         expect(text.includes('#/components/parameters/Idempotency-Key'), named).toBe(isKeyed);
         expect(text.includes('"IDEMPOTENCY_IN_PROGRESS":'), named).toBe(isKeyed);

@@ -6,6 +6,8 @@ import { asAdmin, asTrack, startApp } from '../../support/broker/http-app.ts';
 const TRACK_ROUTES = [
   ['POST', '/v1/allocate'],
   ['POST', '/v1/sandboxes/sbx-1/mark-for-deletion'],
+  ['POST', '/v1/sandboxes/sbx-1/extend'],
+  ['POST', '/v1/sandboxes/sbx-1/heartbeat'],
   ['GET', '/v1/sandboxes/sbx-1'],
 ] as const;
 const ADMIN_ROUTES = [
@@ -43,6 +45,7 @@ const ADMIN_ROUTES = [
 
 /** For routes that have nothing to do without one. */
 const BODIES: Readonly<Record<string, string>> = {
+  '/v1/sandboxes/sbx-1/extend': '{"duration_seconds":60}',
   '/v1/admin/jobs': '{"type":"sync"}',
   '/v1/admin/governor/api_call': '{"max_actions":5}',
   '/v1/admin/breakers/webhook/override': '{"state":"open","duration_seconds":5}',

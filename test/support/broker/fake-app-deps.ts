@@ -29,6 +29,16 @@ export const availableSandbox: AvailableSandbox = {
   updatedAtMs: START_MS + 1500,
 };
 
+export const fakeLease = {
+  sandboxId: 'sbx-1',
+  name: 'lab-0001',
+  externalId: 'ext/1',
+  leaseId: 'lease-1',
+  fencingToken: 2,
+  allocatedAt: 1_767_225_600,
+  expiresAt: 1_767_240_000,
+};
+
 export const pendingJob: PendingJob = {
   id: 'job-1767225600000-0000000001',
   status: 'pending',
@@ -81,15 +91,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
     lifecycle: { stopping: never, cutOff: never },
     useCases: {
       allocateSandbox: record('allocateSandbox', async () => ({
-        lease: {
-          sandboxId: 'sbx-1',
-          name: 'lab-0001',
-          externalId: 'ext/1',
-          leaseId: 'lease-1',
-          fencingToken: 2,
-          allocatedAt: 1_767_225_600,
-          expiresAt: 1_767_240_000,
-        },
+        lease: fakeLease,
         replayed: false,
         conflicts: 0,
       })),
@@ -99,6 +101,8 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         deletionRequestedAt: 1_767_225_700,
         repeated: false,
       })),
+      extendLease: record('extendLease', async () => fakeLease),
+      heartbeat: record('heartbeat', async () => fakeLease),
       getSandbox: record('getSandbox', async () => availableSandbox),
       inspectSandbox: record('inspectSandbox', async () => ({ sandbox: availableSandbox, history: [] })),
       listSandboxes: record('listSandboxes', async () => ({ sandboxes: [availableSandbox] })),
@@ -244,6 +248,8 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       request: record('metrics.request', () => undefined),
       allocation: record('metrics.allocation', () => undefined),
       marked: record('metrics.marked', () => undefined),
+      leaseExtended: record('metrics.leaseExtended', () => undefined),
+      heartbeat: record('metrics.heartbeat', () => undefined),
       rateLimited: record('metrics.rateLimited', () => undefined),
       text: record('metrics.text', async () => ({
         contentType: 'text/plain; version=0.0.4; charset=utf-8',

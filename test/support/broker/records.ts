@@ -21,6 +21,7 @@ export const LEASE: Lease = {
   expiresAt: MADE_AT_MS / 1000 + 4 * 3_600,
   reclaimAt: MADE_AT_MS / 1000 + 4.5 * 3_600,
   idempotencyPk: 'I#1',
+  fencingToken: MADE_AT_MS / 1000 + 1,
 };
 
 const free = create(

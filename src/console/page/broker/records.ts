@@ -18,10 +18,13 @@ export interface SandboxRecord {
   status: SandboxStatus;
   sfdc_account_id?: string | undefined;
   lease_id?: string | undefined;
+  fencing_token?: number | undefined;
   allocated_to_track?: string | undefined;
   track_name?: string | undefined;
   allocated_at?: number | undefined;
   expires_at?: number | undefined;
+  heartbeat_seconds?: number | undefined;
+  heartbeat_by?: number | undefined;
   reclaim_at?: number | undefined;
   deletion_requested_at?: number | undefined;
   deletion_retry_count?: number | undefined;

@@ -114,7 +114,8 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
   sfdc_account_id: 'SFDC account',
 };
 
-const isTime = (name: string): boolean => name.endsWith('_at') || name === 'stale_since';
+const TIMES = /_at$|^stale_since$|^heartbeat_by$/;
+const isTime = (name: string): boolean => TIMES.test(name);
 
 function History({ events }: { events: SandboxEvent[] }) {
   if (events.length === 0) return html`<p class="muted">Nothing in the last 90 days.</p>`;

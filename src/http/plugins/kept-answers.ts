@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type {
+  FastifyContextConfig,
   FastifyInstance,
   FastifyReply,
   FastifyRequest,
@@ -16,23 +17,26 @@ import type {
   Undertaking,
 } from '../../domain/kept-answer.ts';
 import { canonicalJson } from '../../safety/index.ts';
+import { holderNamed } from '../holder.ts';
 import { invalidRequest } from '../validation-problems.ts';
 
-export interface AdminIdempotencyDeps {
+export interface KeptAnswersDeps {
   answers: KeptAnswers;
   clock: Clock;
   observe: (outcome: KeyedOutcome) => void;
 }
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Its answers are kept under their `Idempotency-Key`. */
+    isKeyed?: boolean;
+  }
   interface FastifyRequest {
     /** Set while a request with a key is carried out; its answer is kept. */
     undertaking: { hold: Undertaking; stopRenewing: () => void } | undefined;
   }
 }
 
-/** All admin tokens are one principal: rotating them takes nobody's answer away. */
-const PRINCIPAL = 'admin';
 const KEY = /^[\x21-\x7e]{1,255}$/;
 /** How long a crashed owner blocks its key; a living one renews it at a third. */
 const LEASE_MS = 30_000;
@@ -44,9 +48,15 @@ const KEPT_HEADERS = ['content-type', 'location', 'preference-applied'];
 /** A repetition is told to come back after as long as the first has taken so far. */
 const RETRY_AFTER_SECONDS = { min: 1, max: 30 };
 
-/** True for the requests that may carry an `Idempotency-Key` for operators. */
-export const isAdminWrite = (method: string, url: string): boolean =>
-  method === 'POST' && url.startsWith('/v1/admin/');
+/** True for the requests whose answers are kept under their `Idempotency-Key`: operators' writes, and tracks' that say so. */
+export const isKeyedWrite = (method: string, url: string, config: FastifyContextConfig = {}): boolean =>
+  method === 'POST' && (url.startsWith('/v1/admin/') || config.isKeyed === true);
+
+/** Whose key it is: all tokens of a role are one, so that rotating them takes nobody's answer away; a holder's are its own. */
+function principalOf({ caller, headers }: FastifyRequest): string {
+  const holder = caller?.role === 'track' ? holderNamed(headers) : undefined;
+  return holder === undefined ? 'admin' : JSON.stringify(['track', holder]);
+}
 
 /** The request that is meant, whatever the order of its parameters and the spelling of its defaults: as it was validated. */
 function fingerprintOf({ method, routeOptions, params, query, body }: FastifyRequest): string {
@@ -65,20 +75,17 @@ function keyOf(request: FastifyRequest): string | undefined {
 }
 
 /**
- * Carries out an operator's write once for each `Idempotency-Key`, and answers its repetitions with what the first was
- * answered, on every `POST /v1/admin/*` there is. Only a success is kept: what failed may be sent again.
+ * Carries out a write once for each `Idempotency-Key`, and answers its repetitions with what the first was answered, on
+ * every `POST /v1/admin/*` there is and where a route says `isKeyed`. Only a success is kept: what failed may be sent again.
  */
-export function keepAdminAnswers(
-  app: FastifyInstance,
-  { answers, clock, observe }: AdminIdempotencyDeps,
-): void {
+export function keepAnswers(app: FastifyInstance, { answers, clock, observe }: KeptAnswersDeps): void {
   app.decorateRequest('undertaking', undefined);
 
   const begin: preHandlerAsyncHookHandler = async (request, reply) => {
     const key = keyOf(request);
     if (key === undefined) return;
     const keyed: KeyedRequest = {
-      principal: PRINCIPAL,
+      principal: principalOf(request),
       key,
       fingerprint: fingerprintOf(request),
       operation: `${request.method} ${request.routeOptions.url}`,
@@ -119,7 +126,7 @@ export function keepAdminAnswers(
   // Route by route, so that the tracks' requests pass nothing of it. After validation: what is not valid is nobody's
   // request, and has no effect to repeat.
   app.addHook('onRoute', (route) => {
-    if (![route.method].flat().some((method) => isAdminWrite(method, route.url))) return;
+    if (![route.method].flat().some((method) => isKeyedWrite(method, route.url, route.config))) return;
     route.preHandler = [begin, ...[route.preHandler ?? []].flat()];
     route.onSend = [...[route.onSend ?? []].flat(), end];
   });

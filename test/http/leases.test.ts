@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest';
+import { BrokerError } from '../../src/domain/errors.ts';
+import { fakeAppDeps, fakeLease } from '../support/broker/fake-app-deps.ts';
+import { asTrack, startApp } from '../support/broker/http-app.ts';
+
+const json = (more: Record<string, string> = {}) => asTrack({ 'content-type': 'application/json', ...more });
+
+/** An app whose leases are over. */
+function startOver() {
+  const { useCases } = fakeAppDeps().deps;
+  const over = async () => {
+    throw new BrokerError('LEASE_OVER', 'over');
+  };
+  return startApp({ useCases: { ...useCases, extendLease: over, heartbeat: over } });
+}
+
+describe('POST /v1/sandboxes/{id}/extend', () => {
+  test('gives the lease as it is then, and counts it', async () => {
+    const { call, recorded } = await startApp();
+    const body = '{"duration_seconds":600,"lease_id":"lease-1"}';
+    const answer = await call('POST', '/v1/sandboxes/sbx-1/extend', { headers: json(), body });
+    expect(answer.status).toBe(200);
+    expect(answer.json).toEqual({
+      sandbox_id: 'sbx-1',
+      name: 'lab-0001',
+      external_id: 'ext/1',
+      lease_id: 'lease-1',
+      fencing_token: 2,
+      allocated_at: fakeLease.allocatedAt,
+      expires_at: fakeLease.expiresAt,
+    });
+    expect(recorded.of('extendLease')[0]?.[0]).toMatchObject({
+      sandboxId: 'sbx-1',
+      durationSeconds: 600,
+      leaseId: 'lease-1',
+    });
+    expect(recorded.of('metrics.leaseExtended')).toEqual([['success']]);
+    expect(recorded.of('answers.begin')).toEqual([]);
+  });
+
+  test.each([
+    ['', 'duration_seconds'],
+    ['{}', 'duration_seconds'],
+    ['{"duration_seconds":-1}', 'duration_seconds'],
+    ['{"duration_seconds":60,"hours":1}', 'hours'],
+  ])('the body %j is refused, and the field named', async (body, name) => {
+    const { call, recorded } = await startApp();
+    const answer = await call('POST', '/v1/sandboxes/sbx-1/extend', { headers: json(), body });
+    expect(answer.status).toBe(400);
+    expect(answer.json).toMatchObject({ error: { details: { fields: [{ in: 'body', name }] } } });
+    expect(recorded.of('extendLease')).toEqual([]);
+  });
+
+  test('with an Idempotency-Key it is done once: the key is the holder’s own', async () => {
+    const { call, recorded } = await startApp();
+    const headers = json({ 'idempotency-key': 'again' });
+    const answer = await call('POST', '/v1/sandboxes/sbx-1/extend', {
+      headers,
+      body: '{"duration_seconds":60}',
+    });
+    expect(answer.status).toBe(200);
+    expect(recorded.of('answers.begin')[0]?.[0]).toMatchObject({
+      principal: JSON.stringify(['track', headers['x-track-id'] ?? headers['x-instruqt-sandbox-id']]),
+      key: 'again',
+      operation: 'POST /v1/sandboxes/:id/extend',
+    });
+    expect(recorded.of('answers.keep')).toHaveLength(1);
+  });
+
+  test('too late is 409 LEASE_OVER, and counted as that', async () => {
+    const { call, recorded } = await startOver();
+    const options = { headers: json(), body: '{"duration_seconds":60}' };
+    const answer = await call('POST', '/v1/sandboxes/sbx-1/extend', options);
+    expect(answer.status).toBe(409);
+    expect(answer.json).toMatchObject({ error: { code: 'LEASE_OVER' } });
+    expect(recorded.of('metrics.leaseExtended')).toEqual([['over']]);
+  });
+});
+
+describe('POST /v1/sandboxes/{id}/heartbeat', () => {
+  test('says when the next one is to come by; one that went well is no line in the log', async () => {
+    const { useCases } = fakeAppDeps().deps;
+    const lease = { ...fakeLease, heartbeat: { seconds: 60, by: 1_767_225_700 } };
+    const { call, recorded } = await startApp({
+      useCases: { ...useCases, heartbeat: async () => lease },
+    });
+    const answer = await call('POST', '/v1/sandboxes/sbx-1/heartbeat', { headers: asTrack() });
+    expect(answer.status).toBe(200);
+    expect(answer.json).toMatchObject({ heartbeat_seconds: 60, heartbeat_by: 1_767_225_700 });
+    expect(recorded.of('metrics.heartbeat')).toEqual([['success']]);
+    expect(recorded.logs.filter(({ action }) => action === 'heartbeat')).toEqual([]);
+  });
+
+  test('too late is 409 LEASE_OVER, counted and logged as that', async () => {
+    const { call, recorded } = await startOver();
+    const answer = await call('POST', '/v1/sandboxes/sbx-1/heartbeat', { headers: asTrack() });
+    expect(answer.status).toBe(409);
+    expect(recorded.of('metrics.heartbeat')).toEqual([['over']]);
+    expect(recorded.logs.filter(({ action }) => action === 'heartbeat')).toMatchObject([{ outcome: 'over' }]);
+  });
+
+  test.each([29, 3601, 60.5, '60'])('a lease with a heartbeat of %j seconds is refused', async (seconds) => {
+    const { call } = await startApp();
+    const options = { headers: json(), body: JSON.stringify({ heartbeat_seconds: seconds }) };
+    const answer = await call('POST', '/v1/allocate', options);
+    expect(answer.json).toMatchObject({
+      error: { details: { fields: [{ in: 'body', name: 'heartbeat_seconds' }] } },
+    });
+  });
+});
