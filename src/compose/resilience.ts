@@ -1,6 +1,5 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
-import type { BreakerState } from '../domain/breaker.ts';
 import { createGuardedProvider, deleteTask } from '../provider/guarded-provider.ts';
 import type { Provider } from '../provider/provider.ts';
 import { healthOfCall, healthOfDelete, tripOfCall } from '../provider/verdicts.ts';
@@ -10,7 +9,7 @@ import {
   createBreaker,
   createRetry,
   createRetryStatistics,
-  type Transition,
+  transitionAlert,
 } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { correctedClock, trustedClock } from '../store/dynamo/store-time.ts';
@@ -19,7 +18,7 @@ import { createRetryWindowStore } from '../store/shared/retry-windows.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { BREAKERS, type BreakerName } from '../telemetry/metric-labels.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Alert, RaiseAlert } from '../usecases/alert.ts';
+import type { RaiseAlert } from '../usecases/alert.ts';
 
 interface ResilienceOptions {
   config: Pick<Config, 'retry' | 'retryAlerts' | 'breaker' | 'provider'>;
@@ -150,27 +149,5 @@ export function composeResilience(options: ResilienceOptions) {
       },
       { name: 'retry_windows', intervalMs: SHARE_INTERVAL_MS, run: statistics.share },
     ],
-  };
-}
-
-const REASONS: Record<BreakerState, string> = {
-  open: 'breaker_opened',
-  half_open: 'breaker_half_open',
-  closed: 'breaker_closed',
-};
-
-function transitionAlert({ name, from, to, cause, why }: Transition): Alert {
-  const isReopened = from === 'half_open' && to === 'open';
-  return {
-    task: name,
-    reason: isReopened ? 'breaker_reopened' : REASONS[to],
-    // One alert for one outage: that a probe failed, too, is no news. A limit is the provider's right.
-    severity:
-      to !== 'open' || isReopened
-        ? 'info'
-        : cause === 'calls' && why !== 'rate_limited'
-          ? 'error'
-          : 'warning',
-    context: { from, to, cause, ...(why !== undefined && { why }) },
   };
 }

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import type { RuntimeCheck } from '../domain/runtime-check.ts';
+import { createRuntimeChecks } from '../safety/index.ts';
 import { explainStoreFailure } from '../store/dynamo/store-failure.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
 import type { Engine } from '../store/engine/engine.ts';
-import { checkRuntime } from '../store/runtime-checks.ts';
+import { storeChecks, untold } from '../store/runtime-checks.ts';
 import { createSandboxStore } from '../store/sandboxes/sandboxes.ts';
 import { noteStocked } from '../store/shared/stock.ts';
 import { openTable } from '../store/table.ts';
@@ -43,7 +44,10 @@ export async function composeTools(config: Config): Promise<Tools> {
   return {
     describeTable: (signal) => reportTable(client, signal),
     createTable: (signal) => openTable(client, { buckets, create: true }, signal),
-    checkStore: (signal) => checkRuntime({ client, buckets, clock: systemClock, newId: randomUUID }, signal),
+    checkStore: createRuntimeChecks({
+      checks: storeChecks({ client, buckets, clock: systemClock, newId: randomUUID }),
+      onError: untold,
+    }).runAll,
     async importSandboxes(items, context, onProgress) {
       // The bucket of a record follows from the layout: with another one nobody would find it again.
       await openTable(client, { buckets, create: config.createTable }, context.signal);

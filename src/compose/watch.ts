@@ -10,6 +10,7 @@ import { createTicker } from '../loops/ticker.ts';
 import {
   createHeartbeatMonitor,
   createReadiness,
+  createRuntimeChecks,
   type Governor,
   type Heartbeat,
   type ReadinessCheck,
@@ -18,7 +19,7 @@ import {
 } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { StoreUnavailableError } from '../store/dynamo/errors.ts';
-import { checkRuntime } from '../store/runtime-checks.ts';
+import { storeChecks, untold } from '../store/runtime-checks.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { READINESS_CHECKS, type ReadinessCheckName } from '../telemetry/metric-labels.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -70,13 +71,16 @@ export function composeWatch(options: WatchOptions) {
   monitor.watch(WORKER, options.worker, config.workerIntervalMs);
 
   const runtime = watchRuntime(
-    (signal) => checkRuntime({ client, buckets: config.buckets, clock, newId }, signal),
+    createRuntimeChecks({
+      checks: storeChecks({ client, buckets: config.buckets, clock, newId }),
+      onError: untold,
+    }).runAll,
     alert,
   );
 
   const inMemory = (
     name: ReadinessCheckName,
-    otherwise: ReadinessCheck['otherwise'],
+    otherwise: 'degraded' | 'failing',
     check: () => ReadinessFinding,
   ) => ({ name, otherwise, timeoutMs: MEMORY_WITHIN_MS, check });
   const degradedIf = (what: string, names: readonly string[]): ReadinessFinding =>
@@ -147,14 +151,14 @@ export function composeWatch(options: WatchOptions) {
     );
   }
 
-  const readiness = createReadiness(checks, clock, tell);
+  const readiness = createReadiness({ checks, clock, onChange: tell });
 
   const chores = [
     createTicker(
       config.heartbeatIntervalMs,
       async () => {
         monitor.check();
-        await readiness.evaluate();
+        await readiness.runAll();
       },
       (error) => logger.warn({ action: 'watch', err: error }, 'a look at the broker failed'),
     ),
@@ -178,7 +182,7 @@ export function composeWatch(options: WatchOptions) {
     heartbeats: monitor.report,
     /** For `/readyz`: served or not, and each check with its reason. */
     async probe(): Promise<Readiness> {
-      const { verdict, reasons, refusal, checks: found } = await readiness.evaluate();
+      const { verdict, reasons, refusal, checks: found } = await readiness.runAll();
       return {
         verdict,
         reasons,
@@ -189,12 +193,12 @@ export function composeWatch(options: WatchOptions) {
     },
     /** Something has changed that the checks look at; a look under way may have been before that. */
     lookAgain() {
-      if (readiness.last()) void readiness.evaluate().then(readiness.evaluate);
+      if (readiness.last()) void readiness.runAll().then(readiness.runAll);
     },
     /** The first look at everything; the loops have to be running. */
     async start() {
       monitor.check();
-      const report = await readiness.evaluate();
+      const report = await readiness.runAll();
       for (const chore of chores) chore.start();
       return report;
     },

@@ -41,6 +41,12 @@ export interface KeptAnswers {
   keep(undertaking: Undertaking, answer: KeptAnswer, signal?: AbortSignal): Promise<boolean>;
   /** Forgets the request: it failed, and may be sent again. */
   forget(undertaking: Undertaking, signal?: AbortSignal): Promise<void>;
+  /** What is known of a key: with an answer it is done, without one somebody is at it, or was. */
+  find(
+    principal: string,
+    key: string,
+    signal?: AbortSignal,
+  ): Promise<{ answer: KeptAnswer | undefined } | undefined>;
 }
 
 /**

@@ -19,11 +19,19 @@ export type {
   RetryWindowStore,
   WindowAnomaly,
 } from '../domain/retry-window.ts';
+export {
+  acceptCorrelationId,
+  type Correlation,
+  currentCorrelation,
+  runWithCorrelation,
+} from '../telemetry/correlation.ts';
+export { createLogger, flushLogs, type Logger, type LoggerOptions } from '../telemetry/logger.ts';
 export { type AlertListener, type Alerts, type AlertsOptions, createAlerts } from './alerts/alerts.ts';
 export { createCooldown } from './alerts/cooldown.ts';
 export { type AlertEvents, countAlerts, emitAlerts, logAlerts } from './alerts/hooks.ts';
 export { type AlertRecorder, createAlertRecorder } from './alerts/recorder.ts';
-export { createAlertWebhook } from './alerts/webhook.ts';
+export { type TellWebhookOptions, tellWebhook } from './alerts/tell-webhook.ts';
+export { type AlertWebhook, createAlertWebhook } from './alerts/webhook.ts';
 export { deliverWebhook } from './alerts/webhook-delivery.ts';
 export { createWebhookHttp } from './alerts/webhook-http.ts';
 export { WEBHOOK_FORMATS, type WebhookFormat } from './alerts/webhook-payload.ts';
@@ -35,6 +43,7 @@ export {
   createBreaker,
 } from './breaker/breaker.ts';
 export type { Transition } from './breaker/shared-breaker.ts';
+export { transitionAlert } from './breaker/transition-alert.ts';
 export type { Actions, Reversibility } from './dry-run/actions.ts';
 export {
   createDryRunLock,
@@ -84,6 +93,15 @@ export {
   type HeartbeatReport,
 } from './heartbeat/heartbeat-monitor.ts';
 export {
+  createIdempotency,
+  type Idempotency,
+  type IdempotencyOptions,
+  keepRenewing,
+  keyInProgress,
+  keyReused,
+  type ProcessOptions,
+} from './idempotency/idempotency.ts';
+export {
   createMetricsGuard,
   type MetricsGuard,
   type MetricsGuardOptions,
@@ -104,10 +122,19 @@ export {
   createReadiness,
   type Readiness,
   type ReadinessCheck,
+  type ReadinessOptions,
   type ReadinessReport,
   verdictText,
 } from './readiness/readiness.ts';
+export {
+  createRuntimeChecks,
+  type RuntimeChecks,
+  type RuntimeChecksOptions,
+  type RuntimeFinding,
+} from './readiness/runtime-checks.ts';
 export { type Redact, redaction } from './redacted.ts';
+export { attemptsBucket, createRetryHistogram, type RetryHistogram } from './retry/histogram.ts';
+export { createRetryRate, type RateReport, type RetryRate } from './retry/rate.ts';
 export {
   createRetry,
   DEFAULT_RETRY_POLICY,
@@ -118,6 +145,8 @@ export {
 } from './retry/retry.ts';
 export { readRetryAfterMs } from './retry/retry-after.ts';
 export { type Classify, classify, type Health, healthOf, tripOf } from './retry/retryable.ts';
+export { createSpikeDetector, type Spike, type SpikeDetector } from './retry/spikes.ts';
 export { createRetryStatistics, type RetriesReport, type RetryStatistics } from './retry/statistics.ts';
+export { createRetryWindows, type RetryWindows } from './retry/windows.ts';
 export type { DoJob } from './worker/run-job.ts';
 export { createWorker, type JobReport, type Worker } from './worker/worker.ts';

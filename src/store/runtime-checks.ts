@@ -41,23 +41,14 @@ const CHECKS: Record<string, Check> = {
   deletion_protection: checkDeletionProtection,
   clock_skew: checkClockSkew,
 };
+
 export const RUNTIME_CHECK_NAMES = Object.keys(CHECKS);
 
-/**
- * Looks at what the broker's promises rest on in the store. Never throws: what the store cannot tell is a warning that
- * says so, and a store that does not answer at all is another's to notice.
- */
-export async function checkRuntime(deps: Deps, signal: AbortSignal): Promise<RuntimeCheck[]> {
-  return await Promise.all(
-    Object.entries(CHECKS).map(async ([name, check]) => {
-      try {
-        return { name, ...(await check(deps, signal)) };
-      } catch (error) {
-        return { name, ...untold(error) };
-      }
-    }),
+/** Checks of what the broker's promises rest on in the store, by name. */
+export const storeChecks = (deps: Deps): Record<string, (signal: AbortSignal) => Promise<Finding>> =>
+  Object.fromEntries(
+    Object.entries(CHECKS).map(([name, check]) => [name, (signal: AbortSignal) => check(deps, signal)]),
   );
-}
 
 const ok = (message: string, details: Record<string, unknown> = {}): Finding => ({
   status: 'ok',
@@ -65,8 +56,8 @@ const ok = (message: string, details: Record<string, unknown> = {}): Finding => 
   details,
 });
 
-/** An engine that does not know the question is not wrong, only silent. */
-const untold = (error: unknown): Finding => ({
+/** What a check that failed comes to: an engine that does not know the question is not wrong, only silent. */
+export const untold = (error: unknown): Finding => ({
   status: 'warning',
   message: 'This store cannot tell; on AWS it can, if the role allows the call.',
   details: { error: error instanceof Error ? error.name : 'unknown' },

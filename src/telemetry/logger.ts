@@ -7,14 +7,14 @@ import { MASK, toLoggable } from './loggable.ts';
 export type { Logger } from 'pino';
 
 export interface LoggerOptions {
-  /** One of pino's level names. */
-  level: string;
+  /** One of pino's level names; `info` unless given. */
+  level?: string;
   /** Readable lines instead of JSON: for a terminal. */
-  pretty: boolean;
+  pretty?: boolean;
   /** Colours in readable lines; none by default. */
   colours?: boolean;
-  /** Where the lines go. */
-  destination: DestinationStream;
+  /** Where the lines go; standard output unless given. */
+  destination?: DestinationStream;
   /** Values that are masked wherever they turn up in a line. */
   secrets?: readonly string[];
 }
@@ -39,8 +39,8 @@ const escaped = (character: string): string => `\\u${character.charCodeAt(0).toS
  * A logger of one JSON object per line: `level`, `time` (ISO 8601), the caller's fields, `request_id` and
  * `correlation_id` of the request or run at work, `msg`; no key twice. Secrets are masked by name and by value.
  */
-export function createLogger(options: LoggerOptions): Logger {
-  const { pretty, destination } = options;
+export function createLogger(options: LoggerOptions = {}): Logger {
+  const { level = 'info', pretty = false, destination = pino.destination(1) } = options;
   const format = prettyFactory({ colorize: options.colours ?? false, singleLine: true });
   const stream = pretty
     ? { ...destination, write: (line: string) => void destination.write(format(line)) }
@@ -51,7 +51,7 @@ export function createLogger(options: LoggerOptions): Logger {
 
   const logger: Bound = pino(
     {
-      level: options.level,
+      level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

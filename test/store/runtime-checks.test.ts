@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { UpdateTimeToLiveCommand } from '@aws-sdk/client-dynamodb';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { type RuntimeCheck, worstStatus } from '../../src/domain/runtime-check.ts';
+import { createRuntimeChecks } from '../../src/safety/index.ts';
 import { createStoreTime } from '../../src/store/dynamo/store-time.ts';
-import { checkRuntime, RUNTIME_CHECK_NAMES } from '../../src/store/runtime-checks.ts';
+import { RUNTIME_CHECK_NAMES, storeChecks, untold } from '../../src/store/runtime-checks.ts';
 import { sandboxKey } from '../../src/store/sandboxes/keys.ts';
 import { createCountingClient, startCore, type TestCore } from '../support/broker/core.ts';
 import { describeOnEngines } from '../support/store/engines.ts';
@@ -26,7 +27,8 @@ describeOnEngines('the checks of the store', ({ endpoint }) => {
     core.clock.set(Date.now());
     const check = async () => {
       const deps = { client: core.client, buckets: BUCKETS, clock: core.clock, newId: randomUUID };
-      return await checkRuntime(deps, AbortSignal.timeout(20_000));
+      const checks = createRuntimeChecks({ checks: storeChecks(deps), onError: untold });
+      return await checks.runAll(AbortSignal.timeout(20_000));
     };
     const find = async (name: string): Promise<RuntimeCheck | undefined> =>
       (await check()).find((each) => each.name === name);

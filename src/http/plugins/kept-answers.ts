@@ -16,7 +16,7 @@ import type {
   KeyedRequest,
   Undertaking,
 } from '../../domain/kept-answer.ts';
-import { canonicalJson } from '../../safety/index.ts';
+import { canonicalJson, keepRenewing, keyInProgress, keyReused } from '../../safety/index.ts';
 import { holderNamed } from '../holder.ts';
 import { invalidRequest } from '../validation-problems.ts';
 
@@ -45,8 +45,6 @@ const SETTLE_WITHIN_MS = 2_000;
 /** An item holds 400 KB; no answer of today has more than a few hundred bytes. */
 export const MAX_KEPT_BODY_BYTES = 64 * 1024;
 const KEPT_HEADERS = ['content-type', 'location', 'preference-applied'];
-/** A repetition is told to come back after as long as the first has taken so far. */
-const RETRY_AFTER_SECONDS = { min: 1, max: 30 };
 
 /** True for the requests whose answers are kept under their `Idempotency-Key`: operators' writes, and tracks' that say so. */
 export const isKeyedWrite = (method: string, url: string, config: FastifyContextConfig = {}): boolean =>
@@ -103,10 +101,10 @@ export function keepAnswers(app: FastifyInstance, { answers, clock, observe }: K
         return replay(reply, beginning.answer);
       case 'other_request':
         observe('other_request');
-        throw new BrokerError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request.');
+        throw keyReused();
       case 'under_way':
         observe('in_progress');
-        throw underWay(Math.ceil((clock.nowMs() - beginning.sinceMs) / 1000));
+        throw keyInProgress((clock.nowMs() - beginning.sinceMs) / 1000);
       default:
         return assertNever(beginning);
     }
@@ -131,14 +129,10 @@ export function keepAnswers(app: FastifyInstance, { answers, clock, observe }: K
     route.onSend = [...[route.onSend ?? []].flat(), end];
   });
 
-  function holdOn(request: FastifyRequest, undertaking: Undertaking): () => void {
-    const timer = setInterval(() => {
-      answers.renew(undertaking, LEASE_MS).catch((error: unknown) => {
-        request.log.warn({ action: 'idempotency', err: error }, 'a request under way could not be renewed');
-      });
-    }, LEASE_MS / 3);
-    return () => clearInterval(timer);
-  }
+  const holdOn = (request: FastifyRequest, undertaking: Undertaking) =>
+    keepRenewing(answers, undertaking, LEASE_MS, (error) =>
+      request.log.warn({ action: 'idempotency', err: error }, 'a request under way could not be renewed'),
+    );
 
   /** What was done is done: nothing that goes wrong here changes the answer. */
   async function settle(
@@ -186,11 +180,4 @@ function replay(reply: FastifyReply, { status, headers, body }: KeptAnswer): Fas
     .headers(headers)
     .serializer((text: string) => text)
     .send(body);
-}
-
-function underWay(forSeconds: number): BrokerError {
-  const { min, max } = RETRY_AFTER_SECONDS;
-  return new BrokerError('IDEMPOTENCY_IN_PROGRESS', 'A request with this Idempotency-Key is under way.', {
-    retryAfterSeconds: Math.min(max, Math.max(min, forSeconds)),
-  });
 }

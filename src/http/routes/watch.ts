@@ -39,7 +39,7 @@ export function watchRoutes(deps: WatchRoutesDeps): FastifyPluginAsyncZod {
         summary: 'GO, serving with a but, or NO-GO',
         response: { 200: readinessSchema },
       },
-      handler: async () => readinessRecord(await deps.readiness.evaluate()),
+      handler: async () => readinessRecord(await deps.readiness.runAll()),
     });
 
     app.route({

@@ -1,4 +1,6 @@
-import type { Clock, NewId } from '../../clock.ts';
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { type Clock, type NewId, systemClock } from '../../clock.ts';
 import {
   type AlertFilter,
   isMeant,
@@ -6,7 +8,8 @@ import {
   type RaiseAlert,
   type RaisedAlert,
 } from '../../domain/alert.ts';
-import type { Redact } from '../redacted.ts';
+import { currentCorrelation } from '../../telemetry/correlation.ts';
+import { type Redact, redaction } from '../redacted.ts';
 
 /** Is told about alerts, at once and in line: whatever takes time is put off. What it throws is nobody else's concern. */
 export type AlertListener = (alert: RaisedAlert) => unknown;
@@ -16,30 +19,33 @@ export interface Alerts {
   raise: RaiseAlert;
   /** `task`: whose alerts; `*` for all. Gives back how to stop. */
   subscribe(task: string, listener: AlertListener): () => void;
-  /** The newest `limit` of the last 1,000 that this replica raised, the newest first. */
-  recent(filter: AlertFilter, limit: number): RaisedAlert[];
+  /** The newest `limit` (100) of the last 1,000 that this replica raised, the newest first. */
+  recent(filter?: AlertFilter, limit?: number): RaisedAlert[];
 }
 
 export interface AlertsOptions {
-  clock: Clock;
-  newId: NewId;
-  replicaId: string;
-  redact: Redact;
-  /** The ids of the request or run that the caller belongs to. */
-  correlation: () => { requestId: string; correlationId: string } | undefined;
-  /** A listener that threw, or whose promise failed. */
-  onListenerError: (error: unknown) => void;
+  clock?: Clock;
+  newId?: NewId;
+  /** Who raises; the machine's name unless given. */
+  replicaId?: string;
+  redact?: Redact;
+  /** The ids of the request or run that the caller belongs to; those of {@link currentCorrelation} unless given. */
+  correlation?: () => { requestId: string; correlationId: string } | undefined;
+  /** A listener that threw, or whose promise failed; a warning of the process unless taken. */
+  onListenerError?: (error: unknown) => void;
 }
 
 const RING_SIZE = 1_000;
+const DEFAULT_LIMIT = 100;
 const MAX_NAME = 128;
 /** Characters of JSON. */
 const MAX_CONTEXT = 8_192;
 /** Listeners may raise alerts themselves; one that always does would never come to an end. */
 const MAX_NESTING = 4;
 
-export function createAlerts(options: AlertsOptions): Alerts {
-  const { clock, newId, replicaId, onListenerError } = options;
+export function createAlerts(options: AlertsOptions = {}): Alerts {
+  const { clock = systemClock, newId = randomUUID, replicaId = hostname(), redact = redaction() } = options;
+  const { correlation = currentCorrelation, onListenerError = warn } = options;
   /** Once it is full, `next` is the place of the oldest. */
   const ring: RaisedAlert[] = [];
   let next = 0;
@@ -47,9 +53,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
   let nesting = 0;
 
   function contextOf(context: Record<string, unknown>): Record<string, unknown> {
-    const ids = options.correlation();
+    const ids = correlation();
     return {
-      ...bounded(context, options.redact),
+      ...bounded(context, redact),
       ...(ids && { request_id: ids.requestId, correlation_id: ids.correlationId }),
     };
   }
@@ -100,13 +106,16 @@ export function createAlerts(options: AlertsOptions): Alerts {
         if (known.size === 0 && listeners.get(task) === known) listeners.delete(task);
       };
     },
-    recent: (filter, limit) =>
+    recent: (filter = {}, limit = DEFAULT_LIMIT) =>
       ring
         .filter((alert) => isMeant(alert, filter))
         .sort(newestFirst)
         .slice(0, limit),
   };
 }
+
+const warn = (error: unknown): void =>
+  process.emitWarning(error instanceof Error ? error : String(error), { type: 'AlertListener' });
 
 /** The context as plain JSON of bounded size; it may hold anything a caller has at hand. */
 function bounded(context: Record<string, unknown>, redact: Redact): Record<string, unknown> {

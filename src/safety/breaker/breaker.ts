@@ -62,7 +62,7 @@ export interface Breaker {
    * Makes the call, unless too many have failed. Throws {@link BreakerOpenError} without calling then; else whatever the
    * call throws. The call's own signal is the caller's: a caller that gives up is nobody's failure.
    */
-  execute<T>(call: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T>;
+  execute<T>(call: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T>;
   /** The last known state, without asking the store. */
   state(): BreakerState;
   /** Milliseconds until a call makes sense, by the last known state; 0 when it does now, if only as the probe. */
@@ -101,6 +101,8 @@ export interface BreakerDeps {
 
 /** What a caller is told to wait when only an operator, or a probe under way, can end it. */
 const UNKNOWN_WAIT_MS = 30_000;
+
+const UNINTERRUPTED = new AbortController().signal;
 
 /** A circuit breaker, closed at first. Throws a `RangeError` for rules that cannot be meant. */
 export function createBreaker(deps: BreakerDeps): Breaker {
@@ -148,7 +150,7 @@ export function createBreaker(deps: BreakerDeps): Breaker {
 
   return {
     name,
-    async execute(call, signal) {
+    async execute(call, signal = UNINTERRUPTED) {
       signal.throwIfAborted();
       const permit = await enter();
       try {

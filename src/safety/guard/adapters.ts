@@ -21,8 +21,6 @@ export type IrreversibleAdapter = <Args extends unknown[], T>(
   options?: Omit<GuardRunOptions<T>, 'signal'>,
 ) => Operation<Args, GuardOutcome<T>>;
 
-const UNINTERRUPTED = new AbortController().signal;
-
 function guarded<A extends string, R extends string, Args extends unknown[], T>(
   guard: Guard<A, R>,
   action: A,
@@ -31,7 +29,7 @@ function guarded<A extends string, R extends string, Args extends unknown[], T>(
   options: Omit<GuardRunOptions<T>, 'signal'> = {},
 ): Operation<Args, GuardOutcome<T>> {
   return (...args) => {
-    const { signal = UNINTERRUPTED, ...what } = describe(...args);
+    const { signal, ...what } = describe(...args);
     return guard.run({ action, task: action, ...what }, () => operation(...args), { ...options, signal });
   };
 }

@@ -31,7 +31,7 @@ export type GuardOutcome<T, A extends string = string> =
   | { outcome: 'later'; retryAfterSeconds: number };
 
 export interface GuardRunOptions<T> {
-  signal: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Of the far side that is called; without one the call is made whatever happened before. */
   breaker?: Breaker | undefined;
   /** Its result where it finds nothing to be done to, which uses up no quota; undefined where there is something. */
@@ -55,12 +55,13 @@ export interface Guard<A extends string = string, R extends string = string> {
   run<T>(
     guarded: GuardedAction<A, R>,
     call: (signal: AbortSignal) => Promise<T>,
-    options: GuardRunOptions<T>,
+    options?: GuardRunOptions<T>,
   ): Promise<GuardOutcome<T, A>>;
 }
 
 export interface GuardOptions<A extends string = string, R extends string = string> {
-  governor: Pick<Governor<R>, 'take' | 'check'>;
+  /** Without one nothing is rationed. */
+  governor?: Pick<Governor<R>, 'take' | 'check'>;
   /** It knows every action there is, and throws a `RangeError` for another. */
   dryRun: Pick<DryRunLock<A>, 'blocks' | 'record' | 'isIrreversible'>;
   /** The quota that each action uses up, unless its caller names another. The others are not rationed. */
@@ -69,6 +70,8 @@ export interface GuardOptions<A extends string = string, R extends string = stri
   effects?: SideEffects<A> | undefined;
   retry?: Retry | undefined;
 }
+
+const UNINTERRUPTED = new AbortController().signal;
 
 export function createGuard<A extends string, R extends string>(options: GuardOptions<A, R>): Guard<A, R> {
   const { governor, dryRun, effects, retry } = options;
@@ -84,7 +87,7 @@ export function createGuard<A extends string, R extends string>(options: GuardOp
   async function carryOut<T>(
     { action, entity, generation, task }: GuardedAction<A, R>,
     call: (signal: AbortSignal) => Promise<T>,
-    { signal, breaker, ask }: GuardRunOptions<T>,
+    { signal = UNINTERRUPTED, breaker, ask }: GuardRunOptions<T>,
   ): Promise<T> {
     if (!dryRun.isIrreversible(action)) return call(signal);
     const retried = (inner: AbortSignal) =>
@@ -101,12 +104,12 @@ export function createGuard<A extends string, R extends string>(options: GuardOp
   return {
     resourceOf,
     isIrreversible: (action) => dryRun.isIrreversible(action),
-    async run(guarded, call, options) {
+    async run(guarded, call, options = {}) {
       const { action, key, resource = resourceOf(action) } = guarded;
       const blocked = dryRun.blocks(action);
       const idle = blocked ? undefined : await options.ifIdle?.();
       if (idle !== undefined) return { outcome: 'executed', result: idle };
-      if (resource !== undefined) {
+      if (governor !== undefined && resource !== undefined) {
         // What is not going to be done uses nothing up: the quota is whole when the lock is opened.
         const verdict = blocked
           ? governor.check(resource, key)

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts';
+import { type Clock, systemClock } from '../../clock.ts';
 import type { RaiseAlert } from '../../domain/alert.ts';
 import type { Heartbeat } from './heartbeat.ts';
 
@@ -24,17 +24,17 @@ export interface HeartbeatMonitor {
 }
 
 export interface HeartbeatMonitorOptions {
-  clock: Clock;
+  clock?: Clock;
   /** Silence for longer than this is a hang, milliseconds, > 0. */
   timeoutMs: number;
-  alert: RaiseAlert;
+  alert?: RaiseAlert;
   /** Told the age of each heartbeat at each look, seconds. */
-  onAge: (name: string, seconds: number) => void;
+  onAge?: (name: string, seconds: number) => void;
 }
 
 /** Throws `RangeError` for a time-out that is not > 0. */
 export function createHeartbeatMonitor(options: HeartbeatMonitorOptions): HeartbeatMonitor {
-  const { clock, timeoutMs, alert, onAge } = options;
+  const { clock = systemClock, timeoutMs, alert, onAge } = options;
   if (!(timeoutMs > 0)) throw new RangeError(`timeoutMs must be > 0, not ${timeoutMs}`);
   const watched = new Map<
     string,
@@ -56,11 +56,11 @@ export function createHeartbeatMonitor(options: HeartbeatMonitorOptions): Heartb
         const { heartbeat } = entry;
         entry.totalChecks++;
         const ageMs = heartbeat.ageMs();
-        if (ageMs !== undefined) onAge(name, ageMs / 1000);
+        if (ageMs !== undefined) onAge?.(name, ageMs / 1000);
         const isHung = heartbeat.isRunning && !isHealthy(entry);
         if (isHung !== entry.isHung) {
           entry.isHung = isHung;
-          alert({
+          alert?.({
             task: name,
             reason: isHung ? 'heartbeat_hung' : 'heartbeat_back',
             severity: isHung ? 'error' : 'info',

@@ -1,16 +1,17 @@
-import type { Clock } from '../../clock.ts';
+import { type Clock, systemClock } from '../../clock.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { ReadinessFinding, ReadinessState, Verdict } from '../../domain/readiness.ts';
 import { limitTime, untilAborted } from '../../time-limit.ts';
 
 export interface ReadinessCheck {
   name: string;
-  /** What a check that throws or takes too long comes to. */
-  otherwise: Exclude<ReadinessState, 'ok'>;
-  timeoutMs: number;
+  /** What a check that throws or takes too long, or says only `false`, comes to; `failing` unless told otherwise. */
+  otherwise?: Exclude<ReadinessState, 'ok'>;
+  /** 5,000 unless given. */
+  timeoutMs?: number;
   /** What callers are refused with while it is failing; `STORE_UNAVAILABLE` by default. */
   refusal?: ErrorCode;
-  check: (signal: AbortSignal) => ReadinessFinding | Promise<ReadinessFinding>;
+  check: (signal: AbortSignal) => ReadinessFinding | boolean | Promise<ReadinessFinding | boolean>;
 }
 
 /** Go, serving with a but, or no-go, and why. */
@@ -29,18 +30,38 @@ export interface ReadinessReport {
 }
 
 export interface Readiness {
+  /** One more check, from the next round on. Throws a `RangeError` for a name that another has. */
+  register(check: ReadinessCheck): void;
   /** Carries all checks out, at once, each within its time; callers of the same moment share one round. */
-  evaluate(): Promise<ReadinessReport>;
+  runAll(): Promise<ReadinessReport>;
   /** The last round's report. */
   last(): ReadinessReport | undefined;
+  /** By the last round: nothing failed. False before the first. */
+  isReady(): boolean;
+  /** The last round in a word for each check: `true` unless it failed or limits what is served. */
+  status(): { ready: boolean; checks: Record<string, boolean> };
 }
 
-/** `onChange` is told when the verdict changes or other checks come out badly than before, the first time included. */
-export function createReadiness(
-  checks: readonly ReadinessCheck[],
-  clock: Clock,
-  onChange: (report: ReadinessReport) => void,
-): Readiness {
+export interface ReadinessOptions {
+  checks?: readonly ReadinessCheck[];
+  clock?: Clock;
+  /** Told when the verdict changes or other checks come out badly than before, the first time included. */
+  onChange?: (report: ReadinessReport) => void;
+}
+
+const TIMEOUT_MS = 5_000;
+
+/** Throws a `RangeError` for two checks of one name. */
+export function createReadiness(options: ReadinessOptions = {}): Readiness {
+  const { clock = systemClock, onChange } = options;
+  const checks: ReadinessCheck[] = [];
+  const register = (check: ReadinessCheck): void => {
+    if (checks.some(({ name }) => name === check.name)) {
+      throw new RangeError(`there is a check ${check.name} already`);
+    }
+    checks.push(check);
+  };
+  options.checks?.forEach(register);
   let last: ReadinessReport | undefined;
   let underWay: Promise<ReadinessReport> | undefined;
 
@@ -66,18 +87,26 @@ export function createReadiness(
     };
     const before = last;
     last = report;
-    if (before === undefined || statesOf(before) !== statesOf(report)) onChange(report);
+    if (before === undefined || statesOf(before) !== statesOf(report)) onChange?.(report);
     return report;
   }
 
   return {
-    evaluate() {
+    register,
+    runAll() {
       underWay ??= round().finally(() => {
         underWay = undefined;
       });
       return underWay;
     },
     last: () => last,
+    isReady: () => last !== undefined && last.verdict !== 'no_go',
+    status: () => ({
+      ready: last !== undefined && last.verdict !== 'no_go',
+      checks: Object.fromEntries(
+        checks.map(({ name }) => [name, last?.checks[name]?.state === 'ok'] as const),
+      ),
+    }),
   };
 }
 
@@ -93,10 +122,13 @@ export function verdictText({ verdict, reasons }: Pick<ReadinessReport, 'verdict
   }
 }
 
-async function carryOut({ check, timeoutMs, otherwise }: ReadinessCheck): Promise<ReadinessFinding> {
+async function carryOut(each: ReadinessCheck): Promise<ReadinessFinding> {
+  const { name, check, timeoutMs = TIMEOUT_MS, otherwise = 'failing' } = each;
   const time = limitTime(timeoutMs);
   try {
-    return await untilAborted(Promise.resolve(check(time.signal)), time.signal);
+    const finding = await untilAborted(Promise.resolve(check(time.signal)), time.signal);
+    if (typeof finding !== 'boolean') return finding;
+    return finding ? { state: 'ok' } : { state: otherwise, detail: `${name} says no` };
   } catch {
     return {
       state: otherwise,

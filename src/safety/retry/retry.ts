@@ -21,7 +21,7 @@ export const DEFAULT_RETRY_POLICY: RetryPolicy = {
 };
 
 export interface RetryRunOptions extends Partial<RetryPolicy> {
-  signal: AbortSignal;
+  signal?: AbortSignal;
   /** Which errors are worth another attempt; {@link classifyError} unless the call knows better. */
   classify?: Classify;
   /** Told after every attempt that failed, and every ten seconds of a wait: to wait for its time is progress, too. */
@@ -61,7 +61,7 @@ export interface Retry {
   run<T>(
     task: string,
     attempt: (n: number, signal: AbortSignal) => Promise<T>,
-    options: RetryRunOptions,
+    options?: RetryRunOptions,
   ): Promise<T>;
 }
 
@@ -82,6 +82,7 @@ export interface RetryDeps {
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const PROGRESS_EVERY_MS = 10_000;
+const UNINTERRUPTED = new AbortController().signal;
 
 /** Attempts with exponential backoff. Throws a `RangeError` for a policy that cannot be meant. */
 export function createRetry(deps: RetryDeps = {}): Retry {
@@ -98,8 +99,14 @@ export function createRetry(deps: RetryDeps = {}): Retry {
   }
 
   return {
-    async run(task, attempt, options) {
-      const { signal, classify = classifyError, onProgress, resumable = false, ...policyOfRun } = options;
+    async run(task, attempt, options = {}) {
+      const {
+        signal = UNINTERRUPTED,
+        classify = classifyError,
+        onProgress,
+        resumable = false,
+        ...policyOfRun
+      } = options;
       const policy = checked({ ...defaults, ...policyOfRun });
       signal.throwIfAborted();
       const deadlineMs = monotonicMs() + policy.totalMs;

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts';
+import { type Clock, systemClock } from '../../clock.ts';
 import type {
   EndedWindow,
   OpenWindow,
@@ -15,20 +15,22 @@ import { createSpikeDetector, type Spike, type SpikeReport } from './spikes.ts';
 import { createRetryWindows, type Noticed } from './windows.ts';
 
 export interface RetryStatisticsDeps {
-  clock: Clock;
-  /** Where the replicas tell each other of their tasks. */
-  store: RetryWindowStore;
-  /** The retry rate is of the jobs of so long, milliseconds. */
-  rateWindowMs: number;
-  spikeWindowMs: number;
-  spikeCooldownMs: number;
+  clock?: Clock;
+  /** Where replicas tell each other of their tasks; without it this process is alone. */
+  store?: RetryWindowStore;
+  /** The retry rate is of the jobs of so long, milliseconds; an hour unless given. */
+  rateWindowMs?: number;
+  /** Five minutes unless given. */
+  spikeWindowMs?: number;
+  /** After a spike no other is told for so long; an hour unless given. */
+  spikeCooldownMs?: number;
   /** A task is over, after so many attempts. */
-  onEnded: (bucket: RetryBucket) => void;
+  onEnded?: (bucket: RetryBucket) => void;
   /** A task has become strange; told once. */
-  onWindowAnomaly: (anomaly: WindowAnomaly, window: OpenWindow) => void;
+  onWindowAnomaly?: (anomaly: WindowAnomaly, window: OpenWindow) => void;
   /** The retry rate has become strange; told again only after it was not. */
-  onRateAnomaly: (rate: RateReport) => void;
-  onSpike: (spike: Spike) => void;
+  onRateAnomaly?: (rate: RateReport) => void;
+  onSpike?: (spike: Spike) => void;
 }
 
 /** What an operator sees of the retries. Times are epoch milliseconds. */
@@ -55,11 +57,14 @@ export interface RetryStatistics {
   /** A resumable task is given up on: its last run was its last. */
   gaveUp(task: string): void;
   /** Looks for tasks that take too long, and exchanges tasks with the other replicas. Throws when the store is away. */
-  share(signal: AbortSignal): Promise<void>;
+  share(signal?: AbortSignal): Promise<void>;
   /** `task`: only tasks whose names begin so. Never throws. */
-  report(task: string, signal: AbortSignal): Promise<RetriesReport>;
+  report(task?: string, signal?: AbortSignal): Promise<RetriesReport>;
 }
 
+const HOUR_MS = 3_600_000;
+const FIVE_MINUTES_MS = 300_000;
+const UNINTERRUPTED = new AbortController().signal;
 /** The store gets so long for its part of a report. */
 const REPORT_WITHIN_MS = 1_000;
 
@@ -68,24 +73,24 @@ const MAX_TASK_LENGTH = 256;
 const cut = (task: string): string => task.slice(0, MAX_TASK_LENGTH);
 
 /** Throws a `RangeError` for a window or a cooldown that cannot be meant. */
-export function createRetryStatistics(deps: RetryStatisticsDeps): RetryStatistics {
-  const { clock, store } = deps;
+export function createRetryStatistics(deps: RetryStatisticsDeps = {}): RetryStatistics {
+  const { clock = systemClock, store, rateWindowMs = HOUR_MS } = deps;
   const log = createRetryLog();
   const histogram = createRetryHistogram();
   const windows = createRetryWindows();
-  const rate = createRetryRate({ windowMs: deps.rateWindowMs });
+  const rate = createRetryRate({ windowMs: rateWindowMs });
   const spikes = createSpikeDetector({
-    windowMs: deps.spikeWindowMs,
-    cooldownMs: deps.spikeCooldownMs,
+    windowMs: deps.spikeWindowMs ?? FIVE_MINUTES_MS,
+    cooldownMs: deps.spikeCooldownMs ?? HOUR_MS,
     startMs: clock.nowMs(),
   });
 
   const tell = ({ anomalies, window }: Noticed<OpenWindow>) => {
-    for (const anomaly of anomalies) deps.onWindowAnomaly(anomaly, window);
+    for (const anomaly of anomalies) deps.onWindowAnomaly?.(anomaly, window);
   };
   const retried = (nowMs: number) => {
     const spike = spikes.retried(nowMs);
-    if (spike) deps.onSpike(spike);
+    if (spike) deps.onSpike?.(spike);
   };
 
   function end(task: string, result: EndedWindow['result']): void {
@@ -94,8 +99,9 @@ export function createRetryStatistics(deps: RetryStatisticsDeps): RetryStatistic
     if (!ended) return;
     tell(ended);
     const { attempts } = ended.window;
-    deps.onEnded(histogram.count(attempts));
-    if (rate.ended(attempts > 1, nowMs)) deps.onRateAnomaly(rate.report(nowMs));
+    const bucket = histogram.count(attempts);
+    deps.onEnded?.(bucket);
+    if (rate.ended(attempts > 1, nowMs)) deps.onRateAnomaly?.(rate.report(nowMs));
   }
 
   return {
@@ -117,19 +123,19 @@ export function createRetryStatistics(deps: RetryStatisticsDeps): RetryStatistic
       retried(nowMs);
     },
     gaveUp: (task) => end(task, 'failed'),
-    async share(signal) {
+    async share(signal = UNINTERRUPTED) {
       for (const each of windows.overdue(clock.nowMs())) tell(each);
-      await windows.share(store, clock.nowMs(), signal);
+      if (store) await windows.share(store, clock.nowMs(), signal);
     },
-    async report(task, signal) {
+    async report(task = '', signal) {
       const nowMs = clock.nowMs();
       const time = limitTime(REPORT_WITHIN_MS, signal);
-      const stored = await store.readEnded(nowMs, time.signal).catch(() => undefined);
+      const stored = await store?.readEnded(nowMs, time.signal).catch(() => undefined);
       time.clear();
       const isAskedFor = (window: OpenWindow) => window.task.startsWith(task);
       return {
         attempts: histogram.counts(),
-        rate: { ...rate.report(nowMs), windowMs: deps.rateWindowMs },
+        rate: { ...rate.report(nowMs), windowMs: rateWindowMs },
         spike: spikes.report(nowMs),
         open: windows.open().filter(isAskedFor),
         ended: newestFirst([...windows.recent(), ...(stored ?? [])]).filter(isAskedFor),

@@ -25,6 +25,11 @@ const recordItem = z.object({
   fingerprint: z.string(),
   begun_at_ms: z.int(),
 });
+const timesItem = z.object({
+  state: z.enum(['under_way', 'done']),
+  expires_at_ms: z.number(),
+  lease_until_ms: z.number().default(0),
+});
 const answerItem = z.object({
   status: z.int(),
   headers: z.record(z.string(), z.string()),
@@ -127,6 +132,15 @@ export function createKeptAnswers(client: StoreClient, options: KeptAnswersOptio
       const { mine, item } = await change(undertaking, kept, signal);
       // The answer to our own write was lost, and it was sent again.
       return mine || (item?.attempt === undertaking.attemptId && item?.state === 'done');
+    },
+
+    async find(principal, key, signal) {
+      const item = await client.get(keptAnswerKey(principal, key), signal);
+      const nowMs = clock.nowMs();
+      if (item === undefined) return undefined;
+      const { state, expires_at_ms: expiresAtMs, lease_until_ms: leaseUntilMs } = timesItem.parse(item);
+      if (expiresAtMs <= nowMs && (state === 'done' || leaseUntilMs < nowMs)) return undefined;
+      return { answer: state === 'done' ? answerItem.parse(item.answer) : undefined };
     },
 
     async forget(undertaking, signal) {

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { EffectOutcome } from '../../../src/domain/effect.ts';
+import type { EffectOutcome, EffectRecords } from '../../../src/domain/effect.ts';
 import { canonicalJson, type EffectKey, effectKey } from '../../../src/safety/effects/effect-key.ts';
-import { createSideEffects } from '../../../src/safety/effects/side-effects.ts';
+import { createEffectsInMemory } from '../../../src/safety/effects/effects-in-memory.ts';
+import { createSideEffects, type SideEffects } from '../../../src/safety/effects/side-effects.ts';
 import { createEffectRecords } from '../../../src/store/shared/effects.ts';
-import { startCore, type TestCore } from '../../support/broker/core.ts';
+import { createFakeClock, startCore, type TestCore } from '../../support/broker/core.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
 import { failWith, holdCalls, injectFaults, loseAnswer } from '../../support/store/injected-faults.ts';
 import { until } from '../../support/until.ts';
@@ -13,30 +14,18 @@ const key: EffectKey<'csp_delete'> = { type: 'csp_delete', entity: 'sim-0001', g
 const signal = new AbortController().signal;
 const connectionRefused = () => Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
 
-describeOnEngines('a side effect', ({ endpoint }) => {
-  const open: TestCore[] = [];
-  afterEach(() => {
-    for (const core of open.splice(0)) core.close();
-  });
+interface Replica {
+  core: Pick<TestCore, 'clock'>;
+  records: EffectRecords;
+  effects: SideEffects<'csp_delete'>;
+}
+interface Stage extends Replica {
+  outcomes: EffectOutcome[];
+  replica: () => Promise<Replica>;
+}
 
-  async function start(waitMs = 5_000) {
-    const core = await startCore(endpoint);
-    open.push(core);
-    const outcomes: EffectOutcome[] = [];
-    const replica = async () => {
-      const other = open.length === 1 && outcomes.length === 0 ? core : await core.replica();
-      if (other !== core) open.push(other);
-      const records = createEffectRecords(other.client, core.clock, randomUUID);
-      const onOutcome = (_type: string, outcome: EffectOutcome) => outcomes.push(outcome);
-      return {
-        core: other,
-        records,
-        effects: createSideEffects({ types: ['csp_delete'], records, waitMs, onOutcome }),
-      };
-    };
-    return { ...(await replica()), core, outcomes, replica };
-  }
-
+/** What every backing has to keep. */
+function happensOnce(start: (waitMs?: number) => Promise<Stage>): void {
   it('happens once, and is answered with its result from then on', async () => {
     const { effects, outcomes } = await start();
     let runs = 0;
@@ -182,6 +171,48 @@ describeOnEngines('a side effect', ({ endpoint }) => {
     });
   });
 
+  it('keeps the result of who took over when the owner that was thought dead comes back', async () => {
+    const { core, records, replica } = await start();
+    const other = await replica();
+    const stale = await records.take(effectKey(key), { leaseMs: 60_000, ttlMs: 72 * 3_600_000 });
+    core.clock.advanceSeconds(61);
+    await other.effects.once(key, async () => 'by the successor', { signal });
+    if (stale.type !== 'taken') throw new Error('not taken');
+
+    await expect(records.complete(stale.hold, 'by the dead')).resolves.toBe(false);
+    await expect(records.fail(stale.hold, 'Error')).resolves.toBe(false);
+    await expect(other.effects.once(key, async () => 'again', { signal })).resolves.toMatchObject({
+      result: 'by the successor',
+    });
+  });
+}
+
+describeOnEngines('a side effect', ({ endpoint }) => {
+  const open: TestCore[] = [];
+  afterEach(() => {
+    for (const core of open.splice(0)) core.close();
+  });
+
+  async function start(waitMs = 5_000) {
+    const core = await startCore(endpoint);
+    open.push(core);
+    const outcomes: EffectOutcome[] = [];
+    const replica = async () => {
+      const other = open.length === 1 && outcomes.length === 0 ? core : await core.replica();
+      if (other !== core) open.push(other);
+      const records = createEffectRecords(other.client, core.clock, randomUUID);
+      const onOutcome = (_type: string, outcome: EffectOutcome) => outcomes.push(outcome);
+      return {
+        core: other,
+        records,
+        effects: createSideEffects({ types: ['csp_delete'], records, waitMs, onOutcome }),
+      };
+    };
+    return { ...(await replica()), core, outcomes, replica };
+  }
+
+  happensOnce(start);
+
   it('is not undone by a failure to store its result: the caller has it, and the next one asks', async () => {
     const { core, client, effects, outcomes } = { ...(await start()), client: open[0]?.client };
     if (!client) throw new Error('no client');
@@ -229,21 +260,6 @@ describeOnEngines('a side effect', ({ endpoint }) => {
     });
   });
 
-  it('keeps the result of who took over when the owner that was thought dead comes back', async () => {
-    const { core, records, replica } = await start();
-    const other = await replica();
-    const stale = await records.take(effectKey(key), { leaseMs: 60_000, ttlMs: 72 * 3_600_000 });
-    core.clock.advanceSeconds(61);
-    await other.effects.once(key, async () => 'by the successor', { signal });
-    if (stale.type !== 'taken') throw new Error('not taken');
-
-    await expect(records.complete(stale.hold, 'by the dead')).resolves.toBe(false);
-    await expect(records.fail(stale.hold, 'Error')).resolves.toBe(false);
-    await expect(other.effects.once(key, async () => 'again', { signal })).resolves.toMatchObject({
-      result: 'by the successor',
-    });
-  });
-
   it('gives up waiting when its caller does', async () => {
     const { core, effects } = await start();
     const held = holdCalls();
@@ -256,6 +272,41 @@ describeOnEngines('a side effect', ({ endpoint }) => {
 
     await expect(call).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     held.release();
+  });
+});
+
+describe('a side effect in memory', () => {
+  async function start(waitMs = 5_000): Promise<Stage> {
+    const clock = createFakeClock();
+    const outcomes: EffectOutcome[] = [];
+    const records = createEffectsInMemory({ clock, newId: randomUUID });
+    const onOutcome = (_type: string, outcome: EffectOutcome) => outcomes.push(outcome);
+    const replica = async () => ({
+      core: { clock },
+      records,
+      effects: createSideEffects({ types: ['csp_delete'], records, waitMs, onOutcome }),
+    });
+    return { ...(await replica()), outcomes, replica };
+  }
+
+  happensOnce(start);
+
+  it('is forgotten after its time, and not before', async () => {
+    const clock = createFakeClock();
+    const effects = createSideEffects({
+      types: ['csp_delete'],
+      records: createEffectsInMemory({ clock, newId: randomUUID }),
+      ttlMs: 60_000,
+    });
+    let runs = 0;
+    const run = async () => ++runs;
+    await effects.once(key, run);
+    clock.advanceSeconds(59);
+    expect(await effects.once(key, run)).toEqual({ result: 1, replayed: true });
+    clock.advanceSeconds(2);
+    expect(await effects.once(key, run)).toEqual({ result: 2, replayed: false });
+    // @ts-expect-error Nobody has named such a type.
+    await expect(effects.once({ ...key, type: 'format_disk' }, run)).rejects.toThrow(RangeError);
   });
 });
 

@@ -71,14 +71,14 @@ const effects = (steps: string[]): SideEffects<Action> => ({
   },
 });
 const retry = (steps: string[]): Retry => ({
-  run(task, attempt, { signal: inner }) {
+  run(task, attempt, { signal: inner = signal } = {}) {
     steps.push(`retry ${task}`);
     return attempt(1, inner);
   },
 });
 const breaker = (steps: string[]): Breaker => ({
   ...createBreaker({ name: 'csp_delete', clock: createFakeClock() }),
-  execute(call, inner) {
+  execute(call, inner = signal) {
     steps.push('breaker');
     return call(inner);
   },

@@ -7,10 +7,14 @@ import {
   type GovernorOptions,
   type QuotaAlert,
 } from '../../../src/safety/quota/governor.ts';
+import { createQuotasInMemory } from '../../../src/safety/quota/quotas-in-memory.ts';
+import type { StoreClient } from '../../../src/store/dynamo/client.ts';
 import { createQuotaStore } from '../../../src/store/shared/quotas.ts';
 import { openTable } from '../../../src/store/table.ts';
 import { createCountingClient, createFakeClock, uniqueTable } from '../../support/broker/core.ts';
 import { describeOnFastEngine } from '../../support/store/engines.ts';
+
+const NO_STORE = 'http://127.0.0.1:9';
 
 /** The quotas of the issue. */
 const QUOTAS: Record<Resource, Quota> = {
@@ -44,28 +48,35 @@ describe('a scope', () => {
   });
 });
 
-describeOnFastEngine('the governor', ({ endpoint }) => {
+/** What every backing has to keep; without an endpoint the quotas are in memory. */
+function governs(endpoint?: string): void {
   async function start(options: Partial<GovernorOptions<Resource>> = {}) {
     const table = uniqueTable();
     const clock = createFakeClock();
+    const inMemory = createQuotasInMemory(clock);
+    const storeOf = (client: StoreClient) =>
+      endpoint === undefined ? inMemory : createQuotaStore(client, clock);
     const replica = (more: Partial<GovernorOptions<Resource>> = {}) => {
-      const { client, calls } = createCountingClient(endpoint, table);
+      const { client, calls } = createCountingClient(endpoint ?? NO_STORE, table);
       onTestFinished(() => client.close());
       const alerts: QuotaAlert[] = [];
       const denied: Resource[] = [];
       const governor = createGovernor({
         quotas: scopedQuotas(QUOTAS),
-        store: createQuotaStore(client, clock),
+        store: storeOf(client),
         clock,
         alert: (alert) => alerts.push(alert),
         onDenied: (resource) => denied.push(resource),
         ...options,
         ...more,
       });
-      return { client, calls, clock, governor, alerts, denied };
+      const store = storeOf(client);
+      return { client, store, calls, clock, governor, alerts, denied };
     };
     const first = replica();
-    await openTable(first.client, { buckets: 4, create: true }, AbortSignal.timeout(60_000));
+    if (endpoint !== undefined) {
+      await openTable(first.client, { buckets: 4, create: true }, AbortSignal.timeout(60_000));
+    }
     first.calls.clear();
     return { ...first, replica };
   }
@@ -193,7 +204,7 @@ describeOnFastEngine('the governor', ({ endpoint }) => {
 
   test('fails closed for what cannot be undone, and open for the rest, when the store is away', async () => {
     const clock = createFakeClock();
-    const { client } = createCountingClient('http://127.0.0.1:9', 'nowhere', { totalTimeoutMs: 300 });
+    const { client } = createCountingClient(NO_STORE, 'nowhere', { totalTimeoutMs: 300 });
     onTestFinished(() => client.close());
     const { governor } = await start({ store: createQuotaStore(client, clock), clock });
     for (const resource of RESOURCES) {
@@ -230,9 +241,8 @@ describeOnFastEngine('the governor', ({ endpoint }) => {
   });
 
   test('a limit that is set while a refresh is under way stays set', async () => {
-    const { governor, client } = await start();
+    const { governor, store } = await start();
     await governor.setLimit('api_call', 5);
-    const store = createQuotaStore(client, createFakeClock());
     const read = Promise.withResolvers<void>();
     const slow = createGovernor({
       quotas: scopedQuotas(QUOTAS),
@@ -267,4 +277,20 @@ describeOnFastEngine('the governor', ({ endpoint }) => {
     const quotas = { ...QUOTAS, data_export: { maxActions: Number.NaN, windowSeconds: 1 } };
     await expect(start({ quotas })).rejects.toThrow(RangeError);
   });
+}
+
+describeOnFastEngine('the governor', ({ endpoint }) => governs(endpoint));
+describe('the governor in memory', () => governs());
+
+test('a governor needs no more than its quotas, and remembers what it refused', async () => {
+  const governor = createGovernor({ quotas: { mail: { maxActions: 1, windowSeconds: 60 } } });
+  expect(await governor.take('mail')).toEqual({ allowed: true });
+  expect(governor.check('mail').allowed).toBe(false);
+  expect(governor.violations('mail')).toMatchObject([
+    { resource: 'mail', retryAfterSeconds: expect.any(Number) },
+  ]);
+  await governor.setLimit('mail', 2);
+  expect(governor.status()).toMatchObject([
+    { resource: 'mail', currentActions: 1, maxActions: 2, deniedCount: 1 },
+  ]);
 });

@@ -23,12 +23,14 @@ describe('readiness', () => {
   it('is GO when every check is ok', async () => {
     const clock = createFakeClock();
     const changes: ReadinessReport[] = [];
-    const readiness = createReadiness([check('store'), check('worker')], clock, (report) =>
-      changes.push(report),
-    );
+    const readiness = createReadiness({
+      checks: [check('store'), check('worker')],
+      clock,
+      onChange: (report) => changes.push(report),
+    });
     expect(readiness.last()).toBeUndefined();
 
-    const report = await readiness.evaluate();
+    const report = await readiness.runAll();
 
     expect(report).toEqual({
       verdict: 'go',
@@ -48,19 +50,20 @@ describe('readiness', () => {
     const findings: Record<string, ReadinessFinding> = {
       pool: { state: 'degraded', detail: 'exhausted' },
     };
-    const readiness = createReadiness(
-      ['pool', 'store'].map((name) => check(name, { check: () => findings[name] ?? { state: 'ok' } })),
-      createFakeClock(),
-      () => undefined,
-    );
+    const readiness = createReadiness({
+      checks: ['pool', 'store'].map((name) =>
+        check(name, { check: () => findings[name] ?? { state: 'ok' } }),
+      ),
+      clock: createFakeClock(),
+    });
 
-    const limited = await readiness.evaluate();
+    const limited = await readiness.runAll();
     expect(limited).toMatchObject({ verdict: 'degraded', reasons: ['pool: exhausted'], failedChecks: 1 });
     expect(limited.refusal).toBeUndefined();
     expect(verdictText(limited)).toBe('Serving, but: pool: exhausted');
 
     findings['store'] = { state: 'failing', detail: 'away' };
-    const down = await readiness.evaluate();
+    const down = await readiness.runAll();
     expect(down).toMatchObject({
       verdict: 'no_go',
       reasons: ['store: away', 'pool: exhausted'],
@@ -71,18 +74,17 @@ describe('readiness', () => {
   });
 
   it('refuses with the word of the check that fails', async () => {
-    const readiness = createReadiness(
-      [check('pool', { refusal: 'BUSY', check: () => ({ state: 'failing', detail: 'not yet' }) })],
-      createFakeClock(),
-      () => undefined,
-    );
-    expect(await readiness.evaluate()).toMatchObject({ verdict: 'no_go', refusal: 'BUSY' });
+    const readiness = createReadiness({
+      checks: [check('pool', { refusal: 'BUSY', check: () => ({ state: 'failing', detail: 'not yet' }) })],
+      clock: createFakeClock(),
+    });
+    expect(await readiness.runAll()).toMatchObject({ verdict: 'no_go', refusal: 'BUSY' });
   });
 
   it('takes a check that throws or hangs for what it was said to come to, and tells nothing of its inside', async () => {
     const hanging = () => new Promise<never>(() => undefined);
-    const readiness = createReadiness(
-      [
+    const readiness = createReadiness({
+      checks: [
         check('throws', { check: () => Promise.reject(new Error('password=hunter2')) }),
         check('throws_at_once', {
           otherwise: 'degraded',
@@ -92,11 +94,10 @@ describe('readiness', () => {
         }),
         check('hangs', { otherwise: 'degraded', timeoutMs: 20, check: hanging }),
       ],
-      createFakeClock(),
-      () => undefined,
-    );
+      clock: createFakeClock(),
+    });
 
-    const { checks } = await readiness.evaluate();
+    const { checks } = await readiness.runAll();
 
     expect(checks).toEqual({
       throws: { state: 'failing', detail: 'the check failed' },
@@ -109,8 +110,8 @@ describe('readiness', () => {
     let asked = 0;
     let finding: ReadinessFinding = { state: 'ok' };
     const turns: string[] = [];
-    const readiness = createReadiness(
-      [
+    const readiness = createReadiness({
+      checks: [
         check('store', {
           check: async () => {
             asked++;
@@ -118,11 +119,11 @@ describe('readiness', () => {
           },
         }),
       ],
-      createFakeClock(),
-      (report) => turns.push(report.verdict),
-    );
+      clock: createFakeClock(),
+      onChange: (report) => turns.push(report.verdict),
+    });
 
-    await Promise.all(Array.from({ length: 10 }, () => readiness.evaluate()));
+    await Promise.all(Array.from({ length: 10 }, () => readiness.runAll()));
     expect(asked).toBe(1);
     for (const next of [
       { state: 'degraded', detail: '3 taken' },
@@ -132,7 +133,7 @@ describe('readiness', () => {
       { state: 'ok' },
     ] as const) {
       finding = next;
-      await readiness.evaluate();
+      await readiness.runAll();
     }
 
     expect(turns).toEqual(['go', 'degraded', 'no_go', 'go']);
@@ -182,5 +183,25 @@ describe('the watch over the store', () => {
     ],
   ])('when %s comes to the right state', (_what, checks, expected) => {
     expect(runtimeReadiness(checks)).toEqual(expected);
+  });
+
+  it('takes checks one by one, of plain yes and no, and says so in booleans', async () => {
+    let isUp = true;
+    const readiness = createReadiness();
+    readiness.register({ name: 'cache', check: async () => isUp });
+    readiness.register({ name: 'mail', otherwise: 'degraded', check: () => false });
+    expect(() => readiness.register({ name: 'mail', check: () => true })).toThrow(RangeError);
+    expect([readiness.isReady(), readiness.status()]).toEqual([
+      false,
+      { ready: false, checks: { cache: false, mail: false } },
+    ]);
+    await readiness.runAll();
+    expect(readiness.status()).toEqual({ ready: true, checks: { cache: true, mail: false } });
+    isUp = false;
+    expect(await readiness.runAll()).toMatchObject({
+      verdict: 'no_go',
+      reasons: ['cache: cache says no', 'mail: mail says no'],
+    });
+    expect(readiness.isReady()).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { KeptAnswers, KeyedRequest, Undertaking } from '../../../src/domain/kept-answer.ts';
+import { createAnswersInMemory } from '../../../src/safety/idempotency/answers-in-memory.ts';
 import type { StoreClient } from '../../../src/store/dynamo/client.ts';
 import { deleteExpired } from '../../../src/store/expired.ts';
 import { createKeptAnswers } from '../../../src/store/shared/kept-answers.ts';
@@ -56,9 +57,10 @@ async function begun(answers: KeptAnswers, request = REQUEST): Promise<Undertaki
 const beginningOf = async (answers: KeptAnswers, request = REQUEST): Promise<string> =>
   (await answers.begin(request, LEASE_MS)).type;
 
-describeOnEngines('a keyed request', ({ endpoint }) => {
+/** What every backing has to keep. */
+function isCarriedOutOnce(start: () => Promise<Pick<Replicas, 'clock' | 'replica'>>): void {
   test('is begun by one of many at once, on whichever replica', async () => {
-    const { replica } = await start(endpoint);
+    const { replica } = await start();
     const replicas = [replica(), replica()];
     const beginnings = await Promise.all(
       Array.from({ length: 10 }, (_, index) => beginningOf(replicas[index % 2] ?? replica())),
@@ -67,7 +69,7 @@ describeOnEngines('a keyed request', ({ endpoint }) => {
   });
 
   test('that is done is answered as it was, and another request under its key is told apart', async () => {
-    const { replica } = await start(endpoint);
+    const { replica } = await start();
     const one = replica();
     expect(await one.keep(await begun(one), ANSWER)).toBe(true);
     expect(await replica().begin(REQUEST, LEASE_MS)).toEqual({ type: 'done', answer: ANSWER });
@@ -77,7 +79,7 @@ describeOnEngines('a keyed request', ({ endpoint }) => {
   });
 
   test('that is under way says since when, and another request under its key is told apart', async () => {
-    const { clock, replica } = await start(endpoint);
+    const { clock, replica } = await start();
     const sinceMs = clock.nowMs();
     await begun(replica());
     clock.advanceSeconds(4);
@@ -86,7 +88,7 @@ describeOnEngines('a keyed request', ({ endpoint }) => {
   });
 
   test('keeps its answer for its time, counted from completion, and then the key is free for any request', async () => {
-    const { clock, replica } = await start(endpoint);
+    const { clock, replica } = await start();
     const one = replica();
     const undertaking = await begun(one);
     clock.advanceSeconds(25);
@@ -98,14 +100,14 @@ describeOnEngines('a keyed request', ({ endpoint }) => {
   });
 
   test('that failed may be sent again at once', async () => {
-    const { replica } = await start(endpoint);
+    const { replica } = await start();
     const one = replica();
     await one.forget(await begun(one));
     expect(await beginningOf(replica(), OTHER)).toBe('begun');
   });
 
   test('whose owner is gone may be taken over when its lease is over, by the same request only', async () => {
-    const { clock, replica } = await start(endpoint);
+    const { clock, replica } = await start();
     const gone = await begun(replica());
     clock.advanceSeconds(LEASE_MS / 1000);
     expect(await beginningOf(replica())).toBe('under_way');
@@ -125,14 +127,14 @@ describeOnEngines('a keyed request', ({ endpoint }) => {
   });
 
   test('whose owner is gone leaves the key to any request in the end', async () => {
-    const { clock, replica } = await start(endpoint);
+    const { clock, replica } = await start();
     await begun(replica());
     clock.advanceSeconds(TTL_SECONDS);
     expect(await beginningOf(replica(), OTHER)).toBe('begun');
   });
 
   test('is held for as long as its owner gives signs of life', async () => {
-    const { clock, replica } = await start(endpoint);
+    const { clock, replica } = await start();
     const one = replica();
     const undertaking = await begun(one);
     for (let minute = 0; minute < 3; minute++) {
@@ -145,12 +147,29 @@ describeOnEngines('a keyed request', ({ endpoint }) => {
   });
 
   test('an answer too large to be kept is remembered without its body', async () => {
-    const { replica } = await start(endpoint);
+    const { replica } = await start();
     const one = replica();
     const { body: _, ...rest } = ANSWER;
     await one.keep(await begun(one), rest);
     expect(await one.begin(REQUEST, LEASE_MS)).toEqual({ type: 'done', answer: rest });
   });
+
+  test('can be looked up, whether it is done or under way, for as long as that holds', async () => {
+    const { clock, replica } = await start();
+    const one = replica();
+    expect(await one.find('admin', 'key-1')).toBeUndefined();
+    const undertaking = await begun(one);
+    expect(await one.find('admin', 'key-1')).toEqual({ answer: undefined });
+    await one.keep(undertaking, ANSWER);
+    expect(await one.find('admin', 'key-1')).toEqual({ answer: ANSWER });
+    expect(await one.find('another', 'key-1')).toBeUndefined();
+    clock.advanceSeconds(TTL_SECONDS);
+    expect(await one.find('admin', 'key-1')).toBeUndefined();
+  });
+}
+
+describeOnEngines('a keyed request', ({ endpoint }) => {
+  isCarriedOutOnce(() => start(endpoint));
 
   test('no record stays for ever, and none goes before its time', async () => {
     const { client, clock, replica } = await start(endpoint);
@@ -186,5 +205,13 @@ describeOnEngines('a keyed request', ({ endpoint }) => {
     const { client, clock } = await start(endpoint);
     const options = { clock, newId: randomUUID, replicaId: 'replica-1', ttlMs: 0 };
     expect(() => createKeptAnswers(client, options)).toThrow(/ttlMs/);
+  });
+});
+
+describe('a keyed request in memory', () => {
+  isCarriedOutOnce(async () => {
+    const clock = createFakeClock();
+    const answers = createAnswersInMemory({ clock, newId: randomUUID, ttlMs: TTL_SECONDS * 1000 });
+    return { clock, replica: () => answers };
   });
 });

@@ -172,11 +172,10 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       resetLimit: record('governor.resetLimit', async () => undefined),
     },
     watch: {
-      readiness: createReadiness(
-        [{ name: 'store', otherwise: 'failing', timeoutMs: 1_000, check: () => ({ state: 'ok' }) }],
-        recorded.clock,
-        () => undefined,
-      ),
+      readiness: createReadiness({
+        checks: [{ name: 'store', check: () => true }],
+        clock: recorded.clock,
+      }),
       runtime: watchRuntime(
         async () => [],
         () => undefined,
@@ -225,6 +224,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         renew: record('answers.renew', async () => true),
         keep: record('answers.keep', async () => true),
         forget: record('answers.forget', async () => undefined),
+        find: record('answers.find', async () => undefined),
       },
       observe: record('idempotency.observe', () => undefined),
       counts: createIdempotencyCounts(),
