@@ -37,6 +37,7 @@ const ADMIN_ROUTES = [
   ['GET', '/v1/admin/metrics-guard'],
   ['GET', '/v1/admin/session'],
   ['GET', '/v1/admin/history'],
+  ['GET', '/v1/admin/export'],
   ['POST', '/v1/admin/bulk-delete?status=stale'],
   ['POST', '/v1/admin/sandboxes/sbx-1/release'],
   ['POST', '/v1/admin/sandboxes/sbx-1/retry-deletion'],
