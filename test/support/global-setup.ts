@@ -33,7 +33,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await once(starter, 'listening');
   const { port } = starter.address() as AddressInfo;
 
+  const only = process.env['TEST_ENGINE'] ?? '';
   const provide = async (kind: EngineKind): Promise<ProvidedEngine> => {
+    if (only !== '' && kind !== only) return { missing: `only ${only} was asked for` };
     const found = await lookUpEngine(kind, undefined);
     return 'missing' in found ? found : { startUrl: `http://127.0.0.1:${port}/${kind}` };
   };
