@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import type { Reporter } from 'vitest/node';
+import { BaseSequencer, type Reporter, type TestSpecification } from 'vitest/node';
 
 /** What did not run is said at the end, test by test: the default reporter only counts it. */
 function skippedByName(): Reporter {
@@ -20,6 +20,16 @@ function skippedByName(): Reporter {
   };
 }
 
+/** Short files that take long: begun last, each would go on alone when all else is done. */
+const SLOW = /\/test\/(races|model|chaos|e2e)\/|\/(page|page-answers|fuzz|engine)\.test\.ts$/;
+
+class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return sorted.sort((one, other) => Number(SLOW.test(other.moduleId)) - Number(SLOW.test(one.moduleId)));
+  }
+}
+
 // Hundreds of processes load the same modules, the tests' own and the brokers': each is compiled once. It goes on to all
 // of them by the environment.
 process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url));
@@ -28,6 +38,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
+    sequence: { sequencer: SlowFirst },
     pool: 'forks',
     // The files of a process share its loaded modules: a fifth less to do. Each file cleans up after itself.
     isolate: false,
