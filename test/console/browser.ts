@@ -29,7 +29,8 @@ export function describeInChromium(name: string, body: (browser: () => Browser) 
 }
 
 export const launchChromium = (): Promise<Browser> =>
-  chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+  // Where there is no graphics card, one that is emulated costs more than none.
+  chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
 
 /** A page of the console that remembers what it should not have done. */
 export interface ConsolePage {
@@ -39,13 +40,23 @@ export interface ConsolePage {
   close(): Promise<void>;
 }
 
-/** Opens the console of the broker at `url` in a browser of its own: nothing is shared with other pages. */
+/** What a tab keeps the token under. */
+const TOKEN_KEY = 'sandbox-broker.token';
+
+/**
+ * Opens the console of the broker at `url` in a browser of its own: nothing is shared with other pages. With a `token`
+ * its tab has logged in before.
+ */
 export async function openConsole(
   browser: Browser,
   url: string,
-  options: BrowserContextOptions = {},
+  { token = '', ...options }: BrowserContextOptions & { token?: string } = {},
 ): Promise<ConsolePage> {
   const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
+  if (token !== '') {
+    const kept = [TOKEN_KEY, token].map((text) => JSON.stringify(text)).join();
+    await context.addInitScript(`sessionStorage.setItem(${kept})`);
+  }
   const page = await context.newPage();
   page.setDefaultTimeout(STEP_WITHIN_MS);
   const faults: string[] = [];

@@ -1,6 +1,6 @@
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { expect, onTestFinished } from 'vitest';
-import { logIn, openConsole } from './browser.ts';
+import { openConsole } from './browser.ts';
 import { ADMIN_TOKEN } from './stage.ts';
 
 export const rows = (page: Page) => page.locator('.sandboxes tbody tr');
@@ -27,13 +27,12 @@ export async function consoleOfTest(
   options: ConsoleOptions = {},
 ): Promise<Page> {
   const { token = ADMIN_TOKEN, url = home, isEmpty = false, ...context } = options;
-  const { page, faults, close } = await openConsole(browser, url, context);
+  const { page, faults, close } = await openConsole(browser, url, { ...context, token });
   onTestFinished(async () => {
     await close();
     expect(faults).toEqual([]);
   });
   if (token !== '') {
-    await logIn(page, token);
     await page.getByText('Live', { exact: true }).waitFor();
     if (!isEmpty) await rows(page).nth(1).waitFor();
   }
