@@ -7,6 +7,7 @@ import { type Config, configSecrets } from '../config/index.ts';
 import { createPoolDifferences } from '../live/pool-differences.ts';
 import type { AlertEvents } from '../safety/index.ts';
 import { openTable } from '../store/table.ts';
+import type { LogOutput } from '../telemetry/log-output.ts';
 import { flushLogs, type Logger } from '../telemetry/logger.ts';
 import { BREAKERS } from '../telemetry/metric-labels.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -51,6 +52,8 @@ export interface Broker {
 export interface BrokerOverrides {
   clock?: Clock;
   newId?: NewId;
+  /** Where its log goes; else to standard output. */
+  logOutput?: LogOutput;
 }
 
 /** A delete at the provider may take its own time-outs and some for waiting in line. */
@@ -68,7 +71,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
   const newId = overrides.newId ?? randomUUID;
   const replicaId = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const metrics = createMetrics(clock);
-  const { logger, endLogs } = composeLog(config, metrics);
+  const { logger, endLogs } = composeLog(config, metrics, overrides.logOutput);
   const events: AlertEvents = new EventEmitter();
 
   const { shutdownTimeoutMs } = config;

@@ -1,4 +1,4 @@
-import { launchBroker } from '../support/broker/broker-process.ts';
+import { launchBrokerInside } from '../support/broker/broker-inside.ts';
 import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/provider/fake-csp.ts';
 import { until } from '../support/until.ts';
 
@@ -6,7 +6,7 @@ export const ADMIN_TOKEN = 'dev-admin-token';
 const TRACK_TOKEN = 'dev-track-token';
 const CSP_TOKEN = 'csp-token';
 
-/** A broker in a process of its own over a provider with something to show. */
+/** A broker over a provider with something to show. */
 export interface Stage {
   readonly url: string;
   readonly csp: FakeCsp;
@@ -38,18 +38,16 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
     account({ name: `lab-${number(index + 1)}`, csp_id: `sbx-${index + 1}` }),
   );
   for (const each of accounts) csp.add(each);
-  const broker = await launchBroker({
-    env: {
-      SANDBOX_DB_URL: 'memory:',
-      CSP_BASE_URL: csp.baseUrl,
-      CSP_API_TOKEN: CSP_TOKEN,
-      RETRY_BASE_DELAY_SEC: '0.001',
-      RETRY_MAX_DELAY_SEC: '0.002',
-      DELETION_RETRY_MAX_ATTEMPTS: '1',
-      BREAKER_FAILURES: '100',
-      BROKER_VIEWER_TOKEN: 'viewer-token',
-      ...env,
-    },
+  const broker = await launchBrokerInside({
+    SANDBOX_DB_URL: 'memory:',
+    CSP_BASE_URL: csp.baseUrl,
+    CSP_API_TOKEN: CSP_TOKEN,
+    RETRY_BASE_DELAY_SEC: '0.001',
+    RETRY_MAX_DELAY_SEC: '0.002',
+    DELETION_RETRY_MAX_ATTEMPTS: '1',
+    BREAKER_FAILURES: '100',
+    BROKER_VIEWER_TOKEN: 'viewer-token',
+    ...env,
   });
   let stopped: Promise<void> | undefined;
   const call = async (path: string, headers: Record<string, string>, method = 'POST') => {
@@ -107,7 +105,7 @@ export async function setStage(sandboxes: number, env: Record<string, string> = 
       }
     },
     stop() {
-      stopped ??= broker.kill9().then(() => csp.close());
+      stopped ??= broker.stop().then(() => csp.close());
       return stopped;
     },
   };

@@ -5,7 +5,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { PROCESS_TIMES, startBroker } from '../support/broker/broker-process.ts';
+import { startBrokerInside } from '../support/broker/broker-inside.ts';
+import { PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { temporaryFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 
@@ -77,7 +78,7 @@ test.skipIf(!installed)(
   }`,
   async () => {
     const env = { SANDBOX_DB_URL: 'memory:', SIMULATED_POOL_SIZE: String(POOL_SIZE) };
-    const broker = await startBroker({ env });
+    const broker = await startBrokerInside(env);
     await broker.logged('a pool', ({ created }) => created === POOL_SIZE);
     const prometheus = await startPrometheus(new URL(broker.url).host);
     const alert = async (name: string) =>

@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker/broker-process.ts';
+import { launchBrokerInside } from '../support/broker/broker-inside.ts';
+import { type BrokerProcess, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { DOCUMENTS, readDocument, type ShellBlock, shellBlocksOf } from './documents.ts';
 
 vi.setConfig(PROCESS_TIMES);
@@ -35,7 +36,7 @@ function promisedStatuses(commands: string): number[] {
 
 let broker: BrokerProcess;
 beforeAll(async () => {
-  broker = await launchBroker({ env: { SANDBOX_DB_URL: 'memory:' } });
+  broker = await launchBrokerInside({ SANDBOX_DB_URL: 'memory:' });
   await broker.logged('a pool to lease from', ({ created }) => created === 20);
 });
 afterAll(async () => void (await broker?.kill9()));

@@ -3,12 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import {
-  type AnswerBody,
-  type BrokerProcess,
-  type LogLine,
-  startBroker,
-} from '../support/broker/broker-process.ts';
+import { startBrokerInside } from '../support/broker/broker-inside.ts';
+import type { AnswerBody, BrokerProcess, LogLine } from '../support/broker/broker-process.ts';
 import { startReplicas } from '../support/broker/broker-replicas.ts';
 import { uniqueTable } from '../support/broker/core.ts';
 import { startReceiver, type WebhookReceiver } from '../support/broker/webhook-receiver.ts';
@@ -68,6 +64,7 @@ describeOnFastEngine('two replicas with a webhook', ({ endpoint }) => {
     const receiver = await startReceiver();
     const replicas = await startReplicas({
       endpoint,
+      inside: true,
       count: 2,
       poolSize: 3,
       env: {
@@ -83,9 +80,9 @@ describeOnFastEngine('two replicas with a webhook', ({ endpoint }) => {
     const here = await shown(one, 'pool_empty');
     expect(await shown(two, 'pool_empty')).toEqual(here);
     expect(here).toMatchObject({ task: 'pool', severity: 'error', context: { available: 0, total: 3 } });
-    const raisedAs = await one
-      .logged('the alert', ({ alert_id: id }) => id === here.id)
-      .catch(() => two.logged('the alert', ({ alert_id: id }) => id === here.id));
+    const raisedAs = await Promise.any(
+      replicas.map((each) => each.logged('the alert', ({ alert_id: id }) => id === here.id)),
+    );
     expect(raisedAs).toMatchObject({ level: 'error', action: 'alert', reason: 'pool_empty' });
 
     const told = await toldOf(receiver, 'pool_empty');
@@ -125,14 +122,12 @@ describeOnFastEngine('two replicas with a webhook', ({ endpoint }) => {
 
 describeOnFastEngine('a broker', ({ endpoint }) => {
   const start = (env: Record<string, string>) =>
-    startBroker({
-      env: {
-        DDB_ENDPOINT_URL: endpoint,
-        DDB_TABLE_NAME: uniqueTable(),
-        SIMULATED_POOL_SIZE: '2',
-        ...RARE_LOOPS,
-        ...env,
-      },
+    startBrokerInside({
+      DDB_ENDPOINT_URL: endpoint,
+      DDB_TABLE_NAME: uniqueTable(),
+      SIMULATED_POOL_SIZE: '2',
+      ...RARE_LOOPS,
+      ...env,
     });
   const stocked = (broker: BrokerProcess) =>
     broker.logged('a pool to lease from', ({ created }) => Number(created) > 0);

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type BrokerProcess, listAll, PROCESS_TIMES, startBroker } from '../support/broker/broker-process.ts';
+import { startBrokerInside } from '../support/broker/broker-inside.ts';
+import { type BrokerProcess, listAll, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { uniqueTable } from '../support/broker/core.ts';
 import { account, type FakeCsp, startFakeCsp, uuidOf } from '../support/provider/fake-csp.ts';
 import { describeOnEngines } from '../support/store/engines.ts';
@@ -16,17 +17,15 @@ describeOnEngines('a broker whose sandboxes come from CSP', ({ endpoint }) => {
     const csp = await startFakeCsp({ token: CSP_TOKEN });
     onTestFinished(() => csp.close());
     for (let i = 0; i < ACCOUNTS; i++) csp.add(account({ sfdc_account_id: `sfdc-${i}` }));
-    const broker = await startBroker({
-      env: {
-        DDB_ENDPOINT_URL: endpoint,
-        DDB_TABLE_NAME: uniqueTable(),
-        CSP_BASE_URL: csp.baseUrl,
-        CSP_API_TOKEN: CSP_TOKEN,
-        RETRY_MAX_RETRIES: '0',
-        BROKER_API_TOKEN: TRACK_TOKEN,
-        BROKER_ADMIN_TOKEN: ADMIN_TOKEN,
-        LOG_LEVEL: 'trace',
-      },
+    const broker = await startBrokerInside({
+      DDB_ENDPOINT_URL: endpoint,
+      DDB_TABLE_NAME: uniqueTable(),
+      CSP_BASE_URL: csp.baseUrl,
+      CSP_API_TOKEN: CSP_TOKEN,
+      RETRY_MAX_RETRIES: '0',
+      BROKER_API_TOKEN: TRACK_TOKEN,
+      BROKER_ADMIN_TOKEN: ADMIN_TOKEN,
+      LOG_LEVEL: 'trace',
     });
     await broker.logged('the sync at the start', ({ created }) => created === ACCOUNTS);
     return { csp, broker };

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type BrokerProcess, PROCESS_TIMES, startBroker, tally } from '../support/broker/broker-process.ts';
+import { startBrokerInside } from '../support/broker/broker-inside.ts';
+import { type BrokerProcess, PROCESS_TIMES, tally } from '../support/broker/broker-process.ts';
 import { uniqueTable } from '../support/broker/core.ts';
 import { account, startFakeCsp } from '../support/provider/fake-csp.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
@@ -29,7 +30,7 @@ describeOnFastEngine('a pool that was never stocked', ({ endpoint }) => {
     };
     const { promise: until, resolve: release } = Promise.withResolvers<void>();
     const hold = () => csp.faults.add('list', { kind: 'hold', until }, { times: 10 });
-    const start = (store = endpoint) => startBroker({ env: { ...env, DDB_ENDPOINT_URL: store } });
+    const start = (store = endpoint) => startBrokerInside({ ...env, DDB_ENDPOINT_URL: store });
     return { csp, hold, release, start };
   }
 

@@ -21,17 +21,18 @@ interface Pair {
 }
 
 /**
- * Two processes on one table, and the CSP that both ask; the first runs of their loops are over. Whoever launches them
+ * Two replicas on one table, and the CSP that both ask; the first runs of their loops are over. Whoever launches them
  * ends them.
  */
 async function launchPair(
   endpoint: string,
-  env: Record<string, string> = {},
+  { env = {}, inside }: { env?: Record<string, string>; inside: boolean },
 ): Promise<Pair & { end: () => Promise<void> }> {
   const csp = await startFakeCsp({ token: CSP_TOKEN });
   for (let made = 0; made < ACCOUNTS; made++) csp.add(account());
   const replicas = await launchReplicas({
     endpoint,
+    inside,
     count: 2,
     poolSize: ACCOUNTS,
     env: {
@@ -90,16 +91,16 @@ async function beginSync(pair: Pair) {
   await pair.csp.arrived('list', listed + 1);
   const job = await jobOf(pair.other, json['job_id']);
   expect(job).toMatchObject({ status: 'running', attempts: 1, correlation_id: 'ticket-4711' });
-  const runner = pair.replicas.find(({ pid }) => String(job['worker']).includes(`-${pid}-`));
+  const runner = pair.replicas.find(({ logs }) => logs.some(({ replica }) => replica === job['worker']));
   const idle = pair.replicas.find((each) => each !== runner);
   if (!runner || !idle) throw new Error(`nobody is ${job['worker']}`);
   return { id: String(json['job_id']), runner, idle, release };
 }
 
-describeOnFastEngine('jobs over two processes', ({ endpoint }) => {
+describeOnFastEngine('jobs over two replicas', ({ endpoint }) => {
   let pair: Awaited<ReturnType<typeof launchPair>>;
   beforeAll(async () => {
-    pair = await launchPair(endpoint);
+    pair = await launchPair(endpoint, { inside: true });
   });
   afterAll(() => pair.end());
 
@@ -188,7 +189,7 @@ describeOnFastEngine('jobs over two processes', ({ endpoint }) => {
   });
 
   // The last one: half of the pair is gone after it.
-  test('a process that is told to end puts its job back, and another takes it at once', async () => {
+  test('a replica that is told to end puts its job back, and another takes it at once', async () => {
     const { id, runner, idle } = await beginSync(pair);
     const startedMs = performance.now();
     expect(await runner.stop('SIGTERM')).toMatchObject({ code: 0 });
@@ -207,7 +208,10 @@ describeOnFastEngine('a process that is killed', ({ endpoint }) => {
     'leaves nothing that another does not finish: neither its job nor the request that had a key',
     async () => {
       // What a killed replica leaves lapses by the wall clock.
-      const pair = await launchPair(endpoint, fastClockEnv(CLOCK_RATE, Date.now()));
+      const pair = await launchPair(endpoint, {
+        env: fastClockEnv(CLOCK_RATE, Date.now()),
+        inside: false,
+      });
       onTestFinished(pair.end);
       const { id, runner, idle } = await beginSync(pair);
       const { json: lease } = await runner.allocate('student');

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker/broker-process.ts';
+import { launchBrokerInside } from '../support/broker/broker-inside.ts';
+import { type BrokerProcess, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 
 vi.setConfig(PROCESS_TIMES);
 
@@ -80,7 +81,7 @@ async function traffic(): Promise<void> {
 
 let broker: BrokerProcess;
 beforeAll(async () => {
-  broker = await launchBroker({ env: { SANDBOX_DB_URL: 'memory:' } });
+  broker = await launchBrokerInside({ SANDBOX_DB_URL: 'memory:' });
 });
 afterAll(async () => void (await broker?.kill9()));
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type BrokerProcess, PROCESS_TIMES, startBroker } from '../support/broker/broker-process.ts';
+import { startBrokerInside } from '../support/broker/broker-inside.ts';
+import { type BrokerProcess, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { startReplicas } from '../support/broker/broker-replicas.ts';
 import { uniqueTable } from '../support/broker/core.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
@@ -85,7 +86,7 @@ describeOnFastEngine('replicas on one table', ({ endpoint }) => {
   });
 
   test('know the counts of the pool that another of them has made', async () => {
-    const [counting, other] = (await startReplicas({ endpoint, count: 2, poolSize: 7 })) as [
+    const [counting, other] = (await startReplicas({ endpoint, inside: true, count: 2, poolSize: 7 })) as [
       BrokerProcess,
       BrokerProcess,
     ];
@@ -119,8 +120,9 @@ describeOnFastEngine('replicas on one table', ({ endpoint }) => {
     onTestFinished(() => proxy.close());
     // So slow that the sync ends while the count that an earlier run asked for is under way.
     await proxy.behave({ kind: 'delay', delayMs: 20 });
-    const broker = await startBroker({
-      env: { DDB_ENDPOINT_URL: proxy.endpoint, DDB_TABLE_NAME: uniqueTable() },
+    const broker = await startBrokerInside({
+      DDB_ENDPOINT_URL: proxy.endpoint,
+      DDB_TABLE_NAME: uniqueTable(),
     });
     await broker.logged('a pool to lease from', ({ created }) => created === 20);
     // Well before the next regular count, which comes after 15 s.

@@ -1,10 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import {
-  ADMIN_TOKEN,
-  type AnswerBody,
-  type BrokerProcess,
-  startBroker,
-} from '../support/broker/broker-process.ts';
+import { startBrokerInside } from '../support/broker/broker-inside.ts';
+import { ADMIN_TOKEN, type AnswerBody, type BrokerProcess } from '../support/broker/broker-process.ts';
 import { uniqueTable } from '../support/broker/core.ts';
 import { account, type FakeCsp, startFakeCsp } from '../support/provider/fake-csp.ts';
 import type { FakeFault } from '../support/provider/fake-csp-faults.ts';
@@ -37,7 +33,7 @@ describeOnFastEngine('brokers whose provider fails', ({ endpoint }) => {
     };
     const brokers: BrokerProcess[] = [];
     for (let i = 0; i < replicas; i++) {
-      const broker = await startBroker({ env: shared });
+      const broker = await startBrokerInside(shared);
       await broker.logged('the first sync', ({ action, outcome }) => {
         return action === 'background_sync' && outcome === 'success';
       });

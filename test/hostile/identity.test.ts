@@ -1,11 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import {
-  ADMIN_TOKEN,
-  type BrokerProcess,
-  launchBroker,
-  PROCESS_TIMES,
-} from '../support/broker/broker-process.ts';
+import { launchBrokerInside } from '../support/broker/broker-inside.ts';
+import { ADMIN_TOKEN, type BrokerProcess, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { exchangeProblems } from './judge-answer.ts';
 import { type Exchange, exchange } from './raw-http.ts';
 
@@ -16,15 +12,13 @@ const ADMIN = 'Admin-Token-Nobody-Writes-Down-2';
 
 let broker: BrokerProcess;
 beforeAll(async () => {
-  broker = await launchBroker({
-    env: {
-      BROKER_API_TOKEN: TRACK,
-      BROKER_ADMIN_TOKEN: ADMIN,
-      SANDBOX_USE_MEMORY_DB: 'true',
-      LOG_LEVEL: 'debug',
-      // So that each case is a client of its own: wrong tokens of one are rationed.
-      TRUST_PROXY: '1',
-    },
+  broker = await launchBrokerInside({
+    BROKER_API_TOKEN: TRACK,
+    BROKER_ADMIN_TOKEN: ADMIN,
+    SANDBOX_USE_MEMORY_DB: 'true',
+    LOG_LEVEL: 'debug',
+    // So that each case is a client of its own: wrong tokens of one are rationed.
+    TRUST_PROXY: '1',
   });
   await broker.logged('the first sync', ({ created }) => Number(created) > 0);
 });

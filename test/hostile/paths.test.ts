@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type BrokerProcess, launchBroker, PROCESS_TIMES } from '../support/broker/broker-process.ts';
+import { launchBrokerInside } from '../support/broker/broker-inside.ts';
+import { type BrokerProcess, PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { startApp } from '../support/broker/http-app.ts';
 import { exchangeProblems } from './judge-answer.ts';
 import { exchange, type RawAnswer } from './raw-http.ts';
@@ -47,7 +48,7 @@ const INSIDE = /"private": true|root:x?:|export function|lockfileVersion|SQLite 
 
 let broker: BrokerProcess;
 beforeAll(async () => {
-  broker = await launchBroker({ env: { SANDBOX_USE_MEMORY_DB: 'true' } });
+  broker = await launchBrokerInside({ SANDBOX_USE_MEMORY_DB: 'true' });
 });
 afterAll(async () => void (await broker?.kill9()));
 

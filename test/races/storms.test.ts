@@ -12,9 +12,11 @@ import { describeOnEngines, describeOnFastEngine } from '../support/store/engine
 vi.setConfig(PROCESS_TIMES);
 
 /*
- * Every storm goes over several processes on one table. All calls of a storm are sent before the first one is answered,
- * and callers take turns at the replicas. `npm run bench` has storms of a thousand.
+ * Every storm goes over several replicas on one table. All calls of a storm are sent before the first one is answered,
+ * and callers take turns at the replicas, which are processes where it is about the crowd. `npm run bench` has storms of a
+ * thousand.
  */
+const REPLICAS = 4;
 const NONE_FREE = '409 NO_SANDBOXES_AVAILABLE';
 
 interface Caller {
@@ -54,23 +56,21 @@ const countFree = async (replica: BrokerProcess): Promise<number> =>
   (await listAll(replica, 'status=available')).length;
 
 /** Replicas for a suite; its tests use up the pool one after the other. */
-function replicasFor(endpoint: string, count: number, poolSize: number): BrokerProcess[] {
+function replicasFor(endpoint: string, poolSize: number, inside: boolean): BrokerProcess[] {
   const replicas: BrokerProcess[] = [];
   beforeAll(async () => {
     const env = { DDB_BUCKETS: '16' };
-    replicas.push(...(await launchReplicas({ endpoint, count, poolSize, env })));
+    replicas.push(...(await launchReplicas({ endpoint, count: REPLICAS, poolSize, env, inside })));
   });
   afterAll(() => killAll(replicas));
   return replicas;
 }
 
-describeOnEngines('a storm over several processes', ({ name, endpoint }) => {
+describeOnEngines('a storm over four replicas', ({ name, endpoint }) => {
   const isFast = name === 'dynoxide';
   // DynamoDB Local is there for its semantics, not for the crowd.
-  const size = isFast
-    ? { processes: 4, sameKey: 200, keys: 80, exact: 300 }
-    : { processes: 2, sameKey: 40, keys: 20, exact: 60 };
-  const replicas = replicasFor(endpoint, size.processes, 1 + size.keys + size.exact);
+  const size = isFast ? { sameKey: 200, keys: 80, exact: 300 } : { sameKey: 40, keys: 20, exact: 60 };
+  const replicas = replicasFor(endpoint, 1 + size.keys + size.exact, !isFast);
 
   test('calls with one key at once get one sandbox', async () => {
     const callers = Array.from({ length: size.sameKey }, () => ({ holder: 'the-only-one' }));
@@ -83,12 +83,12 @@ describeOnEngines('a storm over several processes', ({ name, endpoint }) => {
 
   test('no key is split, of many that each ask every replica at once', async () => {
     const callers = callersOf(size.keys, 'key').flatMap((caller) =>
-      Array.from({ length: size.processes }, () => caller),
+      Array.from({ length: REPLICAS }, () => caller),
     );
     const answers = await storm(replicas, callers);
-    expect(tally(answers)).toEqual({ 201: size.keys, 200: size.keys * (size.processes - 1) });
-    for (let first = 0; first < answers.length; first += size.processes) {
-      expect(distinct(sandboxesOf(answers.slice(first, first + size.processes)))).toBe(1);
+    expect(tally(answers)).toEqual({ 201: size.keys, 200: size.keys * (REPLICAS - 1) });
+    for (let first = 0; first < answers.length; first += REPLICAS) {
+      expect(distinct(sandboxesOf(answers.slice(first, first + REPLICAS)))).toBe(1);
     }
     await expectOneHolderEach(replicas[0]!, callers, answers);
     expect(await countFree(replicas[1]!)).toBe(size.exact);
@@ -136,7 +136,7 @@ describeOnEngines('a storm over several processes', ({ name, endpoint }) => {
 });
 
 describeOnFastEngine('name prefixes with one match in a pool of 2,000', ({ endpoint }) => {
-  const replicas = replicasFor(endpoint, 4, 2_000);
+  const replicas = replicasFor(endpoint, 2_000, true);
   const wanting = (holder: string, prefix: string): Caller => ({
     holder,
     headers: { 'x-sandbox-name-prefix': prefix },

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { startBrokerInside } from '../../support/broker/broker-inside.ts';
 import {
   ADMIN_TOKEN,
   type BrokerProcess,
@@ -14,7 +15,7 @@ import { until } from '../../support/until.ts';
 
 vi.setConfig(PROCESS_TIMES);
 
-const USED = 40;
+const USED = 12;
 const AT_ONCE = 5;
 /** The loops come by at the start only. */
 const QUIET = { SYNC_INTERVAL_SEC: '3600', CLEANUP_INTERVAL_SEC: '3600', AUTO_EXPIRY_INTERVAL_SEC: '3600' };
@@ -27,7 +28,7 @@ const runsOf = ({ logs }: BrokerProcess, action: string) =>
 
 describeOnFastEngine('a broker that is told to end during a run', ({ endpoint }) => {
   /** A broker whose pool has been used up and given back, and a second one on the same table. */
-  async function startWithUsed(env: Record<string, string> = {}) {
+  async function startWithUsed(env: Record<string, string> = {}, start = startBrokerInside) {
     const csp = await startFakeCsp({ token: 'csp-token' });
     onTestFinished(() => csp.close());
     csp.add(...someAccounts(USED));
@@ -41,17 +42,17 @@ describeOnFastEngine('a broker that is told to end during a run', ({ endpoint })
       ...QUIET,
       ...env,
     };
-    const broker = await startBroker({ env: shared });
+    const broker = await start(shared);
     await broker.logged('a pool to lease from', ({ created }) => created === USED);
     for (let n = 0; n < USED; n++) {
       const { json } = await broker.allocate(`student-${n}`);
       await broker.mark(String(json.sandbox_id), `student-${n}`);
     }
-    return { csp, table, broker, startOther: () => startBroker({ env: shared }) };
+    return { csp, table, broker, startOther: () => startBrokerInside(shared) };
   }
 
   test('sends no delete any more, tells the caller what was done, and leaves turn and claims to another at once', async () => {
-    const { csp, table, broker, startOther } = await startWithUsed();
+    const { csp, table, broker, startOther } = await startWithUsed({}, (env) => startBroker({ env }));
     // Five are at the provider, and stay there until the broker has been told.
     const { promise: told, resolve: tell } = Promise.withResolvers<void>();
     csp.faults.add('delete', { kind: 'hold', until: told }, { times: USED });
@@ -105,10 +106,10 @@ describeOnFastEngine('a broker that is told to end during a run', ({ endpoint })
   });
 
   test('leaves a delete that hangs to its claim and its record, and ends with 0 in time', async () => {
-    const { csp, table, broker } = await startWithUsed({
-      SHUTDOWN_TIMEOUT_MS: '4000',
-      ALLOCATE_DEADLINE_MS: '100',
-    });
+    const { csp, table, broker } = await startWithUsed(
+      { SHUTDOWN_TIMEOUT_MS: '4000', ALLOCATE_DEADLINE_MS: '100' },
+      (env) => startBroker({ env }),
+    );
     csp.faults.add('delete', { kind: 'hang' }, { times: USED });
     const cleanup = broker.admin('POST', '/v1/admin/cleanup');
     await csp.arrived('delete', AT_ONCE);
@@ -126,8 +127,10 @@ describeOnFastEngine('a broker that is told to end during a run', ({ endpoint })
   });
 
   test('refuses a run that is asked for while it drains, and says where to go', async () => {
-    const broker = await startBroker({
-      env: { SANDBOX_DB_URL: 'memory:', SHUTDOWN_DRAIN_MS: '2000', ...QUIET },
+    const broker = await startBrokerInside({
+      SANDBOX_DB_URL: 'memory:',
+      SHUTDOWN_DRAIN_MS: '2000',
+      ...QUIET,
     });
     const exit = broker.stop('SIGTERM');
     await broker.logged('the shutdown begins', ({ msg }) => msg === 'shutting down');

@@ -93,8 +93,8 @@ const LOGGED_WITHIN_MS = 40_000;
 /** More than any storm sends to one replica at once. */
 const CONNECTIONS = 1_000;
 
-/** Storms come from one address, and with fewer buckets a process has half the reading to do at its start. */
-const FOR_TESTS = { RATE_LIMIT_RPS: '1000000', RATE_LIMIT_BURST: '1000000', DDB_BUCKETS: '4' };
+/** Storms come from one address, and with fewer buckets a broker has half the reading to do at its start. */
+export const FOR_TESTS = { RATE_LIMIT_RPS: '1000000', RATE_LIMIT_BURST: '1000000', DDB_BUCKETS: '4' };
 
 const alive = new Set<ChildProcess>();
 process.once('exit', () => {
@@ -124,13 +124,35 @@ export async function launchBroker(options: BrokerOptions = {}): Promise<BrokerP
     throw new Error(`the broker did not start: ${stderr()} ${JSON.stringify(logs.slice(-5))}`);
   }
   const url = String(ready.url);
+  const { hangUp, ...calls } = callsTo(url, env);
+  const end = async (signal: NodeJS.Signals): Promise<Exit> => {
+    child.kill(signal);
+    const exit = await exited;
+    await hangUp();
+    return exit;
+  };
+
+  return {
+    url,
+    pid: child.pid ?? 0,
+    logs,
+    stderr,
+    exited,
+    logged,
+    ...calls,
+    stop: (signal = 'SIGTERM') => end(signal),
+    kill9: () => end('SIGKILL'),
+  };
+}
+
+/** A client of the broker at `url`, whose tokens `env` has; `hangUp` closes its connections. */
+export function callsTo(url: string, env: Record<string, string>) {
   const agent = new Agent({
     connections: CONNECTIONS,
     keepAliveTimeout: ANSWER_WITHIN_MS,
     headersTimeout: ANSWER_WITHIN_MS,
     bodyTimeout: ANSWER_WITHIN_MS,
   });
-
   const call: BrokerProcess['call'] = async (method, path, { headers = {}, body } = {}) => {
     const response = await agent.request({ origin: url, path, method, headers, body: body ?? null });
     const text = await response.body.text();
@@ -146,32 +168,18 @@ export async function launchBroker(options: BrokerOptions = {}): Promise<BrokerP
     authorization: `Bearer ${env['BROKER_API_TOKEN'] ?? TRACK_TOKEN}`,
     'x-track-id': holder,
   });
-  const end = async (signal: NodeJS.Signals): Promise<Exit> => {
-    child.kill(signal);
-    const exit = await exited;
-    await agent.destroy();
-    return exit;
-  };
-
   return {
-    url,
-    pid: child.pid ?? 0,
-    logs,
-    stderr,
-    exited,
-    logged,
     call,
-    allocate: (holder, headers) =>
+    allocate: (holder: string, headers?: Record<string, string>) =>
       call('POST', '/v1/allocate', { headers: { ...asTrack(holder), ...headers } }),
-    mark: (sandboxId, holder) =>
+    mark: (sandboxId: string, holder: string) =>
       call('POST', `/v1/sandboxes/${sandboxId}/mark-for-deletion`, { headers: asTrack(holder) }),
-    admin: (method, path, headers) =>
+    admin: (method: 'GET' | 'POST', path: string, headers?: Record<string, string>) =>
       call(method, path, {
         headers: { authorization: `Bearer ${env['BROKER_ADMIN_TOKEN'] ?? ADMIN_TOKEN}`, ...headers },
       }),
     metrics: async () => samplesOf((await call('GET', '/metrics')).text),
-    stop: (signal = 'SIGTERM') => end(signal),
-    kill9: () => end('SIGKILL'),
+    hangUp: () => agent.destroy(),
   };
 }
 
@@ -222,10 +230,14 @@ function spawnBroker({ env = {}, cwd }: BrokerOptions) {
     alive.delete(child);
     return { code, signal };
   });
-  const logged: BrokerProcess['logged'] = (what, matches, timeoutMs = LOGGED_WITHIN_MS) =>
-    until(() => logs.find(matches), { timeoutMs, what });
+  const logged = loggedIn(logs);
   return { child, logs, exited, stderr: () => stderr, logged };
 }
+
+export const loggedIn =
+  (logs: readonly LogLine[]): BrokerProcess['logged'] =>
+  (what, matches, timeoutMs = LOGGED_WITHIN_MS) =>
+    until(() => logs.find(matches), { timeoutMs, what });
 
 function samplesOf(text: string): Record<string, number> {
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { until } from '../until.ts';
+import { launchBrokerInside } from './broker-inside.ts';
 import { type BrokerProcess, launchBroker } from './broker-process.ts';
 import { uniqueTable } from './core.ts';
 
@@ -10,6 +11,8 @@ export interface ReplicasOptions {
   /** Sandboxes of the simulated provider. */
   poolSize: number;
   env?: Record<string, string>;
+  /** Whether they live in the tests' own process, where nothing is about processes. */
+  inside?: boolean;
 }
 
 const SYNCED_WITHIN_MS = 60_000;
@@ -30,6 +33,7 @@ export async function launchReplicas({
   count,
   poolSize,
   env = {},
+  inside = false,
 }: ReplicasOptions): Promise<BrokerProcess[]> {
   const shared = {
     DDB_ENDPOINT_URL: endpoint,
@@ -39,7 +43,7 @@ export async function launchReplicas({
   };
   const replicas: BrokerProcess[] = [];
   const launch = async () => {
-    const replica = await launchBroker({ env: shared });
+    const replica = inside ? await launchBrokerInside(shared) : await launchBroker({ env: shared });
     replicas.push(replica);
     return replica;
   };
