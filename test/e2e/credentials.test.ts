@@ -41,7 +41,11 @@ const asAws = async (endpoint: string, more: Record<string, string> = {}) => ({
 describeOnFastEngine('credentials from the chain of providers', ({ endpoint }) => {
   test('a hiccup of theirs is a 503 that says when to come back, and over when it is over', async () => {
     const source = await startCredentialSource();
-    const env = await asAws(endpoint, { AWS_CONTAINER_CREDENTIALS_FULL_URI: source.url });
+    const env = await asAws(endpoint, {
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: source.url,
+      // The SDK asks for three seconds before it gives up, and the broker four times.
+      ALLOCATE_DEADLINE_MS: '5000',
+    });
     const broker = await startBroker({ env });
     await until(async () => (await broker.allocate('a')).status < 300, { what: 'the first lease' });
     source.isUp = false;

@@ -10,7 +10,7 @@ const REPLICAS = 4;
 const POOL = 6;
 const WORKERS = 9;
 /** Each sandbox changes hands many times. */
-const LEASES = 60;
+const LEASES = 40;
 /** What a caller that was refused does before it asks again. */
 const REFUSED_PAUSE_MS = 100;
 

@@ -95,7 +95,10 @@ function governs(endpoint?: string): void {
       expect((await governor.take('api_call', `holder-${n}`)).allowed).toBe(true);
       expect((await governor.take('allocate')).allowed).toBe(true);
     }
-    expect(await allowed(governor, 1_000, 'csp_delete')).toBe(1_000);
+    // Each is a call to the store: the rest of the thousand would be the same ones.
+    expect(await allowed(governor, 50, 'csp_delete')).toBe(50);
+    const { currentActions, maxActions } = rowOf(governor, 'csp_delete') ?? {};
+    expect([currentActions, (maxActions ?? Infinity) >= 1_000]).toEqual([50, true]);
   });
 
   test('says when to come back, and lets in then', async () => {

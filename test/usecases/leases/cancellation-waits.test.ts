@@ -72,7 +72,7 @@ describeOnFastEngine('an allocation that is refused by the store', ({ endpoint }
   });
 
   test('losing every candidate is BUSY at the deadline, and never a proof that nothing is free', async () => {
-    const { core, faults } = await startFaulty(endpoint, 3, { allocateDeadlineMs: 300 });
+    const { core, faults } = await startFaulty(endpoint, 3, { allocateDeadlineMs: 1_000 });
     faults.next(
       TRANSACT,
       failWith(() => cancelled('None', 'TransactionConflict', 'None')),
