@@ -19,6 +19,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   INVALID_STATE: 'The sandbox is in a status in which this makes no sense.',
   LEASE_OVER: 'The lease that is meant is over; the sandbox is available by now. Look at it again.',
   ALREADY_RUNNING: 'A run is under way.',
+  SYNC_REFUSED: 'The listing lacks 12 of the free sandboxes, too many to be believed.',
   EFFECT_IN_PROGRESS: 'The same is being done by another at this moment.',
   PAYLOAD_TOO_LARGE: 'The body is too large: 16 KiB at most.',
   UNSUPPORTED_MEDIA_TYPE: 'A body must be application/json.',

@@ -181,7 +181,8 @@ export const retryDeletionsSchema = z
     retried: z.int().describe('Due at once now, with a fresh set of attempts.'),
     skipped: z.int().describe('A cleaner is at work on them, or they changed meanwhile.'),
     failed: z.int().describe('Could not be changed: ask again.'),
-    failed_sandboxes: z.array(z.string()).describe('Which; the first hundred.'),
+    retried_sandboxes: z.array(z.string()).describe('Which were retried; the first hundred.'),
+    failed_sandboxes: z.array(z.string()).describe('Which could not be changed; the first hundred.'),
     duration_ms: z.number(),
   })
   .meta({ id: 'RetriedDeletions', description: 'What became of the failed deletions.' });

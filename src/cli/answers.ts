@@ -76,6 +76,7 @@ export interface RetriedDeletions {
   retried: number;
   skipped: number;
   failed: number;
+  retried_sandboxes: string[];
   failed_sandboxes: string[];
   duration_ms: number;
 }

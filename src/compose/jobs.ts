@@ -1,7 +1,9 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
+import { BrokerError } from '../domain/errors.ts';
 import type { JobOutcome, JobRequest } from '../domain/job.ts';
 import type { KeyedOutcome } from '../domain/kept-answer.ts';
+import { outcomeOf } from '../domain/run-outcome.ts';
 import type { Runs } from '../http/routes/runs.ts';
 import { createIdempotencyCounts } from '../live/idempotency-counts.ts';
 import type { OnProgress, RunProgress } from '../loops/run.ts';
@@ -47,6 +49,13 @@ const LEVELS: Readonly<Record<JobOutcome, 'debug' | 'info' | 'warn' | 'error'>> 
   abandoned: 'error',
 };
 
+/** A job that left undone what it was for has not been completed. */
+const refused = ({ stale_refused: lacking = 0 }: Readonly<Record<string, number>>) =>
+  new BrokerError(
+    'SYNC_REFUSED',
+    `The listing lacks ${lacking} of the free sandboxes, too many to be believed; the rest of the sync was done. Look at the provider, or sync with force.`,
+  );
+
 export type Jobs = ReturnType<typeof composeJobs>;
 
 /** The queue of jobs with its worker, and the kept answers of operators' requests; nothing runs before `start()`. */
@@ -81,13 +90,15 @@ export function composeJobs({
 
   /** How far the jobs under way here have come, by id. */
   const progress = new Map<string, RunProgress>();
-  const work: DoJob = (request, context, onProgress) => {
+  const work: DoJob = async (request, context, onProgress) => {
     // A job's run goes by the id of the job.
     const { requestId: jobId } = context;
-    return run(request, context, (step) => {
+    const result = await run(request, context, (step) => {
       onProgress();
       if (step) progress.set(jobId, step);
     }).finally(() => progress.delete(jobId));
+    if (outcomeOf(result.counts) === 'refused') throw refused(result.counts);
+    return result;
   };
 
   const report = ({ job, outcome, durationMs, error }: JobReport) => {

@@ -115,10 +115,13 @@ export function createMetrics(clock: Clock): Metrics {
     sync: {
       synced: counter('broker_sync_sandboxes_synced_total', 'Sandboxes found in the inventory by syncs'),
       stale: counter('broker_sync_sandboxes_stale_total', 'Sandboxes marked stale by syncs'),
+      recent: counter('broker_sync_sandboxes_recent_total', 'Changed around a listing, and left alone'),
+      still_listed: counter('broker_sync_sandboxes_still_listed_total', 'Deleted, and listed still'),
     },
     cleanup: {
       deleted: counter('broker_cleanup_deleted_total', 'Sandboxes deleted by cleanups'),
       failed: counter('broker_cleanup_failed_total', 'Deletes that failed in cleanups'),
+      still_listed: counter('broker_cleanup_still_listed_total', 'Deleted, and listed still'),
     },
     expiry: { marked: counter('broker_expiry_marked_total', 'Expired leases whose sandbox was taken back') },
   };

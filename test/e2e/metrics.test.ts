@@ -43,6 +43,8 @@ const PROMISED = [
   ),
   'broker_sync_sandboxes_synced_total',
   'broker_sync_sandboxes_stale_total',
+  'broker_sync_sandboxes_recent_total',
+  'broker_sync_sandboxes_still_listed_total',
   'broker_cleanup_deleted_total',
   'broker_cleanup_failed_total',
   'broker_expiry_marked_total',

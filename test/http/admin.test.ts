@@ -200,6 +200,7 @@ describe('runs', () => {
         retried: 1,
         skipped: 1,
         failed: 1,
+        retried_sandboxes: ['sbx-1'],
         failed_sandboxes: ['sbx-3'],
         duration_ms: expect.any(Number),
       },

@@ -26,7 +26,7 @@ async function samplesOf(metrics: Metrics): Promise<Record<string, number>> {
 function exercise(metrics: Metrics): void {
   metrics.allocation('success', 0.02, 1);
   metrics.marked('success');
-  metrics.loopRun('sync', 'success', 0.5, { synced: 3, stale: 1 });
+  metrics.loopRun('sync', 'success', 0.5, { synced: 3, stale: 1, recent: 2, still_listed: 4 });
   metrics.request('POST', '/v1/allocate', 201, 0.02);
   metrics.storeCall('Query', 'success', 0.004);
   metrics.providerCall('delete', 'timeout', 5);
@@ -72,6 +72,9 @@ describe('from the start', () => {
       ...oneOf('broker_expiry_total', 'outcome', runs),
       'broker_sync_sandboxes_synced_total',
       'broker_sync_sandboxes_stale_total',
+      'broker_sync_sandboxes_recent_total',
+      'broker_sync_sandboxes_still_listed_total',
+      'broker_cleanup_still_listed_total',
       'broker_cleanup_deleted_total',
       'broker_cleanup_failed_total',
       'broker_expiry_marked_total',
@@ -173,6 +176,8 @@ describe('what happens is counted', () => {
       'broker_provider_call_seconds_sum{operation="delete",outcome="timeout"}': 5,
       broker_sync_sandboxes_synced_total: 3,
       broker_sync_sandboxes_stale_total: 1,
+      broker_sync_sandboxes_recent_total: 2,
+      broker_sync_sandboxes_still_listed_total: 4,
       broker_rate_limited_total: 1,
       'broker_alerts_total{task="cleanup",severity="warning"}': 1,
     });

@@ -56,7 +56,7 @@ export function addRunCommands(program: Command): void {
         output.result(job, () =>
           fields({ job_id: job.job_id, status: job.status, dry_run: job.dry_run, ...job.result }),
         );
-        if ((job.result?.['stale_refused'] ?? 0) > 0) {
+        if (job.error?.code === 'SYNC_REFUSED') {
           const message =
             'The sync was refused: the listing lacks too much to be believed. --force takes it at its word.';
           throw new CliError(message, { exitCode: EXIT.failure });

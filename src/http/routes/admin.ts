@@ -150,13 +150,19 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
       },
       handler: async (request) => {
         const startedAtMs = performance.now();
-        const { counts, failedIds } = await useCases.retryDeletions(
+        const { counts, retriedIds, failedIds } = await useCases.retryDeletions(
           request.query,
           callContext(request, 'admin'),
         );
         const durationMs = Math.round(performance.now() - startedAtMs);
         const status = 'completed' as const;
-        return { status, ...counts, failed_sandboxes: failedIds, duration_ms: durationMs };
+        return {
+          status,
+          ...counts,
+          retried_sandboxes: retriedIds,
+          failed_sandboxes: failedIds,
+          duration_ms: durationMs,
+        };
       },
     });
 

@@ -14,6 +14,8 @@ export interface RetryDeletionsResult {
     /** Could not be changed; the rest was all the same. */
     failed: number;
   };
+  /** The first of those that are due at once. */
+  retriedIds: string[];
   /** The first of those that could not be changed. */
   failedIds: string[];
 }
@@ -37,6 +39,7 @@ export function retryDeletions(deps: {
   const { reads } = deps;
   return async ({ prefix }, context) => {
     const counts = { found: 0, retried: 0, skipped: 0, failed: 0 };
+    const retriedIds: string[] = [];
     const failedIds: string[] = [];
     const failed = everywhere(reads.buckets, (place) =>
       reads.byStatus({ status: 'deletion_failed', namePrefix: prefix, ...place }, context.signal),
@@ -46,7 +49,9 @@ export function retryDeletions(deps: {
       counts.found++;
       try {
         const { status } = await deps.retryDeletion(id, context);
-        counts[status === 'pending_deletion' ? 'retried' : 'skipped']++;
+        const isRetried = status === 'pending_deletion';
+        counts[isRetried ? 'retried' : 'skipped']++;
+        if (isRetried && retriedIds.length < MAX_NAMED) retriedIds.push(id);
       } catch (error) {
         if (context.signal.aborted) throw error;
         if (hasMovedOn(error)) {
@@ -57,7 +62,7 @@ export function retryDeletions(deps: {
         }
       }
     }
-    return { counts, failedIds };
+    return { counts, retriedIds, failedIds };
   };
 }
 

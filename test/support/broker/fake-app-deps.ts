@@ -111,6 +111,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       retryDeletion: record('retryDeletion', async () => availableSandbox),
       retryDeletions: record('retryDeletions', async () => ({
         counts: { found: 3, retried: 1, skipped: 1, failed: 1 },
+        retriedIds: ['sbx-1'],
         failedIds: ['sbx-3'],
       })),
       listAlerts: record('listAlerts', async () => ({ alerts: [], complete: true, stored: true })),

@@ -9,6 +9,7 @@ import type {
   LiveJob,
   StatusRecord,
 } from './records.ts';
+import { toldWhole } from './told-whole.ts';
 
 /** What the page knows of the broker; everything but the table of sandboxes, which asks for itself. */
 export interface BrokerState {
@@ -46,36 +47,38 @@ export function useBroker(api: Api): BrokerState {
       if (!signal.aborted) setState((before) => ({ ...before, ...next(before) }));
     };
 
-    const loadAlerts = () =>
-      api.get<AlertList>(`/v1/admin/alerts?limit=${NEWEST_ALERTS}`, signal).then(
-        (alerts) => change(() => ({ alerts, alertsError: undefined })),
-        (error: unknown) => change(() => ({ alertsError: explain(error) })),
-      );
-    const loadHistory = () =>
-      api.get<HistoryRecord>('/v1/admin/history', signal).then(
-        (history) => change(() => ({ history })),
-        (error: unknown) => {
-          // The stream says the same, and comes back by itself; so does the history then.
-          if (!(error instanceof ApiError || signal.aborted)) throw error;
-        },
-      );
+    const alerts = toldWhole({
+      ask: (asked) => api.get<AlertList>(`/v1/admin/alerts?limit=${NEWEST_ALERTS}`, asked),
+      add: withAlert,
+      onWhole: (list) => change(() => ({ alerts: list, alertsError: undefined })),
+      onError: (error) => change(() => ({ alertsError: explain(error) })),
+      signal,
+    });
+    const history = toldWhole({
+      ask: (asked) => api.get<HistoryRecord>('/v1/admin/history', asked),
+      add: withSample,
+      onWhole: (record) => change(() => ({ history: record })),
+      onError(error) {
+        // The stream says the same, and comes back by itself; so does the history then.
+        if (!(error instanceof ApiError)) throw error;
+      },
+      signal,
+    });
 
     const onEvent = (type: string, data: unknown) => {
       switch (type) {
         case 'hello':
-          void loadAlerts();
-          void loadHistory();
+          alerts.load();
+          history.load();
           return change(({ changes }) => ({ changes: { count: changes.count + 1, ids: undefined } }));
         case 'status':
           return change(() => ({ status: data as StatusRecord }));
         case 'sample':
-          return change(({ history }) => ({
-            history: history && withSample(history, data as HistoryColumns),
-          }));
+          return history.tell(data as HistoryColumns);
         case 'jobs':
           return change(() => ({ jobs: (data as { jobs: LiveJob[] }).jobs }));
         case 'alert':
-          return change(({ alerts }) => ({ alerts: alerts && withAlert(alerts, data as AlertRecord) }));
+          return alerts.tell(data as AlertRecord);
         case 'sandboxes': {
           const { changed, more } = data as { changed: string[]; more: boolean };
           const ids = more ? undefined : new Set(changed);
@@ -85,7 +88,7 @@ export function useBroker(api: Api): BrokerState {
     };
 
     void follow({ api, onEvent, onConnection: (connection) => change(() => ({ connection })), signal });
-    const timer = setInterval(() => void loadAlerts(), ALERTS_EVERY_MS);
+    const timer = setInterval(alerts.load, ALERTS_EVERY_MS);
     return () => {
       clearInterval(timer);
       stop.abort();
@@ -94,13 +97,16 @@ export function useBroker(api: Api): BrokerState {
   return state;
 }
 
-function withAlert(list: AlertList, alert: AlertRecord): AlertList {
+export function withAlert(list: AlertList, alert: AlertRecord): AlertList {
   const others = list.alerts.filter(({ id }) => id !== alert.id);
   return { ...list, alerts: [alert, ...others].slice(0, NEWEST_ALERTS) };
 }
 
-/** The sample is one more row of each column; what is too old for the broker to remember goes. */
-function withSample(history: HistoryRecord, sample: HistoryColumns): HistoryRecord {
+/**
+ * The sample is one more row of each column, unless it is there already; what is too old for the broker to remember goes.
+ */
+export function withSample(history: HistoryRecord, sample: HistoryColumns): HistoryRecord {
+  if ((sample.at[0] ?? 0) <= (history.at.at(-1) ?? 0)) return history;
   const kept = history.kept_seconds / history.interval_seconds;
   const longer = <Value>(column: Value[], more: Value[]): Value[] => [...column, ...more].slice(-kept);
   return {
