@@ -116,11 +116,15 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     const startedMs = performance.now();
     try {
       const ended = await track(
-        underTurn(onlyIfDue, async (lost) => {
-          const signal = AbortSignal.any([context.signal, lost]);
+        underTurn(onlyIfDue, async (turn) => {
+          const signal = AbortSignal.any([context.signal, turn.lost]);
+          const assertHeld = () => {
+            context.assertHeld?.();
+            turn.assertHeld();
+          };
           signal.throwIfAborted();
           deps.heartbeat.beat();
-          const work = loop.work(options, { ...context, signal }, onProgress);
+          const work = loop.work(options, { ...context, signal, assertHeld }, onProgress);
           // What does not heed the signal in time, such as a delete that hangs, is left: its claim and its effect record
           // tell the next one of it, and the turn is given up.
           const counts = await (deps.cutOff ? untilAborted(work, deps.cutOff) : work);
@@ -156,7 +160,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
     }
   }
 
-  /** False when the run failed, so that it is tried again sooner. */
+  /** False when the run failed, or lost its turn on the way, so that it is tried again sooner. */
   async function tick(onlyIfDue: boolean): Promise<boolean> {
     const requestId = `job-${loop.name}-${Math.floor(deps.clock.nowMs() / 1000)}`;
     const context: CallContext = {
@@ -170,7 +174,7 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
       try {
         const ended = await run(loop.options, onlyIfDue, context);
         if ('freeInMs' in ended) report('skipped', startedMs);
-        return true;
+        return !('aborted' in ended);
       } catch (error) {
         // Told of already.
         return hasCode(error, 'DRY_RUN_LOCKED');

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
-import type { Turn, Turns } from '../store/shared/turns.ts';
+import { type Hold, holdOn } from '../hold.ts';
+import type { Turns } from '../store/shared/turns.ts';
 
 export interface UnderTurnDeps {
   turns: Turns;
@@ -10,10 +11,12 @@ export interface UnderTurnDeps {
 }
 
 /**
- * What is done under a turn. `lost` fires when the turn is somebody else's. `dueInMs`: how long after its grant the loop is
- * due again; undefined where the run was aborted.
+ * What is done under a turn, which may be lost on the way. `dueInMs`: how long after its grant the loop is due again;
+ * undefined where the run was aborted.
  */
-export type Work<T> = (lost: AbortSignal) => Promise<T & { dueInMs: number | undefined }>;
+export type Work<T> = (
+  turn: Pick<Hold, 'lost' | 'assertHeld'>,
+) => Promise<T & { dueInMs: number | undefined }>;
 
 /** The part of an interval after which another replica may run; the rest is for the timers' jitter. */
 const SERVED_PART = 0.9;
@@ -27,25 +30,6 @@ export function createUnderTurn(deps: UnderTurnDeps, loop: string) {
   /** Gives up the last turn, where that failed: it would keep even this replica from running until it lapses. */
   let owed: (() => Promise<void>) | undefined;
 
-  /**
-   * Renews the turn at a third of its time until the function it returns is called. That one awaits a renewal under
-   * way, which must not arrive after the turn is given up.
-   */
-  function keepTurn(turn: Turn, lost: AbortController): () => Promise<void> {
-    let renewal = Promise.resolve();
-    const renew = async () => {
-      const kept = await turns.renew(turn, turnTtlMs, lost.signal).catch(() => true);
-      if (!kept) lost.abort(new Error(`the turn of ${loop} was lost`));
-    };
-    const timer = setInterval(() => {
-      renewal = renew();
-    }, turnTtlMs / 3);
-    return () => {
-      clearInterval(timer);
-      return renewal;
-    };
-  }
-
   return async <T>(onlyIfDue: boolean, work: Work<T>) => {
     if (owed) await owed();
     // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
@@ -56,18 +40,23 @@ export function createUnderTurn(deps: UnderTurnDeps, loop: string) {
     // From here on: a store that takes long to grant it must not make the interval shorter.
     const grantedAtMs = clock.nowMs();
     const startedMs = performance.now();
-    const lost = new AbortController();
-    const stopRenewing = keepTurn(turn, lost);
+    const hold = await holdOn({
+      clock: turns.clock,
+      untilMs: turn.untilMs,
+      ttlMs: turnTtlMs,
+      renew: (signal) => turns.renew(turn, turnTtlMs, signal),
+      reason: new Error(`the turn of ${loop} was lost`),
+    });
     let dueInMs: number | undefined;
     try {
-      const result = await work(lost.signal);
+      const result = await work(hold);
       dueInMs = result.dueInMs;
       return { ...result, startedMs };
     } catch (error) {
       // It is somebody else's now, and so is the work.
-      throw lost.signal.aborted ? alreadyRunning(loop, turnTtlMs, error) : error;
+      throw hold.lost.aborted ? alreadyRunning(loop, turnTtlMs, error) : error;
     } finally {
-      await stopRenewing();
+      await hold.release();
       const nextRunAtMs = dueInMs === undefined ? undefined : grantedAtMs + dueInMs * SERVED_PART;
       const giveUp = async () => {
         await turns.giveUp(turn, nextRunAtMs);

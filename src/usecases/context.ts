@@ -7,4 +7,9 @@ import type { Actor } from '../domain/event.ts';
 export interface CallContext extends Actor {
   /** The caller's own limit; use cases add their own deadline to it. */
   signal: AbortSignal;
+  /**
+   * Throws, and `signal` fires, once what the work is done under, such as a loop's turn, may be somebody else's: to be asked
+   * right before each step that acts. Absent: nothing is held.
+   */
+  assertHeld?: () => void;
 }

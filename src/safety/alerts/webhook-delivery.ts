@@ -1,4 +1,4 @@
-import { BrokerError } from '../../domain/errors.ts';
+import { hasCode } from '../../domain/errors.ts';
 import type { Breaker } from '../breaker/breaker.ts';
 import type { Guard } from '../guard/guard.ts';
 import type { Delivery } from './webhook.ts';
@@ -38,8 +38,10 @@ export function deliverWebhook<A extends string, R extends string>(options: Webh
       );
     const outcome = await through(guard).catch((error: unknown) => {
       // An alert that the store is away must not wait for the store: its receiver knows one that comes twice by its id.
-      if (error instanceof BrokerError && error.code === 'STORE_UNAVAILABLE') {
-        return through(guardWithoutRecords);
+      if (hasCode(error, 'STORE_UNAVAILABLE')) return through(guardWithoutRecords);
+      // Its time was over before an attempt: a machine that was suspended meanwhile begins anew.
+      if (hasCode(error, 'EFFECT_IN_PROGRESS')) {
+        return { outcome: 'later', retryAfterSeconds: error.retryAfterSeconds ?? 1 } as const;
       }
       throw error;
     });

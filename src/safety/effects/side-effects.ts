@@ -37,6 +37,7 @@ export interface OnceOptions<T> {
 export interface SideEffects<T extends string = string> {
   /**
    * Runs `run` unless this effect has happened already; then its stored result is returned. The result must be JSON.
+   * What `run` gets as `assertInTime` throws once the right to run is over by the wall clock: to be asked before each attempt.
    *
    * Throws `STORE_UNAVAILABLE` without running when the store cannot say; `EFFECT_IN_PROGRESS` (with
    * `retryAfterSeconds`) when another is at it for longer than the wait; what `run` throws, after which it may be tried
@@ -44,7 +45,7 @@ export interface SideEffects<T extends string = string> {
    */
   once<Result>(
     key: EffectKey<T>,
-    run: (signal: AbortSignal) => Promise<Result>,
+    run: (signal: AbortSignal, assertInTime: () => void) => Promise<Result>,
     options?: OnceOptions<Result>,
   ): Promise<{ result: Result; replayed: boolean }>;
 }
@@ -101,7 +102,7 @@ export function createSideEffects<T extends string>(options: SideEffectsOptions<
   return {
     async once<Result>(
       key: EffectKey<T>,
-      run: (signal: AbortSignal) => Promise<Result>,
+      run: (signal: AbortSignal, assertInTime: () => void) => Promise<Result>,
       options: OnceOptions<Result> = {},
     ) {
       if (!types.has(key.type)) throw new RangeError(`there is no effect of the type ${key.type}`);
@@ -123,7 +124,7 @@ export function createSideEffects<T extends string>(options: SideEffectsOptions<
   async function carryOut<Result>(
     type: T,
     hold: EffectHold,
-    run: (signal: AbortSignal) => Promise<Result>,
+    run: (signal: AbortSignal, assertInTime: () => void) => Promise<Result>,
     { ask, mayHaveHappened }: OnceOptions<Result>,
     signal: AbortSignal,
   ) {
@@ -134,10 +135,13 @@ export function createSideEffects<T extends string>(options: SideEffectsOptions<
       return { result: known, replayed: true };
     }
     let result: Result;
-    try {
-      // By the wall clock: a machine that was suspended in between has let nothing else of its time pass.
+    // By the wall clock: a machine that was suspended in between has let nothing else of its time pass.
+    const assertInTime = () => {
       if (records.isOver(hold)) throw inProgress(0);
-      result = await run(signal);
+    };
+    try {
+      assertInTime();
+      result = await run(signal, assertInTime);
     } catch (error) {
       onOutcome?.(type, 'failed');
       // Where that cannot be stored either, the lease runs out by itself.

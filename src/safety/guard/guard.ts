@@ -90,11 +90,18 @@ export function createGuard<A extends string, R extends string>(options: GuardOp
     { signal = UNINTERRUPTED, breaker, ask }: GuardRunOptions<T>,
   ): Promise<T> {
     if (!dryRun.isIrreversible(action)) return call(signal);
-    const retried = (inner: AbortSignal) =>
-      retry ? retry.run(task, (_attempt, each) => call(each), { signal: inner }) : call(inner);
-    const broken = (inner: AbortSignal) => (breaker ? breaker.execute(retried, inner) : retried(inner));
-    if (!effects) return broken(signal);
-    const done = await effects.once<T>({ type: action, entity, generation }, broken, {
+    const carry = (inner: AbortSignal, assertInTime?: () => void) => {
+      // Before each attempt: a wait may have taken longer than it was to.
+      const attempt = (each: AbortSignal) => {
+        assertInTime?.();
+        return call(each);
+      };
+      const retried = (each: AbortSignal) =>
+        retry ? retry.run(task, (_n, one) => attempt(one), { signal: each }) : attempt(each);
+      return breaker ? breaker.execute(retried, inner) : retried(inner);
+    };
+    if (!effects) return carry(signal);
+    const done = await effects.once<T>({ type: action, entity, generation }, carry, {
       signal,
       ...(ask && { ask }),
     });

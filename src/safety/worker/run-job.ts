@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts';
 import { BrokerError, hasCode } from '../../domain/errors.ts';
 import type { Actor } from '../../domain/event.ts';
 import type { JobStore } from '../../domain/job.ts';
+import { type Hold, holdOn } from '../../hold.ts';
 import {
   completeJob,
   failJob,
@@ -16,6 +17,8 @@ import {
 /** Who submitted the job, under whose ids its run goes, and when it is to end its current step. */
 export interface RunContext extends Actor {
   signal: AbortSignal;
+  /** Throws, and `signal` fires, once the job may be another worker's: to be asked right before each step that acts. */
+  assertHeld: () => void;
 }
 
 /** Does a job's work. Throws `ALREADY_RUNNING` when it cannot take place now. */
@@ -58,10 +61,15 @@ export async function runJob(
     const given = failJob({ ...job, attempts }, { code: 'ABANDONED', message }, clock.nowMs());
     return { outcome: (await jobs.settle(job, given)) ? 'abandoned' : 'lost' };
   }
-  const lost = new AbortController();
-  const release = holdClaim(deps, job, lost);
-  const run = await attempt(deps, job, AbortSignal.any([stopping, lost.signal])).finally(release);
-  if (lost.signal.aborted) return { outcome: 'lost' };
+  const claim = await holdOn({
+    clock,
+    untilMs: job.leaseUntilMs,
+    ttlMs: CLAIM_MS,
+    renew: (signal) => jobs.renew(job, CLAIM_MS, signal),
+    reason: new Error(`the claim on ${job.id} was lost`),
+  });
+  const run = await attempt(deps, job, claim, stopping).finally(claim.release);
+  if (claim.lost.aborted) return { outcome: 'lost' };
   const { next, outcome } = settlement(job, run, stopping.aborted, clock.nowMs());
   const written = await jobs.settle(job, next);
   return { outcome: written ? outcome : 'lost', ...('error' in run && { error: run.error }) };
@@ -69,13 +77,18 @@ export async function runJob(
 
 type Run = { result: JobResult } | { error: unknown };
 
-async function attempt({ work, onProgress }: RunJobDeps, job: RunningJob, signal: AbortSignal): Promise<Run> {
+async function attempt(
+  { work, onProgress }: RunJobDeps,
+  job: RunningJob,
+  { lost, assertHeld }: Hold,
+  stopping: AbortSignal,
+): Promise<Run> {
   const { actor, correlationId } = job.submitter;
+  const signal = AbortSignal.any([stopping, lost]);
+  const context: RunContext = { actor, requestId: job.id, correlationId, signal, assertHeld };
   try {
     signal.throwIfAborted();
-    return {
-      result: await work(job.request, { actor, requestId: job.id, correlationId, signal }, onProgress),
-    };
+    return { result: await work(job.request, context, onProgress) };
   } catch (error) {
     return { error };
   }
@@ -98,28 +111,4 @@ function describe(error: unknown): JobError {
     return { code: 'INTERNAL', message: 'Something went wrong inside the broker.' };
   }
   return { code: error.code, message: error.message.slice(0, MAX_MESSAGE_LENGTH) };
-}
-
-/**
- * Renews the claim at a third of its time until the function it returns is called, which awaits a renewal under way.
- * `lost` fires when somebody else has the job, or when the store was out of reach for as long as the claim lasts.
- */
-function holdClaim({ jobs }: RunJobDeps, job: RunningJob, lost: AbortController): () => Promise<void> {
-  let renewal = Promise.resolve();
-  let heldUntilMs = performance.now() + CLAIM_MS;
-  const renew = async () => {
-    const askedMs = performance.now();
-    const held = await jobs.renew(job, CLAIM_MS, lost.signal).catch(() => undefined);
-    if (held) heldUntilMs = askedMs + CLAIM_MS;
-    if (held === false || performance.now() >= heldUntilMs) {
-      lost.abort(new Error(`the claim on ${job.id} was lost`));
-    }
-  };
-  const timer = setInterval(() => {
-    renewal = renew();
-  }, CLAIM_MS / 3);
-  return () => {
-    clearInterval(timer);
-    return renewal;
-  };
 }

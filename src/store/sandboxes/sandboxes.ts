@@ -29,6 +29,8 @@ export interface Change {
 
 export interface WriteAllOptions {
   signal?: AbortSignal;
+  /** Asked right before each write: throws where it is not ours to make any more. */
+  assertHeld?: (() => void) | undefined;
   /** A change was decided; not `isWritten`: somebody else was faster. */
   onSettled?: (change: Change, isWritten: boolean) => void;
   /** A change could not be written. */
@@ -160,10 +162,11 @@ export function createSandboxStore(
    * The changes, after an attempt at several at once. Where that failed, one of them was changed by somebody else or cannot
    * be written, or the answer to our own commit was lost: each is to be tried on its own then.
    */
-  async function* inChunks(changes: Change[], signal: AbortSignal) {
+  async function* inChunks(changes: Change[], signal: AbortSignal, assertHeld?: () => void) {
     for (let start = 0; start < changes.length; start += CHANGES_PER_TRANSACTION) {
       const chunk = changes.slice(start, start + CHANGES_PER_TRANSACTION);
       const writeId = newId();
+      assertHeld?.();
       const isDone = await writeChunk(chunk, writeId, signal);
       for (const change of chunk) yield { change, writeId, isDone };
     }
@@ -183,11 +186,12 @@ export function createSandboxStore(
 
     write,
 
-    async writeAll(changes, { signal = UNINTERRUPTED, onSettled, onFailure } = {}) {
+    async writeAll(changes, { signal = UNINTERRUPTED, assertHeld, onSettled, onFailure } = {}) {
       const written: Change[] = [];
       await workOff(
-        inChunks(changes, signal),
+        inChunks(changes, signal, assertHeld),
         async ({ change, writeId, isDone }) => {
+          if (!isDone) assertHeld?.();
           const isWritten =
             isDone || (await write(change, signal)) || (await isOurs(change, writeId, signal));
           if (isWritten) written.push(change);

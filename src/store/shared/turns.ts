@@ -10,10 +10,14 @@ import { turnKey } from '../sandboxes/keys.ts';
 export interface Turn {
   loop: string;
   fence: number;
+  /** The end of its time unless it is renewed, epoch milliseconds. */
+  untilMs: number;
 }
 
 /** Who may run a loop at the moment. It saves work; safety comes from generations and claims. */
 export interface Turns {
+  /** What the times of turns are kept by. */
+  readonly clock: Clock;
   /**
    * Takes the turn for `ttlMs`. `onlyIfDue`: not if another replica served the interval already.
    * Returns undefined with the milliseconds until it may be free when it is not to be had.
@@ -57,6 +61,7 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
   };
 
   return {
+    clock,
     async take(loop, { ttlMs, onlyIfDue }, signal) {
       const nowMs = clock.nowMs();
       const untilMs = nowMs + ttlMs;
@@ -80,7 +85,7 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
           },
           signal,
         );
-        return { turn: { loop, fence: turnItem.parse(item).fence } };
+        return { turn: { loop, fence: turnItem.parse(item).fence, untilMs } };
       } catch (error) {
         if (!(error instanceof ConditionFailedError)) {
           inDoubt.set(loop, takeId);
@@ -89,7 +94,7 @@ export function createTurns(client: StoreClient, replicaId: string, clock: Clock
         const held = turnItem.parse(error.item);
         if (held.take_id === takeId) {
           // Our own write, whose answer was lost and which was sent again; after an outage it has less time left.
-          const turn = { loop, fence: held.fence };
+          const turn = { loop, fence: held.fence, untilMs };
           const isLate = held.until_ms < untilMs;
           if (!isLate || (await change(turn, 'SET until_ms = :until', { ':until': untilMs }, signal)))
             return { turn };

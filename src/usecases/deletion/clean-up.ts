@@ -137,6 +137,8 @@ export function cleanUp(deps: CleanUpDeps) {
 
     async function deleteOne(sandbox: Used): Promise<void> {
       begun++;
+      // Not even the quota is taken for what another may be at.
+      context.assertHeld?.();
       const wasInDoubt = isInDoubt(evidence);
       const guarded = await guardedDelete(sandbox, context, onProgress);
       onProgress?.({ done: ++done, total: due.length });

@@ -70,6 +70,7 @@ export async function deleteUnderClaim(
   const sendBeforeMs = nowMs + deps.deleteTimeoutMs;
   const claimEndMs = sendBeforeMs + Math.max(deps.deleteMayRunMs, CLAIM_MARGIN_MS);
   const claimed = claim(seen, claimId, claimEndMs, nowMs);
+  context.assertHeld?.();
   // Not given up when the run is told to stop: a claim whose answer nobody awaits may have been granted.
   if (!(await deps.store.write({ seen, next: claimed }))) return 'skipped';
 

@@ -58,6 +58,7 @@ export function lookForLeaving(deps: LookForLeavingDeps): LookForLeaving {
     const written = new Set(
       await deps.store.writeAll([...gone, ...stillListed, ...waiting], {
         signal: context.signal,
+        assertHeld: context.assertHeld,
         onFailure: ({ next }, error) => deps.onFailure(next.id, error),
       }),
     );

@@ -48,6 +48,7 @@ export function retryDeletions(deps: {
       context.signal.throwIfAborted();
       counts.found++;
       try {
+        context.assertHeld?.();
         const { status } = await deps.retryDeletion(id, context);
         const isRetried = status === 'pending_deletion';
         counts[isRetried ? 'retried' : 'skipped']++;

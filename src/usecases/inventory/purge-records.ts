@@ -160,6 +160,7 @@ async function purgeOne(
 ): Promise<boolean> {
   const action: IrreversibleAction = 'row_purge';
   const { id, status, generation } = seen;
+  context.assertHeld?.();
   const guarded = await recordGuard.run(
     { action, entity: id, generation, task: action, args: { sandbox_id: id, status, by: name } },
     (signal) => {

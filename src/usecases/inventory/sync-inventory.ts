@@ -112,7 +112,7 @@ const STEP = 330;
 async function apply(
   { store, onFailure }: SyncDeps,
   plan: Plan,
-  { signal }: CallContext,
+  { signal, assertHeld }: CallContext,
   onProgress?: (progress: { done: number; total: number }) => void,
 ) {
   const counts = {
@@ -138,6 +138,7 @@ async function apply(
   };
   await store.writeAll([...countedAs.keys()], {
     signal,
+    assertHeld,
     onSettled: (change, isWritten) => settle((isWritten && countedAs.get(change)) || 'skipped'),
     onFailure({ next }, error) {
       settle('failed');

@@ -55,6 +55,7 @@ export function expireLeases(deps: ExpireDeps) {
       const next = requestDeletion(seen, nowMs);
       const { action, detail } = expiryOf(seen.lease, nowMs);
       const event = eventOf(seen, next, action, context, detail);
+      context.assertHeld?.();
       const written = await deps.store.write({ seen, next, event }, context.signal);
       counts[written ? 'marked' : 'skipped']++;
       onProgress?.();

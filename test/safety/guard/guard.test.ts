@@ -67,7 +67,7 @@ function trace(
 const effects = (steps: string[]): SideEffects<Action> => ({
   async once(key, run, { signal: inner = signal } = {}) {
     steps.push(`effect ${key.type} ${key.entity} ${key.generation}`);
-    return { result: await run(inner), replayed: false };
+    return { result: await run(inner, () => undefined), replayed: false };
   },
 });
 const retry = (steps: string[]): Retry => ({

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { JobResult, RunningJob } from '../../../src/domain/job.ts';
-import { CLAIM_MS, runJob } from '../../../src/safety/worker/run-job.ts';
+import { CLAIM_MS, type RunContext, runJob } from '../../../src/safety/worker/run-job.ts';
 import { jobOf, type Queue, SUBMITTER, SYNC, startQueue } from '../../support/broker/jobs.ts';
 import { describeOnFastEngine } from '../../support/store/engines.ts';
 import { failWith, injectFaults, timedOut } from '../../support/store/injected-faults.ts';
@@ -28,28 +28,30 @@ async function startRun(queue: Queue) {
   // Only the renewals' own timer and clock: the store's calls go on as ever.
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
   const { promise: held, resolve: end } = Promise.withResolvers<JobResult>();
-  let workSignal: AbortSignal | undefined;
+  let workContext: RunContext | undefined;
   const run = runJob(
     {
       jobs: queue.jobs,
       clock: queue.clock,
       onProgress: () => undefined,
-      work: (_request, { signal }) => {
-        workSignal = signal;
+      work: (_request, context) => {
+        workContext = context;
         return held;
       },
     },
     job,
     never,
   );
-  const isTold = () => workSignal?.aborted === true;
+  const isTold = () => workContext?.signal.aborted === true;
   /** Lets a third of the claim's time pass, and waits for what that sets off. */
   const passThird = async (settled: () => Promise<boolean> | boolean) => {
     queue.clock.advanceSeconds(THIRD_MS / 1000);
     vi.advanceTimersByTime(THIRD_MS);
     await until(settled, { what: 'the renewal came through' });
   };
-  return { job, run, end: () => end(RESULT), isTold, passThird };
+  /** As the work asks before each of its steps. */
+  const act = () => workContext?.assertHeld?.();
+  return { job, run, end: () => end(RESULT), isTold, act, passThird };
 }
 
 const leaseUntil = async (queue: Queue, id: string): Promise<number> => {
@@ -80,6 +82,18 @@ describeOnFastEngine('the claim on a job', ({ endpoint }) => {
     end();
     expect(await run).toEqual({ outcome: 'lost' });
     expect(await jobOf(queue, job.id)).toEqual(taken);
+  });
+
+  test('is known to be over before the next step, where a suspended machine has renewed nothing', async () => {
+    const queue = await startQueue(endpoint);
+    const { job, run, end, isTold, act } = await startRun(queue);
+    queue.clock.advanceSeconds(CLAIM_MS / 1000 - 1);
+    act();
+    queue.clock.advanceSeconds(1);
+    expect(act).toThrow(`the claim on ${job.id} was lost`);
+    expect(isTold()).toBe(true);
+    end();
+    expect(await run).toEqual({ outcome: 'lost' });
   });
 
   test('that could not be renewed for all its time ends the run: another may have it', async () => {
