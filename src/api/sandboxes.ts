@@ -154,8 +154,11 @@ export const statsSchema = z
 export const runSchema = z
   .looseObject({
     status: z
-      .enum(['completed', 'refused'])
-      .describe('refused: it left undone what it did not believe; `stale_refused` says how much.'),
+      .enum(['completed', 'partial', 'refused'])
+      .describe(
+        'partial: something in it failed and is tried again; `failed` says how much. refused: it left undone what it did ' +
+          'not believe; `stale_refused` says how much.',
+      ),
     duration_ms: z.number(),
     aborted: z
       .literal(true)
@@ -274,7 +277,8 @@ export const leaseRecord = (lease: GrantedLease, leaseOver?: true): z.output<typ
 
 /** What a run did. Status and duration come last: no count may pass for them. */
 export function runRecord({ counts, durationMs, aborted }: EndedRun): z.output<typeof runSchema> {
-  const status = outcomeOf(counts) === 'refused' ? 'refused' : 'completed';
+  const outcome = outcomeOf(counts);
+  const status = outcome === 'success' ? 'completed' : outcome;
   return { ...counts, status, duration_ms: Math.round(durationMs), ...(aborted && { aborted }) };
 }
 

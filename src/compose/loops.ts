@@ -186,7 +186,11 @@ export function composeLoops(options: LoopsOptions) {
         ...memory.of(loop.name),
       })),
     /** Loops whose last run here failed, and whose interval no other replica has served since; of syncs the table knows. */
-    failedLoops: () => memory.failed().filter((name) => name !== sync.name),
+    failedLoops: () =>
+      memory
+        .failed()
+        .filter(({ loop }) => loop !== sync.name)
+        .map(({ loop, isPartial }) => (isPartial ? `${loop} in part` : loop)),
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     /** What has to be known before the first request: the other replicas, and some free sandboxes. */
     async prepare(signal: AbortSignal) {

@@ -49,7 +49,7 @@ interface WatchOptions {
   governor: Pick<Governor<Resource>, 'status'>;
   /** Names of the circuit breakers that are not closed. */
   openBreakers: () => string[];
-  /** Names of the loops whose last run failed, as far as this replica knows. */
+  /** The loops whose last run failed, in words, as far as this replica knows. */
   failedLoops: () => string[];
   poolStats: PoolStats;
   stocking: Stocking;

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { outcomeOf, type RunOutcome } from '../domain/run-outcome.ts';
 import type { RunReport } from './loop.ts';
 import type { LastRun } from './loop-report.ts';
 
@@ -6,9 +7,11 @@ import type { LastRun } from './loop-report.ts';
 export interface RunMemory {
   note(report: Pick<RunReport, 'loop' | 'outcome' | 'durationMs' | 'counts'>): void;
   of(loop: string): LastRun;
-  /** Loops whose last run here failed, and whose interval no other replica has served since. */
-  failed(): string[];
+  /** Loops whose last run here failed, if only in part, and whose interval no other replica has served since. */
+  failed(): { loop: string; isPartial: boolean }[];
 }
+
+const HEALTHY: ReadonlySet<RunOutcome> = new Set(['success', 'aborted']);
 
 /** Runs that are remembered of each loop. */
 const RECENT = 10;
@@ -28,7 +31,7 @@ export function createRunMemory(clock: Clock, hasOthers: () => boolean): RunMemo
         if (hasOthers()) memory.set(loop, { ...before, leftToOthersAtMs: nowMs });
         return;
       }
-      const isTroubled = outcome === 'error' || outcome === 'refused' || (counts.failed ?? 0) > 0;
+      const isTroubled = !HEALTHY.has(outcome) || outcomeOf(counts) !== 'success';
       const troubles = [...before.troubles, isTroubled].slice(-RECENT);
       const run = { outcome, endedAtMs: nowMs, durationMs, counts };
       memory.set(loop, { run, troubles, recent: recentOf(troubles) });
@@ -39,7 +42,9 @@ export function createRunMemory(clock: Clock, hasOthers: () => boolean): RunMemo
     },
     failed: () =>
       [...memory].flatMap(([loop, { run, leftToOthersAtMs }]) =>
-        run?.outcome === 'error' && leftToOthersAtMs === undefined ? [loop] : [],
+        (run?.outcome === 'error' || run?.outcome === 'partial') && leftToOthersAtMs === undefined
+          ? [{ loop, isPartial: run.outcome === 'partial' }]
+          : [],
       ),
   };
 }

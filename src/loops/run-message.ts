@@ -84,6 +84,7 @@ export function runMessage({
 }: Pick<RunReport, 'loop' | 'outcome' | 'counts'>): string {
   switch (outcome) {
     case 'success':
+    case 'partial':
       return doneText(loop, counts ?? {});
     case 'refused':
       return counts ? doneText(loop, counts) : `The ${loop} was refused: the dry run is strict`;

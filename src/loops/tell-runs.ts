@@ -31,7 +31,7 @@ export function tellRuns(deps: {
 
 function levelOf({ loop, outcome }: RunReport): keyof Log {
   if (outcome === 'error') return 'error';
-  if (outcome === 'refused') return 'warn';
+  if (outcome === 'refused' || outcome === 'partial') return 'warn';
   return loop === 'counts' || outcome === 'skipped' ? 'debug' : 'info';
 }
 

@@ -5,7 +5,7 @@ import { type BrokerProcess, PROCESS_TIMES } from '../support/broker/broker-proc
 
 vi.setConfig(PROCESS_TIMES);
 
-const RUN_OUTCOMES = ['success', 'error', 'skipped'];
+const RUN_OUTCOMES = ['success', 'partial', 'refused', 'error', 'aborted', 'skipped'];
 const STORE_OPERATIONS = [
   'BatchGetItem',
   'GetItem',

@@ -257,12 +257,17 @@ describe('runs', () => {
     expect(answer.json).toEqual({ status: 'completed', deleted: 1, duration_ms: 3 });
   });
 
-  test('a sync that did not believe the listing is refused, and no success', async () => {
+  test.each([
+    ['a sync that did not believe the listing', 'sync', { stale: 0, stale_refused: 6 }, 'refused'],
+    ['a sync some of whose changes were not written', 'sync', { created: 3, failed: 1 }, 'partial'],
+    ['a cleanup in which deletes failed', 'cleanup', { deleted: 34, failed: 6 }, 'partial'],
+  ] as const)('%s is no success', async (_name, name, counts, status) => {
     const { deps } = fakeAppDeps();
-    const sync = async () => ({ counts: { stale: 0, stale_refused: 6 }, durationMs: 3 });
-    const { call } = await startApp({ runs: { ...deps.runs, sync } });
-    const answer = await call('POST', '/v1/admin/sync', { headers: asAdmin() });
-    expect(answer.json).toEqual({ status: 'refused', stale: 0, stale_refused: 6, duration_ms: 3 });
+    const { call } = await startApp({
+      runs: { ...deps.runs, [name]: async () => ({ counts, durationMs: 3 }) },
+    });
+    const answer = await call('POST', `/v1/admin/${name}`, { headers: asAdmin() });
+    expect(answer.json).toEqual({ status, ...counts, duration_ms: 3 });
   });
 });
 

@@ -87,6 +87,14 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     expect(alerts).toEqual([]);
   });
 
+  test('of which a part failed is no success either', async () => {
+    const { loop, reports, alerts } = make(() => Promise.resolve({ deleted: 34, failed: 6 }));
+    loop.start();
+    await until(() => reports.length === 1, { what: 'the run' });
+    expect(reports).toMatchObject([{ outcome: 'partial', counts: { failed: 6 } }]);
+    expect(alerts).toEqual([]);
+  });
+
   test('that runs once a day comes again within minutes when it failed, and in a day when it did not', async () => {
     const startedAtMs = Date.now();
     const { loop: failing } = make(() => Promise.reject(new Error('the provider is away')), {

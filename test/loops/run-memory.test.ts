@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { RunOutcome } from '../../src/domain/run-outcome.ts';
 import { createRunMemory } from '../../src/loops/run-memory.ts';
 import { createFakeClock } from '../support/broker/core.ts';
 
 function setUp({ hasOthers = false } = {}) {
   const clock = createFakeClock();
   const memory = createRunMemory(clock, () => hasOthers);
-  const note = (outcome: 'success' | 'error' | 'refused' | 'skipped', counts = {}) =>
+  const note = (outcome: RunOutcome, counts = {}) =>
     memory.note({ loop: 'cleanup', outcome, durationMs: 5, counts });
   return { clock, memory, note };
 }
@@ -17,9 +18,9 @@ describe('what a replica remembers of a loop', () => {
 
   it('has failures though the run came to its end', () => {
     const { memory, note } = setUp();
-    note('success', { deleted: 34, failed: 6 });
+    note('partial', { deleted: 34, failed: 6 });
     expect(memory.of('cleanup')).toMatchObject({
-      run: { outcome: 'success', counts: { failed: 6 } },
+      run: { outcome: 'partial', counts: { failed: 6 } },
       recent: { runs: 1, withFailures: 1 },
     });
     for (const outcome of ['success', 'error', 'refused', 'success'] as const) note(outcome);
@@ -46,7 +47,9 @@ describe('what a replica remembers of a loop', () => {
   it('calls a loop failed until it succeeds, here or elsewhere', () => {
     const { memory, note } = setUp({ hasOthers: true });
     note('error');
-    expect(memory.failed()).toEqual(['cleanup']);
+    expect(memory.failed()).toEqual([{ loop: 'cleanup', isPartial: false }]);
+    note('partial', { failed: 1 });
+    expect(memory.failed()).toEqual([{ loop: 'cleanup', isPartial: true }]);
     note('skipped');
     expect(memory.failed()).toEqual([]);
     note('error');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { RUN_OUTCOMES } from '../../src/domain/run-outcome.ts';
 import { runMessage } from '../../src/loops/run-message.ts';
 import { tellRuns } from '../../src/loops/tell-runs.ts';
 import { LOOPS } from '../../src/telemetry/metric-labels.ts';
@@ -26,7 +27,7 @@ describe('the message of a run', () => {
 
   test('is there for every loop, however a run ended', () => {
     for (const loop of LOOPS) {
-      for (const outcome of ['success', 'refused', 'error', 'aborted', 'skipped'] as const) {
+      for (const outcome of RUN_OUTCOMES) {
         const message = runMessage({ loop, outcome });
         expect(message, `${loop} ${outcome}`).toMatch(/^[A-Z][^.]+$/);
         expect(message).not.toContain('is done');

@@ -61,6 +61,11 @@ export function addRunCommands(program: Command): void {
             'The sync was refused: the listing lacks too much to be believed. --force takes it at its word.';
           throw new CliError(message, { exitCode: EXIT.failure });
         }
+        const failed = job.result?.['failed'] ?? 0;
+        if (failed > 0) {
+          const message = `${failed} failed. They are tried again by the next runs; the alerts and the log say why.`;
+          throw new CliError(message, { exitCode: EXIT.failure });
+        }
         if (job.error !== undefined)
           throw new CliError(`The job failed: ${job.error.message}`, { exitCode: EXIT.failure });
       });

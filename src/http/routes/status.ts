@@ -28,7 +28,7 @@ const loopSchema = z.object({
       outcome: z
         .enum(RUN_OUTCOMES)
         .exclude(['skipped'])
-        .describe('refused: the listing lacked too much to be believed.'),
+        .describe('partial: something in it failed. refused: the listing lacked too much to be believed.'),
       ended_at: z.number().describe('Epoch seconds.'),
       duration_ms: z.number(),
       counts: z.record(z.string(), z.number()),

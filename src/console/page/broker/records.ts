@@ -62,7 +62,7 @@ export interface LoopRecord {
   name: string;
   interval_seconds: number;
   last_run: {
-    outcome: 'success' | 'refused' | 'error' | 'aborted';
+    outcome: 'success' | 'partial' | 'refused' | 'error' | 'aborted';
     ended_at: number;
     duration_ms: number;
     counts: Record<string, number>;

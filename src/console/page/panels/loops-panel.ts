@@ -29,6 +29,7 @@ export function LoopsPanel({ status }: { status: StatusRecord | undefined }) {
 
 /** How a run that was none is called. */
 const FAILURES: { [Outcome in NonNullable<LoopRecord['last_run']>['outcome']]?: string } = {
+  partial: 'failed in part',
   refused: 'refused',
   error: 'failed',
 };
@@ -36,8 +37,9 @@ const FAILURES: { [Outcome in NonNullable<LoopRecord['last_run']>['outcome']]?: 
 function Loop({ loop, isHealthy }: { loop: LoopRecord; isHealthy: boolean | undefined }) {
   const { name, last_run: run, recent_runs: recent, left_to_others_at: othersAt, next_run_at: nextAt } = loop;
   const failure = run === null ? undefined : FAILURES[run.outcome];
+  const isPartial = run?.outcome === 'partial';
   const tone =
-    isHealthy === false || failure !== undefined
+    isHealthy === false || (failure !== undefined && !isPartial)
       ? 'bad'
       : recent.with_failures > 0
         ? 'warning'
@@ -55,7 +57,7 @@ function Loop({ loop, isHealthy }: { loop: LoopRecord; isHealthy: boolean | unde
             : 'none yet'
           : html`${failure === undefined ? null : html`<strong class="bad-text">${failure}</strong> `}<${When} at=${run.ended_at} />
               <small class="muted">
-                ${name === 'counts' ? latency(run.duration_ms) : `${failure === undefined ? countsText(run.counts) : 'see the alerts'}, ${latency(run.duration_ms)}`}
+                ${name === 'counts' ? latency(run.duration_ms) : `${failure === undefined || isPartial ? countsText(run.counts) : 'see the alerts'}, ${latency(run.duration_ms)}`}
               </small>`
       }
       ${

@@ -92,7 +92,9 @@ function useEndings(jobs: LiveJob[] | undefined, onNews: (text: string) => void)
 function JobLine({ job }: { job: LiveJob }) {
   const name = RUN_NAMES[job.type];
   const { progress } = job;
-  const tone = { pending: 'waiting', running: 'waiting', completed: 'good', failed: 'bad' }[job.status];
+  const isWhole = (job.result?.['failed'] ?? 0) + (job.result?.['stale_refused'] ?? 0) === 0;
+  const completed = isWhole ? 'good' : 'warning';
+  const tone = { pending: 'waiting', running: 'waiting', completed, failed: 'bad' }[job.status];
   return html`<li class=${`job ${job.status}`}>
     <i class=${`dot ${tone}`}></i>
     <div>
