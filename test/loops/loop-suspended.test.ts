@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { createHeartbeat } from '../../src/safety/heartbeat/heartbeat.ts';
 import { createLoop, type LoopOptions, type RunReport } from '../../src/loops/loop.ts';
+import { createHeartbeat } from '../../src/safety/heartbeat/heartbeat.ts';
 import { createTurns } from '../../src/store/shared/turns.ts';
 import { context, type TestCore } from '../support/broker/core.ts';
 import { giveBack, lease, someAccounts, startCspCore, stockCsp, sync } from '../support/broker/csp-core.ts';

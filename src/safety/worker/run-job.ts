@@ -2,7 +2,6 @@ import type { Clock } from '../../clock.ts';
 import { BrokerError, hasCode } from '../../domain/errors.ts';
 import type { Actor } from '../../domain/event.ts';
 import type { JobStore } from '../../domain/job.ts';
-import { type Hold, holdOn } from '../../hold.ts';
 import {
   completeJob,
   failJob,
@@ -13,6 +12,7 @@ import {
   putBackJob,
   type RunningJob,
 } from '../../domain/job.ts';
+import { type Hold, holdOn } from '../../hold.ts';
 
 /** Who submitted the job, under whose ids its run goes, and when it is to end its current step. */
 export interface RunContext extends Actor {

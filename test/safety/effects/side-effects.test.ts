@@ -4,8 +4,6 @@ import type { EffectOutcome, EffectRecords } from '../../../src/domain/effect.ts
 import { canonicalJson, type EffectKey, effectKey } from '../../../src/safety/effects/effect-key.ts';
 import { createEffectsInMemory } from '../../../src/safety/effects/effects-in-memory.ts';
 import { createSideEffects, type SideEffects } from '../../../src/safety/effects/side-effects.ts';
-import { createGuard } from '../../../src/safety/guard/guard.ts';
-import { createRetry } from '../../../src/safety/retry/retry.ts';
 import { createEffectRecords } from '../../../src/store/shared/effects.ts';
 import { createFakeClock, startCore, type TestCore } from '../../support/broker/core.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
@@ -39,24 +37,6 @@ function happensOnce(start: (waitMs?: number) => Promise<Stage>): void {
     expect(first).toEqual({ result: { outcome: 'destroyed', run: 1 }, replayed: false });
     expect(second).toEqual({ result: { outcome: 'destroyed', run: 1 }, replayed: true });
     expect(outcomes).toEqual(['completed', 'replayed']);
-  });
-
-  it('is not attempted again after a wait that took longer than its time, by the wall clock', async () => {
-    const { core, effects } = await start();
-    const guard = createGuard({
-      ...core.safety,
-      effects,
-      retry: createRetry({ wait: async () => core.clock.advanceSeconds(3_600) }),
-    });
-    let attempts = 0;
-    const call = async () => {
-      if (++attempts === 1) throw new Error('no answer');
-      return 'sent';
-    };
-    const guarded = { action: 'external_call', entity: 'alert-1', generation: 0, task: 'webhook' } as const;
-    await expect(guard.run(guarded, call, { signal })).rejects.toMatchObject({ code: 'EFFECT_IN_PROGRESS' });
-    expect(attempts).toBe(1);
-    expect(await guard.run(guarded, call, { signal })).toEqual({ outcome: 'executed', result: 'sent' });
   });
 
   it('of one who wakes up after its time does not happen: another may be at it', async () => {
