@@ -268,6 +268,8 @@ describeInChromium('the console', (browser: () => Browser) => {
     expect(await focused()).toBe('Skip to the sandboxes');
     await page.keyboard.press('Enter');
     await page.keyboard.press('Tab');
+    expect(await focused()).toBe('Export CSV');
+    await page.keyboard.press('Tab');
     expect(await page.evaluate('document.activeElement.name')).toBe('status');
     for (let tabs = 0; tabs < 20 && !String(await focused()).startsWith('Name'); tabs++)
       await page.keyboard.press('Tab');
