@@ -19,6 +19,10 @@ export interface FarSide {
   readonly deletes: readonly ProviderDelete[];
   /** Every listing, at the moment at which it was put together. */
   readonly listings: readonly ProviderListing[];
+  /** How often somebody was told that the delete of this very sandbox failed, while there was no outage. */
+  refusalsOf(sandboxId: string): number;
+  /** Outages so far. */
+  readonly outages: number;
   add(name: string): void;
   rename(sandboxId: string, name: string): void;
   /** It is gone without anybody having asked for it. */
@@ -26,10 +30,16 @@ export interface FarSide {
   /** One that was there once is there again. */
   bringBack(): void;
   /** From now on it fails whoever asks, for so long. */
-  outage(how: 'server_error' | 'unauthorized', ms: number): void;
+  outage(how: OutageKind, ms: number): void;
   /** The provider as one process of the model reaches it. */
   reachedBy(process: ModelProcess): Provider;
 }
+
+export const OUTAGE_KINDS = ['server_error', 'unauthorized', 'rate_limited'] as const;
+export type OutageKind = (typeof OUTAGE_KINDS)[number];
+
+/** What a provider says about one sandbox. */
+const OWN_FAULTS: ReadonlySet<ProviderErrorKind> = new Set(['server_error', 'rejected']);
 
 const KINDS: Record<Refusal, ProviderErrorKind> = {
   reset: 'network',
@@ -58,7 +68,10 @@ export function createFarSide(
   const deletes: ProviderDelete[] = [];
   const listings: ProviderListing[] = [];
   let made = 0;
-  let outage: { how: 'server_error' | 'unauthorized'; untilMs: number } | undefined;
+  let outage: { how: OutageKind; untilMs: number } | undefined;
+  let outages = 0;
+  const isOut = () => outage !== undefined && outage.untilMs > world.nowMs();
+  const refusals = new Map<string, number>();
 
   const drop = (item: InventoryItem) => {
     leaving.delete(item.sandboxId);
@@ -98,7 +111,10 @@ export function createFarSide(
     answer: OutgoingCall<Answer>['perform'],
   ) => {
     const perform = async () => {
-      if (outage && outage.untilMs > world.nowMs()) throw new ProviderError(outage.how, 'an outage');
+      if (outage && isOut()) {
+        const limit = outage.how === 'rate_limited' ? { retryAfterMs: RETRY_AFTER_MS } : {};
+        throw new ProviderError(outage.how, 'an outage', limit);
+      }
       return await answer();
     };
     return boundary.send(process, {
@@ -141,7 +157,12 @@ export function createFarSide(
       gone.delete(item.sandboxId);
       inventory.set(item.sandboxId, item);
     },
+    refusalsOf: (sandboxId) => refusals.get(sandboxId) ?? 0,
+    get outages() {
+      return outages;
+    },
     outage(how, ms) {
+      outages++;
       outage = { how, untilMs: world.nowMs() + ms };
     },
     reachedBy: (process) => ({
@@ -158,9 +179,15 @@ export function createFarSide(
           return { items, invalid: 0 };
         }),
       async deleteSandbox({ sandboxId }, signal) {
-        const { outcome, noted } = await send(process, signal, () => deleteOne(sandboxId));
-        noted.told = true;
-        return outcome;
+        try {
+          const { outcome, noted } = await send(process, signal, () => deleteOne(sandboxId));
+          noted.told = true;
+          return outcome;
+        } catch (error) {
+          if (error instanceof ProviderError && OWN_FAULTS.has(error.kind) && !isOut())
+            refusals.set(sandboxId, (refusals.get(sandboxId) ?? 0) + 1);
+          throw error;
+        }
       },
       close: async () => undefined,
     }),

@@ -1,3 +1,4 @@
+import type { OutageKind } from './far-side.ts';
 import type { PlannedFault } from './faults.ts';
 
 /** A small number that picks one of what there is by then: a replica, a sandbox, a lease. */
@@ -25,7 +26,7 @@ export type WorldStep = { waits: boolean } & (
   | { do: 'remove'; sandbox: Choice }
   | { do: 'bring_back' }
   /** The provider fails whoever asks, for so long. */
-  | { do: 'outage'; how: 'server_error' | 'unauthorized'; seconds: number }
+  | { do: 'outage'; how: OutageKind; seconds: number }
   | { do: 'pass'; seconds: number }
 );
 

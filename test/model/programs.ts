@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { OUTAGE_KINDS } from './far-side.ts';
 import type { Program, ReplicaStep, Step, WorldStep } from './program.ts';
 import { plannedFault } from './random-faults.ts';
 
@@ -69,7 +70,7 @@ const inWorld: fc.Arbitrary<Body<WorldStep>> = fc.oneof(
   body(1, { do: verb('bring_back') }),
   body(1, {
     do: verb('outage'),
-    how: fc.constantFrom('server_error' as const, 'unauthorized' as const),
+    how: fc.constantFrom(...OUTAGE_KINDS),
     seconds: fc.constantFrom(31, 1_800, 4 * 3_600),
   }),
   body(4, {

@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type Core, composeCore } from '../../src/compose/core.ts';
+import { composeResilience } from '../../src/compose/resilience.ts';
 import { composeSafety } from '../../src/compose/safety.ts';
 import { loadConfig } from '../../src/config/index.ts';
 import { createLoop, type LoopOptions } from '../../src/loops/loop.ts';
@@ -7,6 +8,7 @@ import type { PurgeOptions, RunNow, SyncOptions } from '../../src/loops/run.ts';
 import { createHeartbeat } from '../../src/safety/heartbeat/heartbeat.ts';
 import { createStoreClient } from '../../src/store/dynamo/client.ts';
 import { createStoreTime, type StoreTime } from '../../src/store/dynamo/store-time.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import { LOCAL_CREDENTIALS, TERMS } from '../support/broker/core.ts';
 import { cancelled, conflicted, connectionReset, refused } from '../support/store/injected-faults.ts';
 import type { Boundary } from './boundary.ts';
@@ -38,8 +40,12 @@ export interface Machine {
 /** Few, for a pool of few: a look at all of them is one call each. */
 export const BUCKETS = 2;
 const DELETE_TIMEOUT_MS = 20_000;
+/** So often a delete is refused while others go through before its sandbox is parked. */
+export const MAX_ATTEMPTS = 3;
 const INTERVAL_MS = 300_000;
-const { dryRun, quotas, deleteEvidence } = loadConfig({});
+const config = loadConfig({ LOG_LEVEL: 'silent' });
+const { dryRun, quotas, deleteEvidence } = config;
+const QUIET = createLogger({ level: 'silent', pretty: false, destination: { write: () => undefined } });
 const UNLIMITED = { ...quotas, bulk_delete: { ...quotas.bulk_delete, maxActions: null } };
 
 /** What is sent to the engine; several replicas of a program share the sockets of one client. */
@@ -76,11 +82,25 @@ export function createReplica(options: ReplicaOptions): Replica {
   });
   interceptCalls(client.raw, process, boundary, { send: options.send, time, httpDate });
   const alert = () => undefined;
+  const { provider, breakers, onParked } = composeResilience({
+    config,
+    client,
+    provider: farSide.reachedBy(process),
+    clock,
+    newId,
+    logger: QUIET,
+    metrics: { retryEnded: alert, circuitState: alert },
+    alert,
+    deleteTimeoutMs: DELETE_TIMEOUT_MS,
+    stopping: new AbortController().signal,
+  });
   const safety = composeSafety({ client, clock, newId, alert, dryRun, quotas: UNLIMITED });
   const core = composeCore({
     client,
     buckets: BUCKETS,
-    provider: farSide.reachedBy(process),
+    provider,
+    deleteBreaker: breakers.csp_delete,
+    onParked,
     safety,
     clock,
     newId,
@@ -92,7 +112,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     syncMaxStaleRatio: 0.5,
     cleanupConcurrency: 3,
     cleanupDelayMs: 0,
-    deletionMaxAttempts: 3,
+    deletionMaxAttempts: MAX_ATTEMPTS,
     deleteTimeoutMs: DELETE_TIMEOUT_MS,
     deleteMayRunMs: 30_000,
     deleteEvidence,

@@ -12,7 +12,7 @@ import { createFaultPlan } from './faults.ts';
 import type { Bench } from './model-bench.ts';
 import type { Program, Step } from './program.ts';
 import { MAX_SKEW_MS } from './programs.ts';
-import { createReplica, type Machine } from './replica.ts';
+import { createReplica, MAX_ATTEMPTS, type Machine } from './replica.ts';
 import { createWorld, drain } from './world.ts';
 import { createWriteAudit } from './write-audit.ts';
 
@@ -137,12 +137,21 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
       for (const { rule, message } of violations) onFinding(`${rule}: ${message}`);
     }
 
+    /** Only what was refused itself, over and over, may wait for an operator; an outage is nobody's fault. */
+    function judgeParked(sandboxId: string): void {
+      const refused = farSide.refusalsOf(sandboxId);
+      // One that begins while others go through looks like the sandbox's own fault, once.
+      if (refused + farSide.outages >= MAX_ATTEMPTS) return;
+      onFinding(`parked_unrefused: ${sandboxId} waits for an operator, and was refused ${refused} times`);
+    }
+
     /** What is left to do is done by the loops alone, and by an operator where a deletion was parked. */
     async function cleanHouse(): Promise<void> {
       let unsettled: string[] = [];
       for (let on = 0; on < MAX_ROUNDS; on++) {
         await running.pass(on === 0 ? TERM_MS + 2 * MAX_SKEW_MS + 1_000 : ROUND_MS);
         for (const sandboxId of await bench.parked(table)) {
+          judgeParked(sandboxId);
           const sandbox = Number(sandboxId.slice(1)) - 1;
           await done({ waits: true, do: 'retry_deletion', on, sandbox });
         }

@@ -8,7 +8,7 @@ import {
   type TripReason,
   withoutPastOverride,
 } from '../../domain/breaker.ts';
-import { pause } from '../../time-limit.ts';
+import { limitTime, pause } from '../../time-limit.ts';
 
 /** Why a breaker changed its state: its calls, an operator's word or the end of it, or an operator's fresh start. */
 export type TransitionCause = 'calls' | 'override' | 'override_over' | 'reset';
@@ -63,6 +63,15 @@ const MAX_RACE_PAUSE_MS = 64;
 
 const UNINTERRUPTED = new AbortController().signal;
 
+async function inTime<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const time = limitTime(STORE_WITHIN_MS);
+  try {
+    return await ask(time.signal);
+  } finally {
+    time.clear();
+  }
+}
+
 /** One breaker's record, shared through the store and kept here for when that is out of reach. */
 export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
   const { name, clock, store } = deps;
@@ -115,7 +124,7 @@ export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
   async function write(next: BreakerRecord, cause?: TransitionCause): Promise<boolean> {
     if (store === undefined || !canAsk()) return keep(next, cause);
     try {
-      const result = await store.write(name, next, generation, AbortSignal.timeout(STORE_WITHIN_MS));
+      const result = await inTime((signal) => store.write(name, next, generation, signal));
       if (!result.won) {
         hear(result.current);
         return false;
@@ -164,7 +173,7 @@ export function createSharedRecord(deps: SharedRecordDeps): SharedRecord {
   async function look(): Promise<void> {
     if (store !== undefined && canAsk()) {
       try {
-        hear(await store.read(name, AbortSignal.timeout(STORE_WITHIN_MS)));
+        hear(await inTime((signal) => store.read(name, signal)));
         if (isAhead) await write(record);
       } catch (error) {
         giveUp(error);
