@@ -96,14 +96,15 @@ describeOnFastEngine('a provider that is not well', ({ endpoint }) => {
 });
 
 describeOnFastEngine('sandboxes that cannot be deleted', ({ endpoint }) => {
-  it.each<[string, number, FakeFault]>([
-    ['500', 5, DOWN],
-    ['500', 1, DOWN],
-    ['403', 5, { kind: 'respond', status: 403 }],
+  it.each<[string, number, number, FakeFault]>([
+    ['500', 5, 0, DOWN],
+    ['500', 1, 0, DOWN],
+    ['500', 5, 3, DOWN],
+    ['403', 5, 0, { kind: 'respond', status: 403 }],
   ])(
-    'in front, with %s, %d deletes at once: all others go through in the first round',
-    async (_name, at, fault) => {
-      const started = await startGuarded(endpoint, 25, { cleanupConcurrency: at });
+    'in front, with %s, %d deletes at once, %d retries: all others go through in the first round',
+    async (_name, at, retries, fault) => {
+      const started = await startGuarded(endpoint, 25, { cleanupConcurrency: at, retries });
       poison(started, (place) => place < 5, fault);
       expect(await cleanUp(started.core)).toEqual({ ...NOTHING, due: 25, deleted: 20, failed: 5 });
       expect(started.transitions).toEqual([]);

@@ -20,9 +20,11 @@ interface GuardedOptions {
   recovery?: BreakerRules['recovery'];
   readTimeoutMs?: number;
   deleteMayRunMs?: number;
+  /** Within a cleanup, milliseconds apart; none unless given. */
+  retries?: number;
 }
 
-/** So many sandboxes that were given back, one each second, at a CSP whose deletes go through a breaker, not retried. */
+/** So many sandboxes that were given back, one each second, at a CSP whose deletes go through a breaker. */
 export async function startGuarded(endpoint: string, count: number, options: GuardedOptions = {}) {
   const { cleanupConcurrency = 5, readTimeoutMs = 5_000 } = options;
   const { csp, provider } = await setUp({ readTimeoutMs });
@@ -44,7 +46,7 @@ export async function startGuarded(endpoint: string, count: number, options: Gua
     clock,
     provider: createGuardedProvider({
       provider,
-      retry: createRetry({ policy: { retries: 0 } }),
+      retry: createRetry({ policy: { retries: options.retries ?? 0, baseMs: 1, maxMs: 10 } }),
       listBreaker: createBreaker({ name: 'csp_list', clock }),
       deleteBreaker: breaker,
     }),
