@@ -1,7 +1,7 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import { BrokerError } from '../domain/errors.ts';
-import type { JobOutcome, JobRequest } from '../domain/job.ts';
+import { JOB_TYPES, type JobOutcome, type JobRequest } from '../domain/job.ts';
 import type { KeyedOutcome } from '../domain/kept-answer.ts';
 import { outcomeOf } from '../domain/run-outcome.ts';
 import type { Runs } from '../http/routes/runs.ts';
@@ -14,7 +14,6 @@ import { createJobReads } from '../store/shared/job-reads.ts';
 import { createJobStore } from '../store/shared/jobs.ts';
 import { createKeptAnswers } from '../store/shared/kept-answers.ts';
 import { createRememberedKeys } from '../store/shared/remembered-keys.ts';
-import { runWithCorrelation } from '../telemetry/correlation.ts';
 import type { JobMetrics } from '../telemetry/job-metrics.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
@@ -134,7 +133,8 @@ export function composeJobs({
         'the queue of jobs could not be read or written, and will be tried again',
       ),
     alert: options.alert,
-    correlate: (ids, task) => runWithCorrelation(ids, task),
+    // A second one would only be told that the first is under way.
+    oneOfEach: JOB_TYPES,
   });
 
   const announce = () => {

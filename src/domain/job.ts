@@ -12,7 +12,13 @@ export interface JobOptions {
   purge: { gracePeriodHours: number };
 }
 
-/** A kind of work with its options. */
+/** Any kind of work that a queue can hold; its options are JSON. */
+export interface AnyJobRequest {
+  type: string;
+  options: unknown;
+}
+
+/** A kind of the broker's work with its options. */
 export type JobRequest = { [Type in JobType]: { type: Type; options: JobOptions[Type] } }[JobType];
 
 export const JOB_STATUSES = ['pending', 'running', 'completed', 'failed'] as const;
@@ -37,10 +43,10 @@ export interface JobError {
 export const JOB_OUTCOMES = ['completed', 'failed', 'postponed', 'interrupted', 'lost', 'abandoned'] as const;
 export type JobOutcome = (typeof JOB_OUTCOMES)[number];
 
-interface JobBase {
+interface JobBase<Request extends AnyJobRequest = JobRequest> {
   /** Sorts in the order of submission. */
   id: string;
-  request: JobRequest;
+  request: Request;
   submitter: Actor;
   submittedAtMs: number;
   /** Runs that were begun, without those that could not take place or were told to stop. */
@@ -51,14 +57,14 @@ interface JobBase {
   generation: number;
 }
 
-export interface PendingJob extends JobBase {
+export interface PendingJob<Request extends AnyJobRequest = JobRequest> extends JobBase<Request> {
   status: 'pending';
   /** Not to be tried before; absent: at once. */
   notBeforeMs?: number | undefined;
 }
 
 /** Times of a claim: the worker that has it renews it; past its end, any other may take the job over. */
-export interface RunningJob extends JobBase {
+export interface RunningJob<Request extends AnyJobRequest = JobRequest> extends JobBase<Request> {
   status: 'running';
   claimId: string;
   worker: string;
@@ -66,35 +72,40 @@ export interface RunningJob extends JobBase {
   leaseUntilMs: number;
 }
 
-interface EndedBase extends JobBase {
+interface EndedBase<Request extends AnyJobRequest = JobRequest> extends JobBase<Request> {
   /** The claim under which it ended: a worker whose answer was lost knows its own write by it. */
   claimId: string;
   startedAtMs: number;
   endedAtMs: number;
 }
 
-export interface CompletedJob extends EndedBase {
+export interface CompletedJob<Request extends AnyJobRequest = JobRequest, Result = JobResult>
+  extends EndedBase<Request> {
   status: 'completed';
-  result: JobResult;
+  result: Result;
 }
 
-export interface FailedJob extends EndedBase {
+export interface FailedJob<Request extends AnyJobRequest = JobRequest> extends EndedBase<Request> {
   status: 'failed';
   error: JobError;
 }
 
-export type OpenJob = PendingJob | RunningJob;
-export type EndedJob = CompletedJob | FailedJob;
+export type OpenJob<Request extends AnyJobRequest = JobRequest> = PendingJob<Request> | RunningJob<Request>;
+export type EndedJob<Request extends AnyJobRequest = JobRequest, Result = JobResult> =
+  | CompletedJob<Request, Result>
+  | FailedJob<Request>;
 
 /** A job's life: pending → running → completed or failed, and back to pending when a run could not take place. */
-export type Job = OpenJob | EndedJob;
+export type Job<Request extends AnyJobRequest = JobRequest, Result = JobResult> =
+  | OpenJob<Request>
+  | EndedJob<Request, Result>;
 
 /** An open job under a new claim; what an earlier claim left behind is gone. */
-export function claimJob(
-  job: OpenJob,
+export function claimJob<Request extends AnyJobRequest>(
+  job: OpenJob<Request>,
   claim: { claimId: string; worker: string; leaseMs: number },
   nowMs: number,
-): RunningJob {
+): RunningJob<Request> {
   return {
     ...base(job),
     attempts: job.attempts + 1,
@@ -110,7 +121,10 @@ export function claimJob(
  * Back in its place in the queue, and the run does not count. With `notBeforeMs` the work was under way elsewhere and
  * the job waits once more; without, the worker was told to stop.
  */
-export function putBackJob(job: RunningJob, notBeforeMs?: number): PendingJob {
+export function putBackJob<Request extends AnyJobRequest>(
+  job: RunningJob<Request>,
+  notBeforeMs?: number,
+): PendingJob<Request> {
   return {
     ...base(job),
     attempts: job.attempts - 1,
@@ -120,21 +134,37 @@ export function putBackJob(job: RunningJob, notBeforeMs?: number): PendingJob {
   };
 }
 
-export function completeJob(job: RunningJob, result: JobResult, nowMs: number): CompletedJob {
+export function completeJob<Request extends AnyJobRequest, Result>(
+  job: RunningJob<Request>,
+  result: Result,
+  nowMs: number,
+): CompletedJob<Request, Result> {
   return { ...ended(job, nowMs), status: 'completed', result };
 }
 
-export function failJob(job: RunningJob, error: JobError, nowMs: number): FailedJob {
+export function failJob<Request extends AnyJobRequest>(
+  job: RunningJob<Request>,
+  error: JobError,
+  nowMs: number,
+): FailedJob<Request> {
   return { ...ended(job, nowMs), status: 'failed', error };
 }
 
 /** From when on anybody may claim it: it has waited long enough, or the worker that had it is gone. */
-export function claimableAtMs(job: OpenJob): number {
+export function claimableAtMs(job: OpenJob<AnyJobRequest>): number {
   // A lease holds to its last millisecond.
   return job.status === 'running' ? job.leaseUntilMs + 1 : (job.notBeforeMs ?? 0);
 }
 
-const base = ({ id, request, submitter, submittedAtMs, attempts, waits, generation }: Job): JobBase => ({
+const base = <Request extends AnyJobRequest>({
+  id,
+  request,
+  submitter,
+  submittedAtMs,
+  attempts,
+  waits,
+  generation,
+}: Job<Request, unknown>): JobBase<Request> => ({
   id,
   request,
   submitter,
@@ -144,7 +174,10 @@ const base = ({ id, request, submitter, submittedAtMs, attempts, waits, generati
   generation: generation + 1,
 });
 
-const ended = (job: RunningJob, nowMs: number): EndedBase => ({
+const ended = <Request extends AnyJobRequest>(
+  job: RunningJob<Request>,
+  nowMs: number,
+): EndedBase<Request> => ({
   ...base(job),
   claimId: job.claimId,
   startedAtMs: job.startedAtMs,
@@ -152,24 +185,28 @@ const ended = (job: RunningJob, nowMs: number): EndedBase => ({
 });
 
 /** Where the queue is changed. Everything throws `STORE_UNAVAILABLE`. */
-export interface JobStore {
+export interface JobStore<Request extends AnyJobRequest = JobRequest, Result = JobResult> {
   /** Puts a job at the end of the queue. */
-  submit(request: JobRequest, submitter: Actor, signal?: AbortSignal): Promise<PendingJob>;
+  submit(request: Request, submitter: Actor, signal?: AbortSignal): Promise<PendingJob<Request>>;
   /** Takes the job for `leaseMs`; undefined: somebody else did, or it has changed. */
   claim(
-    seen: OpenJob,
+    seen: OpenJob<Request>,
     options: { worker: string; leaseMs: number },
     signal?: AbortSignal,
-  ): Promise<RunningJob | undefined>;
+  ): Promise<RunningJob<Request> | undefined>;
   /** Holds the claim for another `leaseMs`; false when it was lost. */
-  renew(job: RunningJob, leaseMs: number, signal?: AbortSignal): Promise<boolean>;
+  renew(job: RunningJob<Request>, leaseMs: number, signal?: AbortSignal): Promise<boolean>;
   /** Writes how a claimed job went on, and counts it when it ended; false when the claim was lost: then nothing is written. */
-  settle(job: RunningJob, next: PendingJob | EndedJob, signal?: AbortSignal): Promise<boolean>;
+  settle(
+    job: RunningJob<Request>,
+    next: PendingJob<Request> | EndedJob<Request, Result>,
+    signal?: AbortSignal,
+  ): Promise<boolean>;
 }
 
-export interface JobQuery {
+export interface JobQuery<Request extends AnyJobRequest = JobRequest> {
   status?: JobStatus | undefined;
-  type?: JobType | undefined;
+  type?: Request['type'] | undefined;
   limit: number;
   /** The id behind which the page begins. */
   after?: string | undefined;
@@ -182,12 +219,15 @@ export interface JobTotals {
   failed: number;
 }
 
-export interface JobReads {
+export interface JobReads<Request extends AnyJobRequest = JobRequest, Result = JobResult> {
   /** Strongly consistent. */
-  get(id: string, signal?: AbortSignal): Promise<Job | undefined>;
+  get(id: string, signal?: AbortSignal): Promise<Job<Request, Result> | undefined>;
   /** The newest first. A page may be short; with `after` there is more to look at. */
-  list(query: JobQuery, signal?: AbortSignal): Promise<{ jobs: Job[]; after?: string | undefined }>;
+  list(
+    query: JobQuery<Request>,
+    signal?: AbortSignal,
+  ): Promise<{ jobs: Job<Request, Result>[]; after?: string | undefined }>;
   /** The running ones, then the pending ones, both in the order of their submission. Strongly consistent. */
-  open(signal?: AbortSignal): AsyncGenerator<OpenJob, void, void>;
+  open(signal?: AbortSignal): AsyncGenerator<OpenJob<Request>, void, void>;
   totals(signal?: AbortSignal): Promise<JobTotals>;
 }

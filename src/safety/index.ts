@@ -44,6 +44,12 @@ export {
 } from './breaker/breaker.ts';
 export type { Transition } from './breaker/shared-breaker.ts';
 export { transitionAlert } from './breaker/transition-alert.ts';
+export {
+  type DatabaseChoice,
+  type DatabaseOptions,
+  openSandboxDatabase,
+  type SandboxDatabase,
+} from './database/sandbox-database.ts';
 export type { Actions, Reversibility } from './dry-run/actions.ts';
 export {
   createDryRunLock,
@@ -108,6 +114,13 @@ export {
   type MetricsGuardReport,
 } from './metrics/metrics-guard.ts';
 export {
+  createSandboxOrchestrator,
+  type OrchestratorOptions,
+  type OrchestratorStatus,
+  type SandboxOrchestrator,
+  type Systems,
+} from './orchestrator/sandbox-orchestrator.ts';
+export {
   createGovernor,
   type Governor,
   type GovernorOptions,
@@ -149,4 +162,12 @@ export { createSpikeDetector, type Spike, type SpikeDetector } from './retry/spi
 export { createRetryStatistics, type RetriesReport, type RetryStatistics } from './retry/statistics.ts';
 export { createRetryWindows, type RetryWindows } from './retry/windows.ts';
 export type { DoJob } from './worker/run-job.ts';
+export {
+  createTaskWorker,
+  type TaskContext,
+  type TaskJob,
+  type Tasks,
+  type TaskWorker,
+  type TaskWorkerOptions,
+} from './worker/task-worker.ts';
 export { createWorker, type JobReport, type Worker } from './worker/worker.ts';

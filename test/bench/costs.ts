@@ -12,6 +12,7 @@ import type { EffectRecords } from '../../src/domain/effect.ts';
 import { createBreaker } from '../../src/safety/breaker/breaker.ts';
 import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
 import { createSideEffects } from '../../src/safety/effects/side-effects.ts';
+import { createGuard, createTaskWorker } from '../../src/safety/index.ts';
 import { createMetricsGuard } from '../../src/safety/metrics/metrics-guard.ts';
 import { createGovernor } from '../../src/safety/quota/governor.ts';
 import { redaction } from '../../src/safety/redacted.ts';
@@ -48,6 +49,8 @@ export async function safetyCosts(callsPerBatch: number): Promise<SafetyCost[]> 
   const guard = createMetricsGuard();
   guard.register('requests', ['method', 'status']);
   const breaker = createBreaker({ name: 'bench', clock: systemClock });
+  const worker = createTaskWorker({ tasks: { nothing: async () => undefined } });
+  const whole = createGuard({ dryRun: open, governor, resourceOf: { csp_delete: 'api_call' } });
   const call = async () => 'done';
 
   const systems: [string, (index: number) => unknown][] = [
@@ -67,6 +70,12 @@ export async function safetyCosts(callsPerBatch: number): Promise<SafetyCost[]> 
     ],
     ['cardinality guard: two labels', () => guard.bound('requests', { method: 'POST', status: '201' })],
     ['breaker: a call through a closed one', () => breaker.execute(call, signal)],
+    [
+      'guard: governor, dry run and its log around one call',
+      (index) =>
+        whole.run({ action: 'csp_delete', entity: 'sandbox', generation: index, task: 'bench' }, call),
+    ],
+    ['worker: one job submitted, in memory', () => worker.submit('nothing', undefined)],
   ];
   const costs: SafetyCost[] = [];
   for (const [system, once] of systems) {

@@ -65,7 +65,7 @@ export interface GuardOptions<A extends string = string, R extends string = stri
   /** It knows every action there is, and throws a `RangeError` for another. */
   dryRun: Pick<DryRunLock<A>, 'blocks' | 'record' | 'isIrreversible'>;
   /** The quota that each action uses up, unless its caller names another. The others are not rationed. */
-  resourceOf?: Readonly<Partial<Record<A, R>>>;
+  resourceOf?: Readonly<Partial<Record<A, R>>> | undefined;
   /** Without these the call is made each time, and once: for calls that have them further inside. */
   effects?: SideEffects<A> | undefined;
   retry?: Retry | undefined;

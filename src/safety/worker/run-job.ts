@@ -1,14 +1,15 @@
 import type { Clock } from '../../clock.ts';
 import { BrokerError, hasCode } from '../../domain/errors.ts';
 import type { Actor } from '../../domain/event.ts';
-import type { JobStore } from '../../domain/job.ts';
 import {
+  type AnyJobRequest,
   completeJob,
   failJob,
   type JobError,
   type JobOutcome,
   type JobRequest,
   type JobResult,
+  type JobStore,
   putBackJob,
   type RunningJob,
 } from '../../domain/job.ts';
@@ -22,14 +23,20 @@ export interface RunContext extends Actor {
 }
 
 /** Does a job's work. Throws `ALREADY_RUNNING` when it cannot take place now. */
-export type DoJob = (request: JobRequest, context: RunContext, onProgress: () => void) => Promise<JobResult>;
+export type DoJob<Request extends AnyJobRequest = JobRequest, Result = JobResult> = (
+  request: Request,
+  context: RunContext,
+  onProgress: () => void,
+) => Promise<Result>;
 
-export interface RunJobDeps {
-  jobs: Pick<JobStore, 'renew' | 'settle'>;
-  work: DoJob;
+export interface RunJobDeps<Request extends AnyJobRequest = JobRequest, Result = JobResult> {
+  jobs: Pick<JobStore<Request, Result>, 'renew' | 'settle'>;
+  work: DoJob<Request, Result>;
   clock: Clock;
   /** A sign of life of the work. */
   onProgress: () => void;
+  /** What is kept of an error; by its code, and nothing of what nobody expected, unless given. */
+  describeError?: ((error: unknown) => JobError) | undefined;
 }
 
 /** How long a claim holds without being renewed; a worker that was killed is missed for as long. */
@@ -49,9 +56,9 @@ const MAX_MESSAGE_LENGTH = 500;
  * Runs a claimed job, holding the claim, and writes how it went on. When `stopping` fires, the work ends its current
  * step and the job goes back to the queue. Throws only when the store fails: then the claim lapses by itself.
  */
-export async function runJob(
-  deps: RunJobDeps,
-  job: RunningJob,
+export async function runJob<Request extends AnyJobRequest, Result>(
+  deps: RunJobDeps<Request, Result>,
+  job: RunningJob<Request>,
   stopping: AbortSignal,
 ): Promise<{ outcome: JobOutcome; error?: unknown }> {
   const { jobs, clock } = deps;
@@ -70,19 +77,19 @@ export async function runJob(
   });
   const run = await attempt(deps, job, claim, stopping).finally(claim.release);
   if (claim.lost.aborted) return { outcome: 'lost' };
-  const { next, outcome } = settlement(job, run, stopping.aborted, clock.nowMs());
+  const { next, outcome } = settlement(deps, job, run, stopping.aborted);
   const written = await jobs.settle(job, next);
   return { outcome: written ? outcome : 'lost', ...('error' in run && { error: run.error }) };
 }
 
-type Run = { result: JobResult } | { error: unknown };
+type Run<Result> = { result: Result } | { error: unknown };
 
-async function attempt(
-  { work, onProgress }: RunJobDeps,
-  job: RunningJob,
+async function attempt<Request extends AnyJobRequest, Result>(
+  { work, onProgress }: RunJobDeps<Request, Result>,
+  job: RunningJob<Request>,
   { lost, assertHeld }: Hold,
   stopping: AbortSignal,
-): Promise<Run> {
+): Promise<Run<Result>> {
   const { actor, correlationId } = job.submitter;
   const signal = AbortSignal.any([stopping, lost]);
   const context: RunContext = { actor, requestId: job.id, correlationId, signal, assertHeld };
@@ -95,14 +102,20 @@ async function attempt(
 }
 
 /** What becomes of the job. Work that was told to stop may return as if it were done, and only part of it is. */
-function settlement(job: RunningJob, run: Run, stopped: boolean, nowMs: number) {
+function settlement<Request extends AnyJobRequest, Result>(
+  { clock, describeError = describe }: RunJobDeps<Request, Result>,
+  job: RunningJob<Request>,
+  run: Run<Result>,
+  stopped: boolean,
+) {
+  const nowMs = clock.nowMs();
   if (stopped) return { outcome: 'interrupted' as const, next: putBackJob(job) };
   if ('result' in run) return { outcome: 'completed' as const, next: completeJob(job, run.result, nowMs) };
   if (hasCode(run.error, 'ALREADY_RUNNING')) {
     const waitMs = Math.min(WAIT_BASE_MS * 2 ** Math.min(job.waits, 10), WAIT_MAX_MS);
     return { outcome: 'postponed' as const, next: putBackJob(job, nowMs + waitMs) };
   }
-  return { outcome: 'failed' as const, next: failJob(job, describe(run.error), nowMs) };
+  return { outcome: 'failed' as const, next: failJob(job, describeError(run.error), nowMs) };
 }
 
 /** What an operator is told; what nobody expected stays in the log. */

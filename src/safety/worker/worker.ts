@@ -1,47 +1,54 @@
-import type { Clock } from '../../clock.ts';
+import { hostname } from 'node:os';
+import { type Clock, systemClock } from '../../clock.ts';
 import type { RaiseAlert } from '../../domain/alert.ts';
 import { isClockOff } from '../../domain/errors.ts';
-import type { JobReads, JobStore } from '../../domain/job.ts';
 import {
+  type AnyJobRequest,
   claimableAtMs,
-  JOB_TYPES,
+  type JobError,
   type JobOutcome,
-  type JobType,
+  type JobReads,
+  type JobRequest,
+  type JobResult,
+  type JobStore,
   type RunningJob,
 } from '../../domain/job.ts';
+import { runWithCorrelation } from '../../telemetry/correlation.ts';
 import { pause } from '../../time-limit.ts';
-import type { Heartbeat } from '../heartbeat/heartbeat.ts';
+import { createHeartbeat, type Heartbeat } from '../heartbeat/heartbeat.ts';
 import { CLAIM_MS, type DoJob, runJob } from './run-job.ts';
 
 /** Told about every run that ended. `durationMs` is the run's, without the writing of how it ended. */
-export interface JobReport {
-  job: RunningJob;
+export interface JobReport<Request extends AnyJobRequest = JobRequest> {
+  job: RunningJob<Request>;
   outcome: JobOutcome;
   durationMs: number;
   error?: unknown;
 }
 
-export interface WorkerDeps {
-  jobs: JobStore;
-  reads: Pick<JobReads, 'open' | 'totals'>;
-  work: DoJob;
-  clock: Clock;
-  /** Names this replica in the claims. */
-  replicaId: string;
-  heartbeat: Heartbeat;
-  /** Jobs under way at once, >= 1. */
+export interface WorkerDeps<Request extends AnyJobRequest = JobRequest, Result = JobResult> {
+  jobs: JobStore<Request, Result>;
+  reads: Pick<JobReads<Request, Result>, 'open' | 'totals'>;
+  work: DoJob<Request, Result>;
+  clock?: Clock;
+  /** Names this replica in the claims; the machine's name unless given. */
+  replicaId?: string;
+  heartbeat?: Heartbeat;
+  /** Jobs under way at once, whatever their type, >= 1. */
   maxWorkers: number;
+  /** Every type there is, where only one job of each may be under way at once, over all replicas. */
+  oneOfEach?: readonly Request['type'][];
   /** How often to look for what nobody announced, milliseconds, > 0. */
   intervalMs: number;
-  report: (report: JobReport) => void;
+  /** What is kept of an error. */
+  describeError?: ((error: unknown) => JobError) | undefined;
+  report?: (report: JobReport<Request>) => void;
   /** A job's first run begins, so long after its submission. */
-  onStart: (type: JobType, delayMs: number) => void;
-  onQueueLength: (pending: number) => void;
+  onStart?: (type: Request['type'], delayMs: number) => void;
+  onQueueLength?: (pending: number) => void;
   /** The queue could not be looked at, or a job's end not written. It will be tried again. */
-  onError: (error: unknown) => void;
-  alert: RaiseAlert;
-  /** Runs `work` with these ids as the correlation of all it logs and calls. */
-  correlate: <T>(ids: { requestId: string; correlationId: string }, work: () => Promise<T>) => Promise<T>;
+  onError?: (error: unknown) => void;
+  alert?: RaiseAlert;
 }
 
 export interface Worker {
@@ -64,12 +71,15 @@ const FIRST_CLAIM = 2;
 const MIN_REST_MS = 20;
 
 /**
- * Works the queue off: at most `maxWorkers` jobs at once here, one of a type at a time over all replicas (the second
- * would only be told that the first is under way), in the order of submission. A job that waits holds up those of its
- * own type behind it, and no others. Any replica takes over what another did not finish.
+ * Works the queue off in the order of submission, at most `maxWorkers` jobs at once here. Where only one of a type may be
+ * under way, a job that waits holds up those of its own type behind it, and no others. Any replica takes over what
+ * another did not finish. Throws a `RangeError` for numbers that cannot be meant.
  */
-export function createWorker(deps: WorkerDeps): Worker {
-  const { jobs, reads, clock, heartbeat } = deps;
+export function createWorker<Request extends AnyJobRequest, Result>(
+  deps: WorkerDeps<Request, Result>,
+): Worker {
+  const { jobs, reads, clock = systemClock, replicaId = hostname(), heartbeat = createHeartbeat() } = deps;
+  const { onError = () => undefined, oneOfEach } = deps;
   if (!(deps.intervalMs > 0)) throw new RangeError(`intervalMs must be > 0, not ${deps.intervalMs}`);
   if (!(deps.maxWorkers >= 1)) throw new RangeError(`maxWorkers must be >= 1, not ${deps.maxWorkers}`);
   let stopping = new AbortController();
@@ -82,7 +92,7 @@ export function createWorker(deps: WorkerDeps): Worker {
 
   const setTotals = (pending: number, completed: number): void => {
     totals = { pending: Math.max(0, pending), completed };
-    deps.onQueueLength(totals.pending);
+    deps.onQueueLength?.(totals.pending);
   };
 
   /** Counting reads the whole queue: once per interval is enough, in between it is reckoned. */
@@ -97,13 +107,13 @@ export function createWorker(deps: WorkerDeps): Worker {
   async function look(signal: AbortSignal): Promise<number> {
     await count(signal);
     if (running.size >= deps.maxWorkers) return Number.POSITIVE_INFINITY;
-    const taken = new Set<JobType>();
+    const taken = new Set<Request['type']>();
     let againAtMs = Number.POSITIVE_INFINITY;
     for await (const job of reads.open(signal)) {
-      if (running.size >= deps.maxWorkers || taken.size === JOB_TYPES.length || signal.aborted) break;
+      if (running.size >= deps.maxWorkers || taken.size === oneOfEach?.length || signal.aborted) break;
       const { type } = job.request;
       if (taken.has(type)) continue;
-      taken.add(type);
+      if (oneOfEach !== undefined) taken.add(type);
       // Its claim may have lapsed while the store was away; it can still be renewed.
       if (running.has(job.id)) continue;
       const atMs = claimableAtMs(job);
@@ -112,7 +122,7 @@ export function createWorker(deps: WorkerDeps): Worker {
         continue;
       }
       // Not given up when the worker is told to stop: a claim whose answer nobody awaits may have been granted.
-      const claimed = await jobs.claim(job, { worker: deps.replicaId, leaseMs: CLAIM_MS });
+      const claimed = await jobs.claim(job, { worker: replicaId, leaseMs: CLAIM_MS });
       if (claimed === undefined) continue;
       if (job.status === 'pending') setTotals(totals.pending - 1, totals.completed);
       begin(claimed);
@@ -120,13 +130,13 @@ export function createWorker(deps: WorkerDeps): Worker {
     return againAtMs;
   }
 
-  function begin(job: RunningJob): void {
+  function begin(job: RunningJob<Request>): void {
     if (job.generation === FIRST_CLAIM) {
-      deps.onStart(job.request.type, Math.max(0, job.startedAtMs - job.submittedAtMs));
+      deps.onStart?.(job.request.type, Math.max(0, job.startedAtMs - job.submittedAtMs));
     }
     heartbeat.beat();
     const run = see(job)
-      .catch(deps.onError)
+      .catch(onError)
       .finally(() => {
         running.delete(job.id);
         heartbeat.beat();
@@ -136,23 +146,29 @@ export function createWorker(deps: WorkerDeps): Worker {
     running.set(job.id, run);
   }
 
-  async function see(job: RunningJob): Promise<void> {
+  async function see(job: RunningJob<Request>): Promise<void> {
     const startedMs = performance.now();
     const ids = { requestId: job.id, correlationId: job.submitter.correlationId };
-    await deps.correlate(ids, async () => {
+    await runWithCorrelation(ids, async () => {
       const { outcome, error } = await runJob(
-        { jobs, work: deps.work, clock, onProgress: heartbeat.beat },
+        {
+          jobs,
+          work: deps.work,
+          clock,
+          onProgress: heartbeat.beat,
+          describeError: deps.describeError,
+        },
         job,
         stopping.signal,
       );
       const durationMs = Math.round(performance.now() - startedMs);
-      deps.report({ job, outcome, durationMs, ...(error !== undefined && { error }) });
+      deps.report?.({ job, outcome, durationMs, ...(error !== undefined && { error }) });
       if (outcome === 'completed') setTotals(totals.pending, totals.completed + 1);
       if (outcome === 'postponed' || outcome === 'interrupted')
         setTotals(totals.pending + 1, totals.completed);
       if (outcome === 'abandoned') {
         const context = { job_id: job.id, type: job.request.type };
-        deps.alert({ task: 'worker', reason: 'job_abandoned', severity: 'error', context });
+        deps.alert?.({ task: 'worker', reason: 'job_abandoned', severity: 'error', context });
       }
     });
   }
@@ -170,7 +186,7 @@ export function createWorker(deps: WorkerDeps): Worker {
       } catch (error) {
         // Nothing is wrong with the queue, and to wait for a clock is no hang.
         if (isClockOff(error)) heartbeat.beat();
-        else if (!signal.aborted) deps.onError(error);
+        else if (!signal.aborted) onError(error);
       }
       await pause(restMs, AbortSignal.any([signal, wakeUp.signal]));
     }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
-import type { Job, JobReads, JobStatus } from '../../domain/job.ts';
+import type { AnyJobRequest, Job, JobReads, JobStatus } from '../../domain/job.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { BY_STATUS, JOB_TOTALS_KEY, JOBS_PK, jobKey, jobStatusKey } from '../sandboxes/keys.ts';
-import { isForgotten, toJob } from './job-items.ts';
+import { BROKER_JOBS, isForgotten, type JobCodec, toJob } from './job-items.ts';
 
 const PAGE = 100;
 /** Jobs that one call to `list` looks at, at most: a rare type among many must not read the whole history. */
@@ -16,11 +16,19 @@ const totalsItem = z.object({ completed: z.int().default(0), failed: z.int().def
  * Reads of the jobs of one table, all in one partition. A record that cannot be read is left out and told to
  * `onUnreadable`.
  */
-export function createJobReads(
+export const createJobReads = (
   client: StoreClient,
   clock: Clock,
   onUnreadable: (sortKey: unknown, error: unknown) => void,
-): JobReads {
+): JobReads => createJobReadsOf(BROKER_JOBS, client, clock, onUnreadable);
+
+/** The same for the jobs of any application. */
+export function createJobReadsOf<Request extends AnyJobRequest, Result>(
+  codec: JobCodec<Request, Result>,
+  client: StoreClient,
+  clock: Clock,
+  onUnreadable: (sortKey: unknown, error: unknown) => void,
+): JobReads<Request, Result> {
   const inStatus = (status: JobStatus) => ({
     IndexName: BY_STATUS,
     KeyConditionExpression: 'pk = :pk AND begins_with(status_key, :prefix)',
@@ -28,11 +36,11 @@ export function createJobReads(
   });
   const everyJob = { KeyConditionExpression: 'pk = :pk', ExpressionAttributeValues: { ':pk': JOBS_PK } };
 
-  function* readable(items: Item[]): Generator<Job, void, void> {
+  function* readable(items: Item[]): Generator<Job<Request, Result>, void, void> {
     for (const item of items) {
-      let job: Job;
+      let job: Job<Request, Result>;
       try {
-        job = toJob(item);
+        job = toJob(item, codec);
       } catch (error) {
         onUnreadable(item.sk, error);
         continue;
@@ -76,13 +84,13 @@ export function createJobReads(
   return {
     async get(id, signal) {
       const item = await client.get(jobKey(id), signal);
-      const job = item && toJob(item);
+      const job = item && toJob(item, codec);
       return job && !isForgotten(job, clock.nowMs()) ? job : undefined;
     },
 
     async list({ status, type, limit, after }, signal) {
       const nowMs = clock.nowMs();
-      const jobs: Job[] = [];
+      const jobs: Job<Request, Result>[] = [];
       let lookedAt = 0;
       let last = after;
       for await (const items of pages({ status, after, newestFirst: true }, signal)) {

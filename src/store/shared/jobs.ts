@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
 import {
+  type AnyJobRequest,
   claimJob,
   type EndedJob,
   type JobStore,
@@ -19,14 +20,23 @@ import {
 } from '../dynamo/errors.ts';
 import { CLOCK_IS_PAST, IS_NEW, JOB_IS_CLAIMABLE, JOB_IS_MINE } from '../sandboxes/conditions.ts';
 import { JOB_SEQUENCE_KEY, JOB_TOTALS_KEY, jobId, jobKey } from '../sandboxes/keys.ts';
-import { toJobItem } from './job-items.ts';
+import { BROKER_JOBS, type JobCodec, toJobItem } from './job-items.ts';
 
 const CONFLICT_RETRIES = 5;
 
 const sequenceItem = z.object({ clock_ms: z.int(), seq: z.int() });
 
+/** Changes to the broker's jobs of one table. */
+export const createJobStore = (client: StoreClient, clock: Clock, newId: NewId): JobStore =>
+  createJobStoreOf(BROKER_JOBS, client, clock, newId);
+
 /** Changes to the jobs of one table, whose sort key is their order. */
-export function createJobStore(client: StoreClient, clock: Clock, newId: NewId): JobStore {
+export function createJobStoreOf<Request extends AnyJobRequest, Result>(
+  codec: JobCodec<Request, Result>,
+  client: StoreClient,
+  clock: Clock,
+  newId: NewId,
+): JobStore<Request, Result> {
   /**
    * The next id. Its clock never goes back, whichever replica's is wrong, and its number always grows: a job submitted
    * after another's submission was answered sorts behind it.
@@ -56,13 +66,13 @@ export function createJobStore(client: StoreClient, clock: Clock, newId: NewId):
   }
 
   async function settleOnce(
-    job: RunningJob,
-    next: PendingJob | EndedJob,
+    job: RunningJob<Request>,
+    next: PendingJob<Request> | EndedJob<Request, Result>,
     signal?: AbortSignal,
   ): Promise<'written' | 'lost' | 'conflict'> {
     const put = {
       TableName: client.table,
-      Item: toJobItem(next),
+      Item: toJobItem(next, codec),
       ConditionExpression: JOB_IS_MINE,
       ExpressionAttributeNames: { '#status': 'status' },
       ExpressionAttributeValues: { ':claim': job.claimId, ':running': 'running' },
@@ -99,7 +109,7 @@ export function createJobStore(client: StoreClient, clock: Clock, newId: NewId):
 
   return {
     async submit(request, submitter, signal) {
-      const job: PendingJob = {
+      const job: PendingJob<Request> = {
         id: await nextId(signal),
         status: 'pending',
         request,
@@ -110,7 +120,7 @@ export function createJobStore(client: StoreClient, clock: Clock, newId: NewId):
         generation: 1,
       };
       try {
-        await client.put({ Item: toJobItem(job), ConditionExpression: IS_NEW }, signal);
+        await client.put({ Item: toJobItem(job, codec), ConditionExpression: IS_NEW }, signal);
       } catch (error) {
         // Nobody else has this id: it is our own write, whose answer was lost and which was sent again.
         if (!(error instanceof ConditionFailedError)) throw error;
@@ -124,7 +134,7 @@ export function createJobStore(client: StoreClient, clock: Clock, newId: NewId):
       try {
         await client.put(
           {
-            Item: toJobItem(job),
+            Item: toJobItem(job, codec),
             ConditionExpression: JOB_IS_CLAIMABLE,
             ExpressionAttributeNames: { '#status': 'status' },
             ExpressionAttributeValues: { ':seen': seen.generation, ':pending': 'pending', ':now': nowMs },

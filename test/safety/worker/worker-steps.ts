@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { onTestFinished } from 'vitest';
-import type { JobRequest, JobResult } from '../../../src/domain/job.ts';
+import { JOB_TYPES, type JobRequest, type JobResult } from '../../../src/domain/job.ts';
 import { createHeartbeat } from '../../../src/safety/heartbeat/heartbeat.ts';
 import type { DoJob } from '../../../src/safety/worker/run-job.ts';
 import {
@@ -9,7 +9,6 @@ import {
   type Worker,
   type WorkerDeps,
 } from '../../../src/safety/worker/worker.ts';
-import { runWithCorrelation } from '../../../src/telemetry/correlation.ts';
 import type { Alert } from '../../../src/usecases/alert.ts';
 import { jobOf, type Queue, SUBMITTER, SYNC } from '../../support/broker/jobs.ts';
 import { until } from '../../support/until.ts';
@@ -56,7 +55,7 @@ export function startWorker(queue: Queue, work: DoJob, options: Partial<WorkerDe
     onQueueLength: (pending) => lengths.push(pending),
     onError: (error) => errors.push(error),
     alert: (alert) => alerts.push(alert),
-    correlate: (ids, run) => runWithCorrelation(ids, run),
+    oneOfEach: JOB_TYPES,
     ...options,
   });
   worker.start();
