@@ -28,6 +28,7 @@ import { governorRoutes } from './http/routes/governor.ts';
 import { type HealthRoutesDeps, healthRoutes } from './http/routes/health.ts';
 import { type JobRoutesDeps, jobRoutes } from './http/routes/jobs.ts';
 import { type LeaseRoutesDeps, leaseRoutes } from './http/routes/leases.ts';
+import { type LineRoutesDeps, lineRoutes } from './http/routes/line.ts';
 import { type LiveRoutesDeps, liveRoutes } from './http/routes/live.ts';
 import { type OnceRoutesDeps, onceRoutes } from './http/routes/once.ts';
 import { type RetryRoutesDeps, retryRoutes } from './http/routes/retries.ts';
@@ -51,7 +52,8 @@ export interface AppDeps {
     AdminRoutesDeps['useCases'] &
     JobRoutesDeps['useCases'] &
     AlertRoutesDeps['useCases'] &
-    OnceRoutesDeps['useCases'];
+    OnceRoutesDeps['useCases'] &
+    LineRoutesDeps['useCases'];
   runs: Runs;
   breakers: BreakerRoutesDeps['breakers'];
   retries: RetryRoutesDeps['retries'];
@@ -151,6 +153,13 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.register(healthRoutes({ readiness: deps.readiness, metrics, clock, version: deps.version }));
   app.register(trackRoutes({ useCases: deps.useCases, requireTrack: requireRole('track'), metrics }));
   app.register(leaseRoutes({ useCases: deps.useCases, requireTrack: requireRole('track'), metrics }));
+  app.register(
+    lineRoutes({
+      useCases: deps.useCases,
+      requireTrack: requireRole('track'),
+      requireAdmin: requireRole('admin'),
+    }),
+  );
   app.register(adminRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(exportRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(

@@ -13,9 +13,13 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   SANDBOX_NOT_FOUND: 'There is no sandbox with this id.',
   JOB_NOT_FOUND: 'There is no job with this id.',
   EFFECT_NOT_FOUND: 'Nothing is known of such an effect (any more).',
+  TICKET_NOT_FOUND:
+    'There is no such place in the line (any more): it was served, left, given up, or is not yours.',
   METHOD_NOT_ALLOWED: 'DELETE is not served here; GET, HEAD would be.',
   REQUEST_TIMEOUT: 'The request did not arrive in time.',
   NO_SANDBOXES_AVAILABLE: 'No sandbox is free.',
+  LINE_FULL: 'The line is full: 10000 wait already.',
+  PLACE_LOST: 'The place in the line is gone: it was left, or an operator took it away.',
   INVALID_STATE: 'The sandbox is in a status in which this makes no sense.',
   LEASE_OVER: 'The lease that is meant is over; the sandbox is available by now. Look at it again.',
   ALREADY_RUNNING: 'A run is under way.',

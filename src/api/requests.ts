@@ -79,6 +79,12 @@ export const holderHeaders = z.object({
 export const allocateHeaders = holderHeaders.extend({
   'x-instruqt-track-id': headerText('The lab the holder runs; for operators.').optional(),
   'x-sandbox-name-prefix': headerText('Only a sandbox whose name begins so. UTF-8.').optional(),
+  prefer: z
+    .string()
+    .optional()
+    .describe(
+      '`wait=<seconds>`: wait in line for so long, 60 at the most, where nothing is free (RFC 7240).',
+    ),
   'idempotency-key': matching(
     /^[\x21-\x7e]{1,255}$/,
     '1 to 255 visible ASCII characters',
@@ -126,6 +132,16 @@ export const allocateBody = optionalBody(
       30,
       3600,
       'The holder promises a sign of life this often, seconds; without it and 30 seconds of grace the lease is over.',
+    ).optional(),
+    wait_seconds: wholeNumber(
+      0,
+      60,
+      'Wait in line for so long where nothing is free, seconds; as Prefer: wait=<seconds>, which it outweighs.',
+    ).optional(),
+    priority: wholeNumber(
+      0,
+      9,
+      'Of the place in the line: the highest is served first, and within one whoever joined first. 0 by default.',
     ).optional(),
   },
   'an object',

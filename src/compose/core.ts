@@ -23,13 +23,14 @@ import { inspectSandbox } from '../usecases/inspect-sandbox.ts';
 import { countPool } from '../usecases/inventory/count-pool.ts';
 import { bulkDelete, purgeStale } from '../usecases/inventory/purge-records.ts';
 import { syncInventory } from '../usecases/inventory/sync-inventory.ts';
-import { allocateSandbox } from '../usecases/leases/allocate-sandbox.ts';
+import { allocateSandbox as createAllocate } from '../usecases/leases/allocate-sandbox.ts';
 import { expireLeases } from '../usecases/leases/expire-leases.ts';
 import { getSandbox } from '../usecases/leases/get-sandbox.ts';
 import { extendLease, heartbeat } from '../usecases/leases/keep-lease.ts';
 import { markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
 import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate-sandbox.ts';
 import { listSandboxes } from '../usecases/list-sandboxes.ts';
+import { composeLine, type LineOptions } from './line.ts';
 import type { Safety } from './safety.ts';
 
 export interface CoreOptions {
@@ -54,6 +55,7 @@ export interface CoreOptions {
   deleteEvidence: CleanUpDeps['evidenceRules'];
   /** Of the provider's deletes, where they have one. */
   deleteBreaker?: CleanUpDeps['breaker'];
+  line: LineOptions;
   /** Told of a sandbox that is parked. */
   onParked?: CleanUpDeps['onParked'];
   alert: RaiseAlert;
@@ -73,17 +75,24 @@ export function composeCore(options: CoreOptions) {
   const clock = trustedClock(options.clock, client);
   const { guard, recordGuard, adapters } = options.safety;
   const { onSandboxChange = () => undefined } = options;
-  const store = watchSandboxes(
-    createSandboxStore(client, buckets, newId, options.grantTransactions),
-    onSandboxChange,
-  );
+  const table = createSandboxStore(client, buckets, newId, options.grantTransactions);
   const reads = createSandboxReads(client, buckets, options.onUnreadable);
+  const line = composeLine(options.line, {
+    ...options,
+    store: table,
+    reads,
+    clock,
+    onChange: onSandboxChange,
+    onError: (error) => options.onBackgroundError('line', error),
+  });
+  const store = watchSandboxes(line.server, onSandboxChange);
   const register = createReplicaRegister(client, options.replicaId, clock);
   const turns = createTurns(client, options.replicaId, clock);
   const readyList = createReadyList(reads, register.rank, store.bucketPace, (error) =>
     options.onBackgroundError('refill', error),
   );
   const deps = { store, reads, clock };
+  const keeper = line.createKeeper(readyList);
   const onFailure = (chore: string) => (sandboxId: string, error: unknown) =>
     options.onBackgroundError(chore, new Error(`${sandboxId} is left for the next run`, { cause: error }));
   const purgeDeps = { ...deps, guard, recordGuard, onFailure: onFailure('purge') };
@@ -95,26 +104,34 @@ export function composeCore(options: CoreOptions) {
   const onLease = ({ sandboxId }: { sandboxId: string }, context: CallContext) =>
     onSandbox(sandboxId, context);
   const retryDeletion = adapters.sandboxState(retrySandboxDeletion(deps), onSandbox);
+  const { allocateSandbox, allocateInLine } = createAllocate({
+    store,
+    readKey: async (pk, signal) => await readKey(client, pk, clock.nowMs(), signal),
+    keyPk: idempotencyPk,
+    readyList,
+    clock,
+    newId,
+    terms: options.terms,
+    deadlineMs: options.allocateDeadlineMs,
+    lineDeps: line.lineDeps,
+  });
+  const toHolder = (holder: string, signal: AbortSignal) => ({ entity: holder, generation: 0, signal });
   return {
     store,
     reads,
     register,
     turns,
     readyList,
+    /** Who waits here. */
+    lineWaiters: line.lineDeps.waiters,
     useCases: {
-      allocateSandbox: adapters.leaseGrant(
-        allocateSandbox({
-          store,
-          readKey: async (pk, signal) => await readKey(client, pk, clock.nowMs(), signal),
-          keyPk: idempotencyPk,
-          readyList,
-          clock,
-          newId,
-          terms: options.terms,
-          deadlineMs: options.allocateDeadlineMs,
-        }),
-        ({ holder }, { signal }) => ({ entity: holder, generation: 0, signal }),
+      allocateSandbox: adapters.leaseGrant(allocateSandbox, ({ holder }, { signal }) =>
+        toHolder(holder, signal),
       ),
+      allocateInLine: adapters.leaseGrant(allocateInLine, ({ holder }, _wait, { signal }) =>
+        toHolder(holder, signal),
+      ),
+      places: line.places,
       markForDeletion: adapters.leaseState(markForDeletion(deps), onLease),
       extendLease: adapters.leaseState(extendLease({ ...deps, terms: options.terms }), onLease),
       heartbeat: adapters.leaseState(heartbeat(deps), onLease),
@@ -161,6 +178,7 @@ export function composeCore(options: CoreOptions) {
         alert,
       }),
       expire: expireLeases({ ...deps, onFailure: onFailure('expire') }),
+      tendLine: keeper.tend,
       purge: purgeStale(purgeDeps),
       count: (signal: AbortSignal, consistent = false) => countPool(deps, consistent, signal),
     },

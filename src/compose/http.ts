@@ -85,6 +85,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
       ...jobs.useCases,
       ...safety.useCases,
       allocateSandbox: stocking.guarding(core.useCases.allocateSandbox),
+      allocateInLine: stocking.guarding(core.useCases.allocateInLine),
       bulkDelete: counts.counted(core.useCases.bulkDelete),
       retryDeletions: counts.added(core.useCases.retryDeletions),
       releaseSandbox: counts.added(core.useCases.releaseSandbox),

@@ -31,6 +31,7 @@ const COUNT_INTERVAL_MS = 15_000;
 const BEAT_INTERVAL_MS = 5_000;
 const FIRST_SYNC_INTERVAL_MS = 1_000;
 const REFRESH_INTERVAL_MS = 10_000;
+const LINE_INTERVAL_MS = 3_000;
 const TTL_SWEEP_INTERVAL_MS = 3_600_000;
 
 interface LoopsOptions {
@@ -162,10 +163,15 @@ export function composeLoops(options: LoopsOptions) {
     );
     logger.debug({ action: 'ttl_sweep', deleted }, 'expired items deleted');
   };
+  const tendLine = (signal: AbortSignal) => {
+    const requestId = `line-${newId()}`;
+    return work.tendLine({ actor: 'line', requestId, correlationId: requestId, signal });
+  };
   const chores = [
     createTicker(BEAT_INTERVAL_MS, beat, onChoreError('replica_beat')),
     createTicker(BEAT_INTERVAL_MS, (signal) => governor.refresh(signal), onChoreError('governor_refresh')),
     createTicker(FIRST_SYNC_INTERVAL_MS, stockPool, onChoreError('first_sync')),
+    createTicker(LINE_INTERVAL_MS, tendLine, onChoreError('line')),
     createTicker(REFRESH_INTERVAL_MS, () => core.readyList.refresh(), onChoreError('refresh')),
   ];
   for (const { name, intervalMs, run } of options.chores) {

@@ -7,12 +7,14 @@ import { explainStoreFailure } from '../store/dynamo/store-failure.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
 import type { Engine } from '../store/engine/engine.ts';
 import { storeChecks, untold } from '../store/runtime-checks.ts';
+import { createSandboxReads } from '../store/sandboxes/reads.ts';
 import { createSandboxStore } from '../store/sandboxes/sandboxes.ts';
 import { noteStocked } from '../store/shared/stock.ts';
 import { openTable } from '../store/table.ts';
 import { reportTable, type TableReport } from '../store/table-report.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { importSandboxes } from '../usecases/inventory/import-sandboxes.ts';
+import { composeLine } from './line.ts';
 import { composeProvider } from './provider.ts';
 import { openStore, startEmbeddedEngine } from './store.ts';
 
@@ -40,7 +42,24 @@ export async function composeTools(config: Config): Promise<Tools> {
   const client = openStore(config, engine, nobody, nobody);
   const { buckets } = config;
   const store = createSandboxStore(client, buckets, randomUUID);
-  const importAll = importSandboxes({ store, clock: trustedClock(systemClock, client) });
+  const clock = trustedClock(systemClock, client);
+  // What is imported is for who waits in the line of the brokers, if there are any.
+  const { server } = composeLine(
+    { ...config, ...config.line, stopping: new AbortController().signal, onEnded: nobody, onLook: nobody },
+    {
+      client,
+      buckets,
+      store,
+      reads: createSandboxReads(client, buckets, nobody),
+      clock,
+      newId: randomUUID,
+      terms: config,
+      onUnreadable: nobody,
+      onChange: nobody,
+      onError: nobody,
+    },
+  );
+  const importAll = importSandboxes({ store: server, clock });
   return {
     describeTable: (signal) => reportTable(client, signal),
     createTable: (signal) => openTable(client, { buckets, create: true }, signal),

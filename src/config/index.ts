@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type AlertConfig, alertSecrets, readAlerts } from './alerts.ts';
 import { type JobsConfig, readJobs } from './jobs.ts';
 import { type LeaseConfig, readLeases } from './leases.ts';
+import { type LineConfig, readLine } from './line.ts';
 import { findMisspelt, type Misspelt } from './names.ts';
 import { type ResilienceConfig, readResilience } from './resilience.ts';
 import { readSafety, type SafetyConfig } from './safety.ts';
@@ -17,6 +18,7 @@ export type ProviderConfig =
 /** Everything the environment decides, parsed and frozen. */
 export interface Config
   extends LeaseConfig,
+    LineConfig,
     AlertConfig,
     SafetyConfig,
     ResilienceConfig,
@@ -130,6 +132,7 @@ export function loadConfig(env: Environment): Config {
     rateLimit: { requestsPerSecond: values.RATE_LIMIT_RPS, burst: values.RATE_LIMIT_BURST },
     trustProxy: values.TRUST_PROXY,
     corsAllowedOrigins: values.CORS_ALLOWED_ORIGINS ?? [],
+    ...readLine(values),
     ...readSafety(values),
     ...resilience,
     ...readJobs(values),

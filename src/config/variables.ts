@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ALERT_VARIABLES } from './alerts.ts';
 import { JOB_VARIABLES } from './jobs.ts';
 import { LEASE_VARIABLES } from './leases.ts';
+import { LINE_VARIABLES } from './line.ts';
 import { RESILIENCE_VARIABLES } from './resilience.ts';
 import { SAFETY_VARIABLES } from './safety.ts';
 import {
@@ -141,6 +142,7 @@ export const VARIABLES = {
   SIMULATED_POOL_SIZE: variable(whole(0, 100_000), '20', 'how many sandboxes the simulated provider has'),
 
   ...LEASE_VARIABLES,
+  ...LINE_VARIABLES,
   ALLOCATE_DEADLINE_MS: variable(
     whole(SHORTEST_DEADLINE_MS, 600_000),
     '25000',

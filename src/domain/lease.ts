@@ -29,6 +29,11 @@ export interface Lease {
   fencingToken?: number | undefined;
   /** Only of a lease whose holder said that it would give signs of life. */
   heartbeat?: Heartbeat | undefined;
+  /**
+   * Only of a lease that was given to a place in the line, while its caller has not been told of it: from then on the
+   * sandbox goes to the next. Nobody has seen it, so it needs no cleanup.
+   */
+  collectBy?: number | undefined;
 }
 
 /** Whose keys those of the tracks are: all their tokens are one principal, so that rotating them takes nobody's lease away. */

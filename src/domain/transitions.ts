@@ -1,4 +1,4 @@
-import type { Lease } from './lease.ts';
+import { heardOf, type Lease } from './lease.ts';
 import type {
   AllocatedSandbox,
   AvailableSandbox,
@@ -21,6 +21,8 @@ import type {
  *         back    │  │  └─missing─▶ stale ──purge──▶ deleted ◀──cleanup done─────┘   cleanup failed
  *         again ──┘  └────────── recycled ◀──────────────────────────────────────┐         ▼
  *                                                                                └── deletion_failed
+ *
+ * A lease that a place in the line got and nobody collected goes back by `passOn`, without a cleanup.
  */
 
 const next = <T extends Sandbox>(seen: Sandbox, nowMs: number, fields: Omit<T, keyof Common>): T =>
@@ -65,6 +67,15 @@ export const allocate = (
 /** The same lease goes on, with other times. */
 export const goOn = (seen: AllocatedSandbox, lease: Lease, nowMs: number): AllocatedSandbox =>
   next<AllocatedSandbox>(seen, nowMs, { status: 'allocated', lease });
+/** The holder is told of a lease that it got while it waited: from now on it is like any other. */
+export const collect = (seen: AllocatedSandbox, nowMs: number): AllocatedSandbox => {
+  const { collectBy: _collectBy, ...lease } = seen.lease;
+  return next<AllocatedSandbox>(seen, nowMs, { status: 'allocated', lease: heardOf(lease, nowMs) });
+};
+
+/** Nobody came for it, and nobody has seen it: free as it was. */
+export const passOn = (seen: AllocatedSandbox, nowMs: number): AvailableSandbox =>
+  next<AvailableSandbox>(seen, nowMs, { status: 'available' });
 
 /** The holder gives it back, the lease ran out, or an operator takes it: due for deletion at once. */
 export const requestDeletion = (seen: AllocatedSandbox, nowMs: number): PendingSandbox =>

@@ -4,6 +4,7 @@ import type { AllocationOutcome, LeaseCallOutcome, MarkOutcome } from '../teleme
 import type { AllocateResult, GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
 import type { LeaseClaim } from '../usecases/leases/held-lease.ts';
 import type { MarkResult } from '../usecases/leases/mark-for-deletion.ts';
+import type { InLine } from '../usecases/line/wait-in-line.ts';
 import { isTimeUp } from './error-handler.ts';
 
 /** The part of the metrics that counts what labs do. */
@@ -40,22 +41,29 @@ interface Observers {
 }
 
 /** Runs one allocation, counts it, and logs a line with its outcome and `latency_ms`. An error comes out as it was. */
-export async function observeAllocation(
+export async function observeAllocation<Result extends AllocateResult | InLine>(
   { metrics, logger, holder }: Observers & { holder: string },
-  allocate: () => Promise<AllocateResult>,
-): Promise<AllocateResult> {
+  allocate: () => Promise<Result>,
+): Promise<Result> {
   const startedAtMs = performance.now();
+  let waitedMs = 0;
   const record = (outcome: AllocationOutcome, conflicts: number, fields: object) => {
-    const latencyMs = performance.now() - startedAtMs;
+    // How long somebody waits in line is no measure of the broker.
+    const latencyMs = performance.now() - startedAtMs - waitedMs;
     metrics.allocation(outcome, latencyMs / 1000, conflicts);
     log(logger, { action: 'allocate', outcome, latencyMs, fields: { holder, conflicts, ...fields } });
   };
-  let result: AllocateResult;
+  let result: Result;
   try {
     result = await allocate();
   } catch (error) {
     record(refusal(error, ALLOCATION_REFUSALS), 0, {});
     throw error;
+  }
+  waitedMs = result.waitedMs ?? 0;
+  if ('ticket' in result) {
+    record('waiting', 0, { position: result.position, waiting: result.waiting });
+    return result;
   }
   record(result.replayed ? 'idempotent' : 'success', result.conflicts, {
     sandbox_id: result.lease.sandboxId,

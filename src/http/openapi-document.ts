@@ -82,7 +82,10 @@ export const DOCUMENT_COMPONENTS = {
     'WWW-Authenticate': header('`Bearer`.', 'string'),
     'Idempotency-Replayed': header('`true`: this key was used before, and this is what it gave.', 'string'),
     Location: header('Where to ask for the job.', 'string'),
-    'Preference-Applied': header('`respond-async`: there is a job, and nobody waited for it.', 'string'),
+    'Preference-Applied': header(
+      '`respond-async`: there is a job, and nobody waited for it. `wait=<seconds>`: the call may have waited for so long.',
+      'string',
+    ),
   },
 } as const;
 

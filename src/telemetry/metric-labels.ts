@@ -5,12 +5,17 @@ import { PROVIDER_ERROR_KINDS } from '../provider/provider.ts';
 export const ALLOCATION_OUTCOMES = [
   'success',
   'idempotent',
+  'waiting',
   'no_sandboxes',
   'conflict_key',
   'busy',
   'error',
 ] as const;
 export type AllocationOutcome = (typeof ALLOCATION_OUTCOMES)[number];
+
+/** How a place in the line ends. */
+export const PLACE_ENDINGS = ['served', 'given_up', 'left', 'removed', 'uncollected'] as const;
+export type PlaceEnding = (typeof PLACE_ENDINGS)[number];
 
 export const MARK_OUTCOMES = ['success', 'repeated', 'not_owner', 'not_found', 'error'] as const;
 export type MarkOutcome = (typeof MARK_OUTCOMES)[number];

@@ -12,6 +12,7 @@ import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';
 import { createJobMetrics, type JobMetrics } from './job-metrics.ts';
 import { ALLOCATION_BUCKETS, createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts';
+import { createLineMetrics, type LineMetrics } from './line-metrics.ts';
 import {
   BREAKERS,
   type BreakerName,
@@ -30,7 +31,7 @@ import {
 } from './metric-labels.ts';
 
 /** Everything the broker counts and measures. All durations are seconds. */
-export interface Metrics extends AlertMetrics, JobMetrics, LeaseMetrics {
+export interface Metrics extends AlertMetrics, JobMetrics, LeaseMetrics, LineMetrics {
   /**
    * A loop's run, or its being skipped. Of `counts` these become counters: `synced` and `stale` (sync), `deleted` and
    * `failed` (cleanup), `marked` (expiry).
@@ -215,6 +216,7 @@ export function createMetrics(clock: Clock): Metrics {
     ...createAlertMetrics(instruments),
     ...createJobMetrics(instruments),
     ...createLeaseMetrics(instruments),
+    ...createLineMetrics(instruments),
     loopRun(loop, outcome, seconds, counts) {
       runs[loop]?.inc({ outcome });
       for (const [name, total] of Object.entries(runCounts[loop] ?? {})) total.inc({}, counts[name] ?? 0);

@@ -66,7 +66,7 @@ describe("the API's description", () => {
     for (const { name, operation } of operations) {
       const scheme = name.includes('/v1/admin')
         ? 'adminToken'
-        : /allocate|sandboxes/.test(name)
+        : /allocate|sandboxes|line/.test(name)
           ? 'trackToken'
           : undefined;
       expect(operation.security, name).toEqual(scheme === undefined ? undefined : [{ [scheme]: [] }]);
@@ -95,6 +95,7 @@ describe("the API's description", () => {
       'X-Track-ID',
       'X-Instruqt-Track-ID',
       'X-Sandbox-Name-Prefix',
+      'Prefer',
       'Idempotency-Key',
       '#/components/parameters/X-Correlation-ID',
     ]);

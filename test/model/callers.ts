@@ -25,6 +25,8 @@ export function createCallers(
   const outcomes = new Map<string, number>();
   /** The leases that callers were told of. */
   const known: { sandboxId: string; holder: string }[] = [];
+  /** The places that callers were told of. */
+  const places: { ticket: string; holder: string }[] = [];
 
   const chosen = <T>(list: readonly T[], choice: Choice): T | undefined => list[choice % list.length];
   const idOf = (choice: Choice) => `s${1 + (choice % Math.max(1, farSide.known))}`;
@@ -61,6 +63,39 @@ export function createCallers(
           if (isRefusal(error, 'NO_SANDBOXES_AVAILABLE')) return { type: 'none_free' } as const;
           throw error;
         }
+      }),
+    );
+  }
+
+  /** Leases a sandbox, or has a place in the line. */
+  function waitInLine({ core }: Replica, step: Extract<ReplicaStep, { do: 'wait' }>): Promise<unknown> {
+    const { seconds, priority } = step;
+    const holder = `h${step.holder}`;
+    const key = step.key === undefined ? undefined : `key-${step.key}`;
+    const asked = { holder, key, namePrefix: step.prefix, waitSeconds: seconds, priority };
+    return recorder.record({ op: 'allocate', ...asked }, (id) =>
+      outcomeOf('wait', async () => {
+        const input = { principal: 'tracks', holder, idempotencyKey: key, namePrefix: step.prefix };
+        const wait = { seconds, priority, gone: new AbortController().signal };
+        const result = await core.useCases.allocateInLine(input, wait, context(id, 'track'));
+        if ('ticket' in result) {
+          places.push({ ticket: result.ticket, holder });
+          return { type: 'in_line', ticket: result.ticket } as const;
+        }
+        const { lease, replayed, leaseOver = false } = result;
+        known.push({ sandboxId: lease.sandboxId, holder });
+        return { type: 'leased', sandboxId: lease.sandboxId, replayed, leaseOver } as const;
+      }),
+    );
+  }
+
+  function leave({ core }: Replica, step: Extract<ReplicaStep, { do: 'leave' }>): Promise<unknown> {
+    const place = chosen(places, step.place);
+    if (!place) return Promise.resolve();
+    return recorder.record({ op: 'leave', ticket: place.ticket }, (id) =>
+      outcomeOf('leave', async () => {
+        await core.useCases.places.leave(place, context(id, 'track'));
+        return DONE;
       }),
     );
   }
@@ -123,6 +158,15 @@ export function createCallers(
         cluster.begin(replica, step.do, () => allocate(replica, asked));
         break;
       }
+      case 'wait':
+        cluster.begin(replica, step.do, () => waitInLine(replica, step));
+        break;
+      case 'leave':
+        cluster.begin(replica, step.do, () => leave(replica, step));
+        break;
+      case 'tend_line':
+        run(replica, step.do, (by) => core.work.tendLine(by));
+        break;
       case 'mark':
       case 'get':
         askAsHolder(replica, step);

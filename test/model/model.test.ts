@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { IS_UNCHANGED } from '../../src/store/sandboxes/conditions.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
+import { linePrograms } from './line-programs.ts';
 import { type Bench, createBench } from './model-bench.ts';
 import { programs } from './programs.ts';
 import { runProgram } from './run-program.ts';
@@ -27,6 +28,7 @@ const SEEN = [
   'purge done',
   'bulk_delete done',
 ];
+const LINE_PROGRAMS = path === undefined ? 60 : 1;
 const PROGRAMS_RUN_TWICE = 5;
 /** Many times what they take on a machine that has nothing else to do. */
 const LIMIT_MS = 300_000;
@@ -51,6 +53,25 @@ describeOnFastEngine('random programs over one to four replicas', ({ endpoint })
       expect(found.ran).toBe(PROGRAMS);
       // They are few: together they have to have seen all of this.
       if (isWhole) expect([...found.outcomes.keys()]).toEqual(expect.arrayContaining(SEEN));
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    'nor do programs of a line of callers',
+    async () => {
+      const options = {
+        seed: Number(SEED),
+        path,
+        programs: LINE_PROGRAMS,
+        of: linePrograms,
+        shrinkMs: 60_000,
+      };
+      const found = await search(benchOfTest(endpoint), options);
+      expect(found.failure && tellFailure(found.failure)).toBeUndefined();
+      for (const outcome of ['wait in_line', 'wait leased', 'allocate leased', 'leave done']) {
+        expect(found.outcomes.get(outcome), outcome).toBeGreaterThan(0);
+      }
     },
     LIMIT_MS,
   );

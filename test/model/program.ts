@@ -7,11 +7,20 @@ export type Choice = number;
 /** What may be asked of a replica, and done to it. `mark` and `get` pick one of the leases that callers were told of. */
 export type ReplicaStep = { waits: boolean; on: Choice } & (
   | { do: 'allocate'; holder: Choice; key?: Choice | undefined; prefix?: string | undefined }
+  | {
+      do: 'wait';
+      holder: Choice;
+      key?: Choice | undefined;
+      prefix?: string | undefined;
+      seconds: number;
+      priority: number;
+    }
+  | { do: 'leave'; place: Choice }
   | { do: 'mark'; lease: Choice; byOther?: boolean }
   | { do: 'get'; lease: Choice }
   | { do: 'release' | 'retry_deletion'; sandbox: Choice }
   | { do: 'sync'; force: boolean }
-  | { do: 'cleanup' | 'expire' | 'refresh' | 'kill' }
+  | { do: 'cleanup' | 'expire' | 'tend_line' | 'refresh' | 'kill' }
   | { do: 'purge'; hours: number }
   | { do: 'bulk_delete'; status: 'stale' | 'deletion_failed' }
   | { do: 'freeze'; seconds: number; holdsCalls: boolean }

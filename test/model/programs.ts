@@ -46,6 +46,16 @@ const onReplica: fc.Arbitrary<Body<ReplicaStep>> = fc.oneof(
     key: sometimes(fc.nat({ max: 1 })),
     prefix: sometimes(fc.constantFrom('a', 'b', 'a2', 'z')),
   }),
+  body(12, {
+    do: verb('wait'),
+    holder,
+    key: sometimes(fc.nat({ max: 1 })),
+    prefix: sometimes(fc.constantFrom('a', 'b', 'a2', 'z')),
+    seconds: fc.constantFrom(0, 3, 30),
+    priority: fc.constantFrom(0, 0, 0, 1),
+  }),
+  body(1, { do: verb('leave'), place: choice }),
+  body(2, { do: verb('tend_line') }),
   body(10, { do: verb('mark'), lease: choice, byOther: rarely }),
   body(1, { do: verb('get'), lease: choice }),
   body(3, { do: verb('release', 'retry_deletion'), sandbox: choice }),
@@ -118,6 +128,24 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     .map(([on, other, holder]): Step[] => [
       ...[0, 1, 2, 3].map((each): Step => ({ waits: false, do: 'allocate', on, holder: each })),
       { waits: false, do: 'allocate', on: other, holder },
+    ]),
+  // A line, and what is given back beside it: some of it to callers who call no more.
+  fc
+    .tuple(choice, choice, fc.constantFrom(0, 30), fc.constantFrom(1, 31, 62, 130))
+    .map(([on, other, seconds, silence]): Step[] => [
+      ...[0, 1, 2, 3].map(
+        (holder): Step => ({ waits: true, do: 'wait', on, holder, seconds: 0, priority: 0 }),
+      ),
+      { waits: false, do: 'wait', on: other, holder: 4, seconds, priority: 0 },
+      { waits: false, do: 'mark', on, lease: 7 },
+      { waits: true, do: 'pass', seconds: silence },
+      { waits: false, do: 'cleanup', on: other },
+      { waits: false, do: 'mark', on: other, lease: 6 },
+      { waits: false, do: 'cleanup', on },
+      { waits: false, do: 'wait', on, holder: 4, seconds: 3, priority: 0 },
+      { waits: true, do: 'pass', seconds: 75 },
+      { waits: false, do: 'expire', on },
+      { waits: false, do: 'wait', on: other, holder: 3, seconds: 0, priority: 0 },
     ]),
   // A cleaner that stands still, and another that takes over.
   fc.tuple(choice, choice, fc.boolean()).map(([on, other, holdsCalls]): Step[] => [

@@ -9,7 +9,7 @@ import { createHeartbeat } from '../../src/safety/heartbeat/heartbeat.ts';
 import { createStoreClient } from '../../src/store/dynamo/client.ts';
 import { createStoreTime, type StoreTime } from '../../src/store/dynamo/store-time.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { LOCAL_CREDENTIALS, TERMS } from '../support/broker/core.ts';
+import { LINE, LOCAL_CREDENTIALS, TERMS } from '../support/broker/core.ts';
 import { cancelled, conflicted, connectionReset, refused } from '../support/store/injected-faults.ts';
 import type { Boundary } from './boundary.ts';
 import type { FarSide } from './far-side.ts';
@@ -107,6 +107,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     replicaId: process.name,
     terms: TERMS,
     allocateDeadlineMs: 25_000,
+    line: LINE,
     // The few callers of a program share them, too.
     grantTransactions: 1,
     syncMaxStaleRatio: 0.5,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { TERMS } from '../support/broker/core.ts';
+import { LINE, TERMS } from '../support/broker/core.ts';
 import { checkHistory } from '../support/history/check-history.ts';
 import type { Call } from '../support/history/history.ts';
 import { readEnd } from '../support/history/read-end.ts';
@@ -133,6 +133,8 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
         listings: farSide.listings,
         clockSkewMs: MAX_SKEW_MS,
         interruptionsMs: plan.struckAtMs,
+        patienceMs: LINE.patienceSeconds * 1_000,
+        areRenamed: program.steps.some(({ do: verb }) => verb === 'rename'),
       });
       for (const { rule, message } of violations) onFinding(`${rule}: ${message}`);
     }
@@ -155,6 +157,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
           const sandbox = Number(sandboxId.slice(1)) - 1;
           await done({ waits: true, do: 'retry_deletion', on, sandbox });
         }
+        await done({ waits: true, do: 'tend_line', on });
         await done({ waits: true, do: 'expire', on });
         await done({ waits: true, do: 'cleanup', on });
         await done({ waits: true, do: 'sync', on, force: true });

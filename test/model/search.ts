@@ -23,6 +23,8 @@ export interface SearchResult {
 export interface SearchOptions {
   seed: number;
   programs: number;
+  /** Which programs; absent: of everything. */
+  of?: fc.Arbitrary<Program> | undefined;
   /** Replays the one program that a search has reported. */
   path?: string | undefined;
   /** No program is begun after this time, milliseconds. */
@@ -37,7 +39,7 @@ export async function search(bench: Bench, options: SearchOptions): Promise<Sear
   const outcomes = new Map<string, number>();
   let storeCalls = 0;
   let stopsAtMs = Number.POSITIVE_INFINITY;
-  const property = fc.asyncProperty(programs, async (program) => {
+  const property = fc.asyncProperty(options.of ?? programs, async (program) => {
     // What is no failure ends the shrinking, and what was found so far is the smallest.
     if (performance.now() > stopsAtMs) return;
     const result = await runProgram(bench, program);

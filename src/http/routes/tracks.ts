@@ -1,5 +1,6 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { inLineRecord, inLineSchema, preferredWait } from '../../api/line.ts';
 import {
   allocateBody,
   allocateHeaders,
@@ -9,9 +10,10 @@ import {
 } from '../../api/requests.ts';
 import { leaseRecord, leaseSchema, markSchema, recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
 import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
-import type { AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
+import type { AllocateInLine, AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
 import type { GetSandbox } from '../../usecases/leases/get-sandbox.ts';
 import type { MarkForDeletion } from '../../usecases/leases/mark-for-deletion.ts';
+import type { Wait } from '../../usecases/line/wait-in-line.ts';
 import { holderOf } from '../holder.ts';
 import { type CallMetrics, observeAllocation, observeMark } from '../observed-calls.ts';
 import { callContext } from '../plugins/request-context.ts';
@@ -19,12 +21,27 @@ import { callContext } from '../plugins/request-context.ts';
 export interface TrackRoutesDeps {
   useCases: {
     allocateSandbox: AllocateSandbox;
+    allocateInLine: AllocateInLine;
     markForDeletion: MarkForDeletion;
     getSandbox: GetSandbox;
   };
   requireTrack: onRequestHookHandler;
   metrics: CallMetrics;
 }
+
+/** How the caller wants to wait; undefined: not at all. */
+function waitOf(request: {
+  headers: { prefer?: string | undefined };
+  body: { wait_seconds?: number | undefined; priority?: number | undefined };
+  signal: AbortSignal;
+}): Wait | undefined {
+  const seconds = request.body.wait_seconds ?? preferredWait(request.headers.prefer);
+  if (seconds === undefined) return undefined;
+  return { seconds, priority: request.body.priority ?? 0, gone: request.signal };
+}
+
+/** Who has waited in vain asks again at once; who does not wait, in a while. */
+const retryAfterSeconds = ({ seconds }: Wait) => (seconds > 0 ? 1 : 5);
 
 /** What labs call: take a sandbox, look at it, give it back. */
 export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
@@ -38,13 +55,19 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       config: {
         errors: [
           'NO_SANDBOXES_AVAILABLE',
+          'LINE_FULL',
+          'PLACE_LOST',
           'IDEMPOTENCY_KEY_REUSED',
           'POOL_NOT_SYNCED',
           'BUSY',
           'STORE_UNAVAILABLE',
           'CLOCK_OFF',
         ],
-        answerHeaders: { 200: ['Idempotency-Replayed'] },
+        answerHeaders: {
+          200: ['Idempotency-Replayed', 'Preference-Applied'],
+          201: ['Preference-Applied'],
+          202: ['Retry-After', 'Preference-Applied'],
+        },
       },
       schema: {
         operationId: 'allocateSandbox',
@@ -53,7 +76,9 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           'Leases one free sandbox to the holder. Asking again with the same key (the holder, unless there is an ' +
           'Idempotency-Key) gives the same lease, for as long as it lasts. An Idempotency-Key is remembered for a ' +
           'day from its lease (or as long as that lasts): after the lease it answers 200 with lease_over, and never ' +
-          'with another sandbox.',
+          'with another sandbox. With Prefer: wait=<seconds> or wait_seconds (0 to 60) the call waits in line where ' +
+          'nothing is free: it is served in its turn, or answered 202 with its place. Asked again it keeps the place; ' +
+          'without another call for a minute the place is given up.',
         tags: ['tracks'],
         security: [{ trackToken: [] }],
         headers: allocateHeaders,
@@ -63,26 +88,35 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
             'The lease this key already has or had, with Idempotency-Replayed: true.',
           ),
           201: leaseSchema.describe('A new lease.'),
+          202: inLineSchema,
         },
       },
       handler: async (request, reply) => {
         const holder = holderOf(request.headers);
-        const { lease, replayed, leaseOver } = await observeAllocation(
-          { metrics, logger: request.log, holder },
-          () =>
-            useCases.allocateSandbox(
-              {
-                principal: TRACK_PRINCIPAL,
-                holder,
-                lab: request.headers['x-instruqt-track-id'],
-                namePrefix: request.headers['x-sandbox-name-prefix'],
-                idempotencyKey: request.headers['idempotency-key'],
-                durationSeconds: request.body.duration_seconds,
-                heartbeatSeconds: request.body.heartbeat_seconds,
-              },
-              callContext(request, 'track'),
-            ),
+        const wait = waitOf(request);
+        const input = {
+          principal: TRACK_PRINCIPAL,
+          holder,
+          lab: request.headers['x-instruqt-track-id'],
+          namePrefix: request.headers['x-sandbox-name-prefix'],
+          idempotencyKey: request.headers['idempotency-key'],
+          durationSeconds: request.body.duration_seconds,
+          heartbeatSeconds: request.body.heartbeat_seconds,
+        };
+        const context = callContext(request, 'track');
+        const result = await observeAllocation({ metrics, logger: request.log, holder }, () =>
+          wait ? useCases.allocateInLine(input, wait, context) : useCases.allocateSandbox(input, context),
         );
+        const preferred = preferredWait(request.headers.prefer);
+        if (preferred !== undefined && preferred === wait?.seconds) {
+          reply.header('preference-applied', `wait=${preferred}`);
+        }
+        if ('ticket' in result) {
+          reply.code(202);
+          if (wait) reply.header('retry-after', retryAfterSeconds(wait));
+          return inLineRecord(result);
+        }
+        const { lease, replayed, leaseOver } = result;
         if (replayed) reply.header('idempotency-replayed', 'true');
         reply.code(replayed ? 200 : 201);
         return leaseRecord(lease, leaseOver);

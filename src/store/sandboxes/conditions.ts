@@ -26,6 +26,26 @@ export const KEY_IS_FREE = 'attribute_not_exists(pk) OR expires_at <= :now';
 export const KEY_IS_FORGOTTEN =
   'attribute_not_exists(pk) OR (expires_at <= :now AND (attribute_not_exists(remembered_until) OR remembered_until <= :now))';
 
+/** No place in the line is kept under the key, or only the one at `:gone`, which is not there any more. */
+export const KEY_WAITS_NOT = '(attribute_not_exists(waits) OR waits = :gone)';
+/** The key waits at this very place. */
+export const KEY_WAITS = 'waits = :ticket';
+
+/** The place in the line is as it was read: its caller has not called since. */
+export const IS_UNCHANGED_PLACE = 'alive_until_ms = :alive';
+
+/**
+ * The line and the pool speak of each other by one record, which both sides write:
+ *
+ *     joining      `seq` grows        only while `frees` is as it was before the pool was found empty
+ *     freeing      `frees` grows      only while `seq` is as it was before the line was found to have nobody for it
+ *
+ * So no sandbox ever is free beside a place that it fits: whichever of the two comes second fails, and looks again.
+ */
+export const LINE_IS_NEW = 'attribute_not_exists(pk)';
+export const LINE_IS_AS_SEEN = 'seq = :seq AND frees = :frees';
+export const NOBODY_HAS_JOINED = 'attribute_not_exists(pk) OR seq = :seq';
+
 /** The idempotency key still belongs to the lease that ends. */
 export const KEY_IS_OF_LEASE = 'lease_id = :lease';
 

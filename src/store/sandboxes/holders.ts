@@ -11,6 +11,7 @@ import { idempotencyPk, SANDBOX_SK } from './keys.ts';
  *
  *     available ──▶ allocated ──▶ pending_deletion, deletion_failed ──▶ available, deleted
  *                   └───────────────── pointer ──────────────────┘
+ *     available ──▶ allocated, and never collected ──▶ available
  *
  * Both are hints: what they name is looked at before anybody is told.
  */
@@ -43,8 +44,8 @@ export function putPointer(
 
 /** The part of a transaction that ends the clean-up after a lease: what leads from its holder to the sandbox goes. */
 export function dropPointer(table: string, seen: Sandbox | undefined, next: Sandbox): TransactItems {
-  if (seen?.status !== 'pending_deletion' && seen?.status !== 'deletion_failed') return [];
-  if (next.status !== 'available' && next.status !== 'deleted') return [];
+  const isEnd = next.status === 'available' || next.status === 'deleted';
+  if (!isEnd || seen === undefined || seen.status === 'deleted' || !('lease' in seen)) return [];
   if (hasOwnKey(seen.lease)) return [];
   return [{ Delete: { TableName: table, Key: pointerKey(seen.lease.holder, seen.id) } }];
 }
@@ -70,7 +71,8 @@ export async function readHeldIds(
       signal,
     );
     for (const { sk, sandbox_id: ofKey } of page.items) {
-      ids.add(typeof ofKey === 'string' ? ofKey : String(sk).slice(SANDBOX_SK.length));
+      // The key of who waits in the line names none.
+      if (ofKey !== '') ids.add(typeof ofKey === 'string' ? ofKey : String(sk).slice(SANDBOX_SK.length));
     }
     after = page.lastKey;
   } while (after);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Place } from '../../domain/line.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { idempotencyKey } from './keys.ts';
@@ -26,6 +27,12 @@ export interface KeyRecord {
   requestHash: string;
   /** Unique to the call that made it: a caller whose answer was lost knows its own win by it. */
   attempt: string;
+  /** The place in the line by which it got its lease. */
+  ticket?: string | undefined;
+  /** The place in the line at which it waits: there is no lease as yet, and what speaks of one is empty. */
+  waits?: string | undefined;
+  /** Its caller has not been told of the lease: see {@link Lease.collectBy}. */
+  collectBy?: number | undefined;
 }
 
 /** `expiresAt` of a lease that has ended early: over by any clock. */
@@ -49,6 +56,9 @@ const keyItem = z.object({
   remembered_until: z.int().optional(),
   request_hash: z.string(),
   attempt: z.string(),
+  ticket: z.string().optional(),
+  waits: z.string().optional(),
+  collect_by: z.int().optional(),
 });
 
 export const keyTtl = ({ rememberedUntil, expiresAt }: Pick<KeyRecord, 'rememberedUntil' | 'expiresAt'>) =>
@@ -69,6 +79,9 @@ export const toKeyItem = (record: KeyRecord): Item => ({
   remembered_until: record.rememberedUntil,
   request_hash: record.requestHash,
   attempt: record.attempt,
+  ticket: record.ticket,
+  waits: record.waits,
+  collect_by: record.collectBy,
   ttl: keyTtl(record),
 });
 
@@ -89,11 +102,45 @@ export function toKeyRecord(item: Item): KeyRecord {
     rememberedUntil: row.remembered_until,
     requestHash: row.request_hash,
     attempt: row.attempt,
+    ticket: row.ticket,
+    waits: row.waits,
+    collectBy: row.collect_by,
   };
 }
 
+/** Longer than anybody waits. */
+const WAITING_TTL_SECONDS = 90 * 86_400;
+
+/** A key whose caller waits. A replica that knows of no line reads it as a key whose lease is over. */
+export const toWaitingKeyItem = ({ ticket, keyPk, request, attempt, joinedAtMs }: Place): Item => ({
+  ...toKeyItem({
+    pk: keyPk,
+    sandboxId: '',
+    name: '',
+    externalId: '',
+    leaseId: '',
+    allocatedAt: 0,
+    leaseExpiresAt: 0,
+    expiresAt: GIVEN_BACK,
+    requestHash: request.hash,
+    attempt,
+    waits: ticket,
+  }),
+  ttl: Math.ceil(joinedAtMs / 1000) + WAITING_TTL_SECONDS,
+});
+
 /** Whether the lease that a key tells of is over. */
 export const isLeaseOver = ({ expiresAt }: KeyRecord, nowMs: number): boolean => expiresAt * 1000 <= nowMs;
+
+/** A key's record, whatever it says. */
+export async function findKey(
+  client: StoreClient,
+  pk: string,
+  signal?: AbortSignal,
+): Promise<KeyRecord | undefined> {
+  const item = await client.get(idempotencyKey(pk), signal);
+  return item && toKeyRecord(item);
+}
 
 /**
  * The record of a key that has a lease at `nowMs`, or remembers one; TTL deletion is late by design, so the time is
@@ -105,8 +152,7 @@ export async function readKey(
   nowMs: number,
   signal?: AbortSignal,
 ): Promise<KeyRecord | undefined> {
-  const item = await client.get(idempotencyKey(pk), signal);
-  const record = item && toKeyRecord(item);
+  const record = await findKey(client, pk, signal);
   if (!record) return undefined;
   const isRemembered = (record.rememberedUntil ?? 0) * 1000 > nowMs;
   return isRemembered || !isLeaseOver(record, nowMs) ? record : undefined;

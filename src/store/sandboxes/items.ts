@@ -38,6 +38,7 @@ const leaseFields = {
   /** Together. */
   heartbeat_seconds: z.int().optional(),
   heartbeat_by: z.int().optional(),
+  collect_by: z.int().optional(),
 };
 
 const cleanupFields = {
@@ -185,7 +186,7 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
 function dueOf(sandbox: Sandbox): number | undefined {
   switch (sandbox.status) {
     case 'allocated':
-      return takenBackAt(sandbox.lease) * 1000;
+      return Math.min(takenBackAt(sandbox.lease), sandbox.lease.collectBy ?? Number.POSITIVE_INFINITY) * 1000;
     case 'pending_deletion':
     case 'deletion_failed':
       return sandbox.cleanup.dueMs;
@@ -225,6 +226,7 @@ const leaseOf = (row: z.infer<typeof leaseRow>): Lease => ({
     row.heartbeat_by !== undefined && {
       heartbeat: { seconds: row.heartbeat_seconds, by: row.heartbeat_by },
     }),
+  ...(row.collect_by !== undefined && { collectBy: row.collect_by }),
 });
 
 const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
@@ -241,6 +243,7 @@ const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
     heartbeat_seconds: lease.heartbeat.seconds,
     heartbeat_by: lease.heartbeat.by,
   }),
+  ...(lease.collectBy !== undefined && { collect_by: lease.collectBy }),
 });
 
 const cleanupOf = (row: z.infer<typeof cleanupRow>): Cleanup => ({

@@ -19,7 +19,7 @@ export function changeKey(
   { seen, next }: { seen: Sandbox | undefined; next: Sandbox },
 ): TransactItems {
   if (seen?.status !== 'allocated') return [];
-  return next.status === 'allocated'
+  return next.status === 'allocated' && next.lease.leaseId === seen.lease.leaseId
     ? prolongKey(table, seen.lease, next.lease)
     : releaseKey(table, seen.lease);
 }
@@ -51,15 +51,25 @@ function prolongKey(table: string, seen: Lease, next: Lease): TransactItems {
   ];
 }
 
-/** The key of a lease that ends is over, too. It goes on telling who had the sandbox, and its time ends by itself. */
-const releaseKey = (table: string, { idempotencyPk, leaseId }: Lease): TransactItems => [
-  {
-    Update: {
-      TableName: table,
-      Key: idempotencyKey(idempotencyPk),
-      UpdateExpression: 'SET expires_at = :over',
-      ConditionExpression: KEY_IS_OF_LEASE,
-      ExpressionAttributeValues: { ':lease': leaseId, ':over': GIVEN_BACK },
+/**
+ * The key of a lease that ends is over, too. It goes on telling who had the sandbox, and its time ends by itself; but who has
+ * never been told of its lease has none to be told about.
+ */
+function releaseKey(table: string, { idempotencyPk, leaseId, collectBy }: Lease): TransactItems {
+  const key = {
+    TableName: table,
+    Key: idempotencyKey(idempotencyPk),
+    ConditionExpression: KEY_IS_OF_LEASE,
+    ExpressionAttributeValues: { ':lease': leaseId },
+  };
+  if (collectBy !== undefined) return [{ Delete: key }];
+  return [
+    {
+      Update: {
+        ...key,
+        UpdateExpression: 'SET expires_at = :over',
+        ExpressionAttributeValues: { ':lease': leaseId, ':over': GIVEN_BACK },
+      },
     },
-  },
-];
+  ];
+}

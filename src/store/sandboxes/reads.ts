@@ -54,7 +54,7 @@ export interface SandboxReads {
     signal?: AbortSignal,
   ): Promise<Page>;
   /** One page of a bucket's sandboxes that are due at `nowMs`, the longest due first. */
-  due(query: { nowMs: number } & Place, signal?: AbortSignal): Promise<Page>;
+  due(query: { nowMs: number; limit?: number | undefined } & Place, signal?: AbortSignal): Promise<Page>;
   /** Those of up to 100 sandboxes that are there, in no order. */
   byIds(ids: readonly string[], signal?: AbortSignal): Promise<Sandbox[]>;
   /** The place right behind a sandbox: in the bucket's index of `status`, or in the bucket itself. */

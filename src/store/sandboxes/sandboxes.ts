@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NewId } from '../../clock.ts';
 import { assertNever } from '../../domain/errors.ts';
-import type { SandboxEvent } from '../../domain/event.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
 import { workOff } from '../../work-off.ts';
 import type { StoreClient } from '../dynamo/client.ts';
@@ -12,20 +11,12 @@ import {
   isConflict,
   TransactionCancelledError,
 } from '../dynamo/errors.ts';
-import { IS_NEW, IS_UNCHANGED } from './conditions.ts';
+import { type Change, createChangeItems } from './changes.ts';
 import { putEvent } from './events.ts';
 import { type BucketPace, createGrants, type Grant, type GrantOutcome } from './grants.ts';
-import { dropPointer } from './holders.ts';
-import { toSandbox, toSandboxItem } from './items.ts';
+import { toSandbox } from './items.ts';
 import { sandboxKey } from './keys.ts';
-import { changeKey, KeyMovedOnError } from './lease-keys.ts';
-
-/** A sandbox's record as it was read (absent: it is new), as it shall be, and the event if its status changes. */
-export interface Change {
-  seen: Sandbox | undefined;
-  next: Sandbox;
-  event?: SandboxEvent | undefined;
-}
+import { KeyMovedOnError } from './lease-keys.ts';
 
 export interface WriteAllOptions {
   signal?: AbortSignal;
@@ -35,6 +26,10 @@ export interface WriteAllOptions {
   onSettled?: (change: Change, isWritten: boolean) => void;
   /** A change could not be written. */
   onFailure?: (change: Change, error: unknown) => void;
+  /** Who has a say in what several of them do at once; asked about each transaction. */
+  guard?: (changes: readonly Change[]) => Promise<TransactItems | 'one_by_one'>;
+  /** Writes one on its own; {@link SandboxStore.write} where it is not said. */
+  writeOne?: SandboxStore['write'];
 }
 
 export interface SandboxStore {
@@ -53,7 +48,7 @@ export interface SandboxStore {
   readonly bucketPace: BucketPace;
 }
 
-/** A transaction has at most 100 items; a change has up to three. */
+/** A transaction has at most 100 items; a change has up to three, and there may be one for all of them. */
 const CHANGES_PER_TRANSACTION = 33;
 const CONFLICT_RETRIES = 5;
 const UNINTERRUPTED = new AbortController().signal;
@@ -68,17 +63,7 @@ export function createSandboxStore(
   newId: NewId,
   grantTransactions?: number,
 ): SandboxStore {
-  const put = (change: Change, writeId: string) => ({
-    TableName: client.table,
-    Item: toSandboxItem(change.next, buckets, writeId),
-    ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
-    ...(change.seen
-      ? {
-          ConditionExpression: IS_UNCHANGED,
-          ExpressionAttributeValues: { ':seen': change.seen.generation },
-        }
-      : { ConditionExpression: IS_NEW }),
-  });
+  const items = createChangeItems(client.table, buckets);
 
   /** One attempt: `conflict` when another transaction is at work on one of the items at this moment. */
   async function tryWrite(
@@ -91,15 +76,15 @@ export function createSandboxStore(
       if (change.event) {
         await client.transact(
           [
-            { Put: put(change, writeId) },
+            { Put: items.put(change, writeId) },
             putEvent(client.table, change.event),
             ...keyItems,
-            ...dropPointer(client.table, change.seen, change.next),
+            ...items.dropPointer(change),
           ],
           signal,
         );
       } else {
-        await client.put(put(change, writeId), signal);
+        await client.put(items.put(change, writeId), signal);
       }
       return 'written';
     } catch (error) {
@@ -115,7 +100,7 @@ export function createSandboxStore(
 
   async function write(change: Change, signal?: AbortSignal): Promise<boolean> {
     const writeId = newId();
-    let keyItems = changeKey(client.table, change);
+    let keyItems = items.changeKey(change);
     for (let conflicts = 0; conflicts <= CONFLICT_RETRIES; ) {
       const outcome = await tryWrite(change, keyItems, writeId, signal);
       switch (outcome) {
@@ -140,17 +125,16 @@ export function createSandboxStore(
   }
 
   /** All of them or, with false, none, as far as is known. */
-  async function writeChunk(chunk: Change[], writeId: string, signal: AbortSignal): Promise<boolean> {
+  async function writeChunk(
+    chunk: Change[],
+    writeId: string,
+    signal: AbortSignal,
+    guard: WriteAllOptions['guard'],
+  ): Promise<boolean> {
     try {
-      await client.transact(
-        chunk.flatMap((change) => [
-          { Put: put(change, writeId) },
-          ...(change.event ? [putEvent(client.table, change.event)] : []),
-          ...changeKey(client.table, change),
-          ...dropPointer(client.table, change.seen, change.next),
-        ]),
-        signal,
-      );
+      const guarding = (await guard?.(chunk)) ?? [];
+      if (guarding === 'one_by_one') return false;
+      await client.transact([...chunk.flatMap((change) => items.all(change, writeId)), ...guarding], signal);
       return true;
     } catch (error) {
       if (signal.aborted) throw error;
@@ -162,12 +146,15 @@ export function createSandboxStore(
    * The changes, after an attempt at several at once. Where that failed, one of them was changed by somebody else or cannot
    * be written, or the answer to our own commit was lost: each is to be tried on its own then.
    */
-  async function* inChunks(changes: Change[], signal: AbortSignal, assertHeld?: () => void) {
+  async function* inChunks(
+    changes: Change[],
+    { signal = UNINTERRUPTED, assertHeld, guard }: WriteAllOptions,
+  ) {
     for (let start = 0; start < changes.length; start += CHANGES_PER_TRANSACTION) {
       const chunk = changes.slice(start, start + CHANGES_PER_TRANSACTION);
       const writeId = newId();
       assertHeld?.();
-      const isDone = await writeChunk(chunk, writeId, signal);
+      const isDone = await writeChunk(chunk, writeId, signal, guard);
       for (const change of chunk) yield { change, writeId, isDone };
     }
   }
@@ -186,14 +173,15 @@ export function createSandboxStore(
 
     write,
 
-    async writeAll(changes, { signal = UNINTERRUPTED, assertHeld, onSettled, onFailure } = {}) {
+    async writeAll(changes, options = {}) {
+      const { signal = UNINTERRUPTED, assertHeld, onSettled, onFailure, writeOne = write } = options;
       const written: Change[] = [];
       await workOff(
-        inChunks(changes, signal, assertHeld),
+        inChunks(changes, options),
         async ({ change, writeId, isDone }) => {
           if (!isDone) assertHeld?.();
           const isWritten =
-            isDone || (await write(change, signal)) || (await isOurs(change, writeId, signal));
+            isDone || (await writeOne(change, signal)) || (await isOurs(change, writeId, signal));
           if (isWritten) written.push(change);
           onSettled?.(change, isWritten);
         },

@@ -1,4 +1,5 @@
-import type { Change, SandboxStore } from './sandboxes.ts';
+import { type Change, isFreeing } from './changes.ts';
+import type { SandboxStore } from './sandboxes.ts';
 
 /** What became of a sandbox. */
 export type SandboxChange = Pick<Change, 'seen' | 'next'>;
@@ -12,12 +13,14 @@ const isSignOfLife = ({ seen, next, event }: Change): boolean =>
 
 /**
  * `store`, telling `onChange` of every sandbox that it has changed, signs of life left out: at once, and of its own changes
- * only.
+ * only. What becomes free may be somebody's at once: the store that frees it tells of that itself.
  */
-export function watchSandboxes(store: SandboxStore, onChange: (change: SandboxChange) => void): SandboxStore {
+export function watchSandboxes<Store extends SandboxStore>(
+  store: Store,
+  onChange: (change: SandboxChange) => void,
+): Store {
   return {
-    get: store.get,
-    bucketPace: store.bucketPace,
+    ...store,
     async grant(grant, signal) {
       const outcome = await store.grant(grant, signal);
       if (outcome.type === 'granted') onChange(grant);
@@ -25,14 +28,14 @@ export function watchSandboxes(store: SandboxStore, onChange: (change: SandboxCh
     },
     async write(change, signal) {
       const isWritten = await store.write(change, signal);
-      if (isWritten && !isSignOfLife(change)) onChange(change);
+      if (isWritten && !isSignOfLife(change) && !isFreeing(change)) onChange(change);
       return isWritten;
     },
     writeAll: (changes, options) =>
       store.writeAll(changes, {
         ...options,
         onSettled(change, isWritten) {
-          if (isWritten) onChange(change);
+          if (isWritten && !isFreeing(change)) onChange(change);
           options?.onSettled?.(change, isWritten);
         },
       }),

@@ -4,7 +4,8 @@ import type { LeavingSandbox } from '../../domain/sandbox.ts';
 import { lookLater } from '../../domain/transitions.ts';
 import { ProviderError } from '../../provider/provider.ts';
 import { BreakerOpenError } from '../../safety/index.ts';
-import type { Change, SandboxStore } from '../../store/sandboxes/sandboxes.ts';
+import type { Change } from '../../store/sandboxes/changes.ts';
+import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { RaiseAlert } from '../alert.ts';
 import type { CallContext } from '../context.ts';
 import {

@@ -2,7 +2,8 @@ import type { Clock } from '../../clock.ts';
 import { eventOf } from '../../domain/event.ts';
 import type { InventoryItem } from '../../domain/inventory.ts';
 import { create } from '../../domain/transitions.ts';
-import type { Change, SandboxStore } from '../../store/sandboxes/sandboxes.ts';
+import type { Change } from '../../store/sandboxes/changes.ts';
+import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { CallContext } from '../context.ts';
 
 /** `kept`: there was a record already, a tombstone included; it was left as it is. */

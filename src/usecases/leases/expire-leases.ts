@@ -7,6 +7,8 @@ import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { workOff } from '../../work-off.ts';
 import type { CallContext } from '../context.ts';
+import type { LineServer } from '../line/free-through-line.ts';
+import { isUncollected } from '../line/tend-line.ts';
 
 export interface ExpireCounts {
   /** Leases past their end and buffer, or whose holder was silent for too long. */
@@ -14,12 +16,14 @@ export interface ExpireCounts {
   marked: number;
   /** Given back, or changed, while the run looked at them. */
   skipped: number;
+  /** Leases of places in the line that nobody came for: gone to the next, or free. Only there where there was one. */
+  passed_on?: number;
   /** Could not be taken back; the next run tries them again. Only there where one failed. */
   failed?: number;
 }
 
 export interface ExpireDeps {
-  store: Pick<SandboxStore, 'write'>;
+  store: Pick<SandboxStore, 'write'> & Pick<LineServer, 'passOn'>;
   reads: SandboxReads;
   clock: Clock;
   /** A lease could not be ended, and will be tried again. */
@@ -43,6 +47,7 @@ export function expireLeases(deps: ExpireDeps) {
   return async (context: CallContext, onProgress?: () => void): Promise<ExpireCounts> => {
     const counts: ExpireCounts = { overdue: 0, marked: 0, skipped: 0 };
     const nowMs = deps.clock.nowMs();
+    let passedOn = 0;
     async function* due() {
       const found = everywhere(deps.reads.buckets, (place) =>
         deps.reads.due({ nowMs, ...place }, context.signal),
@@ -50,8 +55,16 @@ export function expireLeases(deps: ExpireDeps) {
       for await (const seen of found) if (seen.status === 'allocated') yield seen;
     }
     const endLease = async (seen: AllocatedSandbox) => {
-      counts.overdue++;
       const nowMs = deps.clock.nowMs();
+      const { collectBy, reclaimAt } = seen.lease;
+      if (collectBy !== undefined && reclaimAt * 1000 > nowMs) {
+        // It was given to a place in the line, and its caller has not come for it.
+        context.assertHeld?.();
+        const isLate = isUncollected(collectBy, nowMs);
+        if (isLate && (await deps.store.passOn(seen, context, context.signal))) passedOn++;
+        return;
+      }
+      counts.overdue++;
       const next = requestDeletion(seen, nowMs);
       const { action, detail } = expiryOf(seen.lease, nowMs);
       const event = eventOf(seen, next, action, context, detail);
@@ -65,6 +78,6 @@ export function expireLeases(deps: ExpireDeps) {
       signal: context.signal,
       onFailure: ({ id }, error) => deps.onFailure(id, error),
     });
-    return { ...counts, ...(failed > 0 && { failed }) };
+    return { ...counts, ...(passedOn > 0 && { passed_on: passedOn }), ...(failed > 0 && { failed }) };
   };
 }

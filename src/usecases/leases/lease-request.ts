@@ -148,14 +148,17 @@ export function toGrant(
 export const answersWith = (request: LeaseRequest, record: KeyRecord, nowMs: number): boolean =>
   request.explicitKey || !isLeaseOver(record, nowMs);
 
+/** A key that the caller chose is for one request. Throws `IDEMPOTENCY_KEY_REUSED`. */
+export function refuseOtherRequest(request: LeaseRequest, record: KeyRecord): void {
+  if (!request.explicitKey || record.requestHash === request.hash) return;
+  throw new BrokerError(
+    'IDEMPOTENCY_KEY_REUSED',
+    'This Idempotency-Key was used for another request (lab, name prefix, duration or heartbeat); use a new key for a new request.',
+  );
+}
+
 /** The key's lease; not a replay but our own win, if `attempt` made it and the answer was lost on the way. */
 export function replay(request: LeaseRequest, record: KeyRecord, attempt: string, nowMs: number): FoundLease {
-  if (request.explicitKey && record.requestHash !== request.hash) {
-    throw new BrokerError(
-      'IDEMPOTENCY_KEY_REUSED',
-      'This Idempotency-Key was used for another request (lab, name prefix, duration or heartbeat); use a new key for a new request.',
-    );
-  }
   const lease = toGranted(record);
   if (request.explicitKey && isLeaseOver(record, nowMs)) return { lease, replayed: true, leaseOver: true };
   return { lease, replayed: record.attempt !== attempt };

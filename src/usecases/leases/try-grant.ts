@@ -8,7 +8,7 @@ import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { ReadyList } from '../../store/sandboxes/ready-list.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { pause } from '../../time-limit.ts';
-import { answersWith, type FoundLease, type LeaseRequest, replay, toGranted } from './lease-request.ts';
+import { answersWith, type FoundLease, type LeaseRequest, toGranted } from './lease-request.ts';
 import type { OpenKeys } from './open-keys.ts';
 
 export interface GrantDeps {
@@ -34,13 +34,13 @@ export async function readLease(
   return record;
 }
 
-/** Tries one candidate until it is decided: leased to this key, found to be the key's already, or not to be had. */
+/** Tries one candidate until it is decided: leased to this key, found to be the key's already (by that record), or not to be had. */
 export async function tryGrant(
   deps: GrantDeps,
   request: LeaseRequest,
   grant: Grant,
   deadline: AbortSignal,
-): Promise<FoundLease | 'lost' | 'no_room'> {
+): Promise<FoundLease | { record: KeyRecord } | 'lost' | 'no_room'> {
   const { seen: candidate } = grant;
   const { attempt } = grant.key;
   let outcome: GrantOutcome | undefined;
@@ -58,7 +58,7 @@ export async function tryGrant(
     case 'granted':
       return { lease: toGranted(grant.key), replayed: false };
     case 'key_taken':
-      return replay(request, outcome.record, attempt, grant.nowMs);
+      return { record: outcome.record };
     case 'sandbox_lost':
     case 'sandbox_conflict':
       return 'lost';

@@ -28,7 +28,10 @@ export const queries = (faults: FaultInjector) =>
 
 /** The buckets that were read, in the order of their queries. */
 export const bucketsRead = (faults: FaultInjector): number[] =>
-  queries(faults).map(({ json }) => Number.parseInt(/"B#([0-9a-f]+)"/.exec(json)?.[1] ?? '', 16));
+  queries(faults).flatMap(({ json }) => {
+    const bucket = /"B#([0-9a-f]+)"/.exec(json)?.[1];
+    return bucket === undefined ? [] : Number.parseInt(bucket, 16);
+  });
 
 /** Adds a sandbox that is free. */
 export async function addSandbox(core: TestCore, id: string): Promise<AvailableSandbox> {

@@ -40,6 +40,18 @@ export function createFakeClock(startMs = Date.UTC(2030, 0, 1, 9)): FakeClock {
   };
 }
 
+/** The line's rules by default, of a process that goes on. */
+export const LINE: CoreOptions['line'] = {
+  patienceSeconds: 60,
+  claimSeconds: 60,
+  maxPlaces: 10_000,
+  expiryIntervalMs: 300_000,
+  cleanupIntervalMs: 300_000,
+  stopping: new AbortController().signal,
+  onEnded: () => undefined,
+  onLook: () => undefined,
+};
+
 export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
 
 export const uniqueTable = (): string => `Test-${randomUUID()}`;
@@ -123,6 +135,7 @@ export async function startCore(
     replicaId: randomUUID(),
     terms: TERMS,
     allocateDeadlineMs: 25_000,
+    line: LINE,
     syncMaxStaleRatio: 0.5,
     cleanupConcurrency: 5,
     cleanupDelayMs: 0,

@@ -1,5 +1,6 @@
 import type { AppDeps } from '../../../src/app.ts';
 import { ACTIONS, QUOTA_SCOPES, RESOURCES } from '../../../src/domain/action.ts';
+import { BrokerError } from '../../../src/domain/errors.ts';
 import type { PendingJob } from '../../../src/domain/job.ts';
 import type { AvailableSandbox } from '../../../src/domain/sandbox.ts';
 import { createEventHub } from '../../../src/live/event-hub.ts';
@@ -95,6 +96,20 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         replayed: false,
         conflicts: 0,
       })),
+      allocateInLine: record('allocateInLine', async () => ({
+        ticket: `9-0000000000001-${'0'.repeat(64)}`,
+        position: 2,
+        waiting: 3,
+        etaSeconds: 60,
+      })),
+      places: {
+        look: record('places.look', async () => {
+          throw new BrokerError('TICKET_NOT_FOUND', 'none');
+        }),
+        leave: record('places.leave', async () => undefined),
+        list: record('places.list', async () => ({ places: [], waiting: 0, isMore: false })),
+        remove: record('places.remove', async () => undefined),
+      },
       markForDeletion: record('markForDeletion', async ({ sandboxId }) => ({
         sandboxId,
         status: 'pending_deletion' as const,

@@ -59,7 +59,9 @@ function checkAllocation(
   if (outcome.type === 'none_free') {
     violations.push(...checkRefusal(call, timeline, history));
   } else if (outcome.type === 'leased' && !outcome.replayed) {
-    const isKnown = granted.some(({ event }) => event.sandboxId === outcome.sandboxId);
+    // The event of a lease by a place in the line names the call that joined.
+    const isByPlace = call.waitSeconds !== undefined && toldOf(timeline.leases, call).length > 0;
+    const isKnown = isByPlace || granted.some(({ event }) => event.sandboxId === outcome.sandboxId);
     const message = `${asked(call)} was told of a new lease of ${outcome.sandboxId} that no event knows`;
     if (!isKnown) violations.push({ rule: 'lost_lease', message });
   } else if (outcome.type === 'leased' && outcome.leaseOver) {
@@ -70,6 +72,12 @@ function checkAllocation(
     const isKnown = toldOf(timeline.leases, call).some((lease) => mayTouch(lease, call));
     const message = `${asked(call)} was told again of a lease of ${outcome.sandboxId} that was not live at any moment of it`;
     if (!isKnown) violations.push({ rule: 'lost_lease', message });
+  }
+  if (outcome.type === 'leased' && !outcome.leaseOver) {
+    const candidates = toldOf(timeline.leases, call).filter((lease) => mayTouch(lease, call));
+    const isPassedOn = candidates.every(({ ended }) => ended?.event.action === 'pass_on');
+    const message = `${asked(call)} was told of its lease of ${outcome.sandboxId}, which went on to the next`;
+    if (candidates.length > 0 && isPassedOn) violations.push({ rule: 'lost_lease', message });
   }
   return violations;
 }

@@ -7,6 +7,7 @@ const LEASE_STEPS: Record<string, { from: SandboxStatus; to: SandboxStatus }> = 
   allocate: { from: 'available', to: 'allocated' },
   mark_for_deletion: { from: 'allocated', to: 'pending_deletion' },
   release: { from: 'allocated', to: 'pending_deletion' },
+  pass_on: { from: 'allocated', to: 'available' },
   expire: { from: 'allocated', to: 'pending_deletion' },
 };
 

@@ -4,6 +4,7 @@ import { checkDeletes } from './delete-rules.ts';
 import { checkEnd } from './end-rules.ts';
 import { checkGone } from './gone-rules.ts';
 import type { History, Violation } from './history.ts';
+import { checkLine } from './line-rules.ts';
 import { buildTimeline, propagate } from './timeline.ts';
 
 /**
@@ -20,6 +21,7 @@ export function checkHistory(history: History): Violation[] {
     ...checkAnswers(timeline, history),
     ...checkDeletes(timeline, history),
     ...checkGone(timeline, history),
+    ...checkLine(timeline, history),
     ...checkEnd(timeline, history),
   ];
 }

@@ -1,4 +1,5 @@
 import type { SandboxEvent } from '../../../src/domain/event.ts';
+import type { Place } from '../../../src/domain/line.ts';
 import type { Sandbox } from '../../../src/domain/sandbox.ts';
 import type { KeyRecord } from '../../../src/store/sandboxes/idempotency.ts';
 
@@ -52,12 +53,21 @@ interface CallOf<Op extends string, Outcome> extends Span {
 export interface AllocateCall
   extends CallOf<
     'allocate',
-    { type: 'leased'; sandboxId: string; replayed: boolean; leaseOver?: boolean } | { type: 'none_free' }
+    | { type: 'leased'; sandboxId: string; replayed: boolean; leaseOver?: boolean }
+    | { type: 'none_free' }
+    | { type: 'in_line'; ticket: string }
   > {
   holder: string;
   /** The `Idempotency-Key`; absent: the holder is the key. */
   key?: string | undefined;
   namePrefix?: string | undefined;
+  /** It waits in line where nothing is free, for so long; absent: it does not. */
+  waitSeconds?: number | undefined;
+  priority?: number | undefined;
+}
+/** A place is given up, by its holder or by an operator. */
+export interface LeaveCall extends CallOf<'leave', Done> {
+  ticket: string;
 }
 export interface MarkCall extends CallOf<'mark', Done> {
   holder: string;
@@ -74,7 +84,7 @@ export interface OperatorCall extends CallOf<'release' | 'retry_deletion', Done>
 /** A run of a loop, or an operator's write on many records. */
 export type RunCall = CallOf<'run', Done>;
 
-export type Call = AllocateCall | MarkCall | GetCall | OperatorCall | RunCall;
+export type Call = AllocateCall | LeaveCall | MarkCall | GetCall | OperatorCall | RunCall;
 
 /** A request for a delete, or what became of a sandbox by itself, as the provider knows it. */
 export interface ProviderDelete {
@@ -127,6 +137,14 @@ export interface History {
   clockSkewMs?: number;
   /** When brokers died, or the store was away: only over such a moment may a delete that was answered be repeated. */
   interruptionsMs?: readonly number[];
+  /** How long a place is kept after its caller's last call, milliseconds; absent: nothing is said about the line. */
+  patienceMs?: number;
+  /** The places at the end. */
+  places?: readonly Place[];
+  /** Sandboxes have got other names: whom they fitted cannot be told from the end. */
+  areRenamed?: boolean;
+  /** A sandbox may be free beside somebody who waits for so long, milliseconds; absent: not at all. */
+  idleMs?: number;
   /** Sooner than this after one delete nobody may take over from a broker that went silent, recorder's milliseconds. */
   takeoverMs?: number;
 }
@@ -139,6 +157,9 @@ export interface History {
  * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.
  * - `repeated_delete`: one mark or expiry, two effects at the provider.
  * - `vanishing_lease`: leased after it was deleted, before a complete listing that began later has lacked it.
+ * - `overtaken`: somebody got a sandbox who had come later than one who waited for it all along, and was no more important.
+ * - `idle_beside_waiter`: a sandbox was free while somebody waited for it.
+ * - `lost_place`: who asked again in time had not its place any more.
  * - `unaccounted`: at the end a sandbox has no record, or one that its history does not explain or nobody will look at.
  * - `broken_history`: events that contradict each other or the calls.
  */
@@ -152,6 +173,9 @@ export const RULES = [
   'unfounded_delete',
   'repeated_delete',
   'vanishing_lease',
+  'overtaken',
+  'idle_beside_waiter',
+  'lost_place',
   'unaccounted',
   'broken_history',
 ] as const;

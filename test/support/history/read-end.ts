@@ -2,15 +2,17 @@ import type { SandboxEvent } from '../../../src/domain/event.ts';
 import { SANDBOX_STATUSES, type SandboxStatus } from '../../../src/domain/sandbox.ts';
 import type { StoreClient } from '../../../src/store/dynamo/client.ts';
 import type { Item } from '../../../src/store/dynamo/documents.ts';
+import { toPlace } from '../../../src/store/line/place-items.ts';
 import { toKeyRecord } from '../../../src/store/sandboxes/idempotency.ts';
 import { toSandbox } from '../../../src/store/sandboxes/items.ts';
+import { LINE_STATE_KEY } from '../../../src/store/sandboxes/keys.ts';
 import { readTable } from '../store/table-audit.ts';
 import type { History } from './history.ts';
 
 /** What a table remembers, for a {@link History}. Nobody may write meanwhile. Throws where a record cannot be read. */
 export async function readEnd(
   client: Pick<StoreClient, 'table' | 'raw'>,
-): Promise<Pick<History, 'sandboxes' | 'keys' | 'events'>> {
+): Promise<Pick<History, 'sandboxes' | 'keys' | 'events' | 'places'>> {
   const items = await readTable(client);
   const of = (prefix: string) => items.filter((item) => String(item.pk).startsWith(prefix));
   return {
@@ -19,6 +21,9 @@ export async function readEnd(
       .filter(({ sk }) => sk === 'I')
       .map(toKeyRecord),
     events: of('H#').map(toEvent),
+    places: of('LINE#')
+      .filter(({ sk }) => sk !== LINE_STATE_KEY.sk)
+      .map(toPlace),
   };
 }
 

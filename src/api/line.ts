@@ -1,0 +1,119 @@
+import { z } from 'zod';
+import type { ListedPlace } from '../usecases/line/places.ts';
+import type { InLine } from '../usecases/line/wait-in-line.ts';
+import { decimal, withDefault } from './requests.ts';
+import { leaseSchema } from './sandboxes.ts';
+
+/** The longest that one call may wait, seconds: load balancers cut off what is silent for much longer. */
+export const MAX_WAIT_SECONDS = 60;
+
+const TICKET = /^\d-\d{13}-[0-9a-f]{64}$/;
+const ticket = z.string().regex(TICKET, 'must be a ticket_id as the broker gave it');
+
+export const ticketParams = z.object({
+  ticket: ticket.describe('The `ticket_id` of a place in the line.'),
+});
+
+const position = z.int().describe('1 is the head: served next.');
+const waiting = z.int().describe('How many wait, this one included.');
+const eta = z
+  .int()
+  .nullable()
+  .describe('When its turn is expected, seconds from now: an estimate; null: nobody knows.');
+
+export const inLineSchema = z
+  .object({
+    status: z.literal('waiting'),
+    ticket_id: z.string().describe('Of the place: the same for as long as the caller goes on asking.'),
+    position,
+    waiting,
+    eta_seconds: eta,
+  })
+  .meta({
+    id: 'InLine',
+    description: 'A place in the line. Ask again, just as before, to keep it and to be served.',
+    examples: [
+      {
+        status: 'waiting',
+        ticket_id: `9-0000000000042-${'0123456789abcdef'.repeat(4)}`,
+        position: 3,
+        waiting: 17,
+        eta_seconds: 240,
+      },
+    ],
+  });
+
+export const servedSchema = leaseSchema
+  .omit({ lease_over: true })
+  .extend({ status: z.literal('served') })
+  .meta({ id: 'Served', description: 'The place was served: this is the lease.' });
+
+export const leftSchema = z
+  .object({ status: z.literal('left'), ticket_id: z.string() })
+  .meta({ id: 'LeftLine', description: 'The place is given up.' });
+
+export const lineQuery = z.strictObject({
+  limit: withDefault(
+    decimal(
+      (error) => z.number({ error }).int(error).min(1, error).max(100, error),
+      'a whole number from 1 to 100',
+    ),
+    50,
+    'Places on a page.',
+  ),
+  cursor: ticket.optional().describe('From the page before.'),
+});
+
+export const lineSchema = z
+  .object({
+    places: z.array(
+      z.object({
+        ticket_id: z.string(),
+        position,
+        priority: z.int(),
+        holder: z.string(),
+        track_name: z.string().optional().describe('The lab the holder runs.'),
+        name_prefix: z.string().optional(),
+        joined_at: z.int().describe('Epoch seconds.'),
+        alive_until: z
+          .int()
+          .describe('Epoch seconds: without another call until then the place is given up.'),
+        eta_seconds: eta,
+      }),
+    ),
+    count: z.int().describe('Places on this page.'),
+    waiting: z.int().describe('How many wait in all.'),
+    cursor: z.string().optional().describe('For the next page; absent on the last one.'),
+  })
+  .meta({ id: 'Line', description: 'A part of the line, from its head on.' });
+
+/** What `Prefer: wait=<seconds>` asks for (RFC 7240); undefined where it says nothing of that. */
+export function preferredWait(prefer: string | string[] | undefined): number | undefined {
+  for (const part of [prefer ?? []].flat().join().split(',')) {
+    const seconds = /^\s*wait\s*=\s*"?(\d{1,9})"?\s*(;|$)/i.exec(part)?.[1];
+    if (seconds !== undefined) return Math.min(Number(seconds), MAX_WAIT_SECONDS);
+  }
+  return undefined;
+}
+
+export const inLineRecord = (place: InLine): z.output<typeof inLineSchema> => ({
+  status: 'waiting',
+  ticket_id: place.ticket,
+  position: place.position,
+  waiting: place.waiting,
+  eta_seconds: place.etaSeconds,
+});
+
+const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
+
+export const placeRecord = (place: ListedPlace): z.output<typeof lineSchema>['places'][number] => ({
+  ticket_id: place.ticket,
+  position: place.position,
+  priority: place.priority,
+  holder: place.request.holder,
+  track_name: place.request.lab,
+  name_prefix: place.request.namePrefix,
+  joined_at: seconds(place.joinedAtMs),
+  alive_until: seconds(place.aliveUntilMs),
+  eta_seconds: place.etaSeconds,
+});

@@ -1,0 +1,92 @@
+import type { Clock, NewId } from '../clock.ts';
+import type { LeaseRules } from '../domain/lease.ts';
+import type { StoreClient } from '../store/dynamo/client.ts';
+import { createHandOvers } from '../store/line/hand-over.ts';
+import { createLineStore } from '../store/line/line.ts';
+import { findKey } from '../store/sandboxes/idempotency.ts';
+import type { SandboxReads } from '../store/sandboxes/reads.ts';
+import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';
+import type { SandboxChange } from '../store/sandboxes/watched-sandboxes.ts';
+import { createForecast } from '../usecases/line/forecast.ts';
+import { freeThroughLine, type PlaceEnding } from '../usecases/line/free-through-line.ts';
+import { createPlaces } from '../usecases/line/places.ts';
+import { createLineKeeper, type LineKeeper, type LineLook } from '../usecases/line/tend-line.ts';
+import type { LineDeps } from '../usecases/line/wait-in-line.ts';
+import { createWaiters } from '../usecases/line/waiters.ts';
+
+export interface LineOptions {
+  /** A lease that a place got waits for its caller so long, seconds. */
+  claimSeconds: number;
+  /** A place is kept so long after its caller's last call, seconds. */
+  patienceSeconds: number;
+  maxPlaces: number;
+  /** How often leases that have run out are looked for, and cleanups begin, milliseconds. */
+  expiryIntervalMs: number;
+  cleanupIntervalMs: number;
+  /** Fires when this process stops: whoever waits is told where it stands. */
+  stopping: AbortSignal;
+  /** A place has ended so, so many seconds after it was taken. */
+  onEnded: (ending: PlaceEnding, seconds: number) => void;
+  onLook: (look: LineLook) => void;
+}
+
+interface Parts {
+  client: StoreClient;
+  buckets: number;
+  store: SandboxStore;
+  reads: SandboxReads;
+  clock: Clock;
+  newId: NewId;
+  terms: LeaseRules;
+  onUnreadable: (sortKey: unknown, error: unknown) => void;
+  /** A sandbox has changed. */
+  onChange: (change: SandboxChange) => void;
+  onError: (error: unknown) => void;
+}
+
+/** The line, and the store by which whatever becomes free goes to who waits in it. */
+export function composeLine(options: LineOptions, parts: Parts) {
+  const { client, clock } = parts;
+  const line = createLineStore(client, parts.onUnreadable);
+  const waiters = createWaiters(line, parts.onError);
+  const forecast = createForecast({ ...options, reads: parts.reads, clock });
+  const onEnded: Parameters<typeof freeThroughLine>[0]['onEnded'] = (ending, place, nowMs) =>
+    options.onEnded(ending, Math.max(0, nowMs - place.joinedAtMs) / 1000);
+  let keeper: LineKeeper | undefined;
+  const server = freeThroughLine({
+    ...parts,
+    line,
+    handOvers: createHandOvers(client, parts.buckets, parts.newId),
+    claimSeconds: options.claimSeconds,
+    isHere: waiters.isHere,
+    onServed(place, leased) {
+      if (leased.lease.collectBy !== undefined) keeper?.toBeCollected(leased, place);
+      waiters.call(place.keyPk);
+    },
+    onEnded,
+    onHandOver(change) {
+      parts.onChange(change);
+      forecast.noteFreed(change);
+    },
+  });
+  const lineDeps: LineDeps = {
+    ...options,
+    line,
+    server,
+    waiters,
+    findKey: (pk, signal) => findKey(client, pk, signal),
+    forecast: forecast.coming,
+    clock,
+    onJoined: () => keeper?.wake(),
+  };
+  return {
+    server,
+    lineDeps,
+    places: createPlaces({ ...lineDeps, store: parts.store, server, onEnded }),
+    /** What looks after the line, once there is a list of free sandboxes. */
+    createKeeper(readyList: Parameters<typeof createLineKeeper>[0]['readyList']): LineKeeper {
+      keeper = createLineKeeper({ ...parts, line, server, readyList, onEnded, onLook: options.onLook });
+      return keeper;
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import type { Actor } from './event.ts';
+
+/** What a place asks for: enough to lease a sandbox to it when its caller is between two calls. */
+export interface PlaceRequest {
+  principal: string;
+  holder: string;
+  lab?: string | undefined;
+  namePrefix?: string | undefined;
+  /** How long the lease shall last, seconds; absent: as long as a lease does unasked. */
+  durationSeconds?: number | undefined;
+  /** It promises signs of life this often, seconds. */
+  heartbeatSeconds?: number | undefined;
+  /** Hash of the request; another one under the same chosen key is refused. */
+  hash: string;
+  /** The caller chose the key. */
+  explicitKey: boolean;
+}
+
+/** A place in the line: kept for as long as its caller goes on calling. Times are epoch milliseconds. */
+export interface Place {
+  /** Priority, number and key in one: sorts as the line is served. */
+  ticket: string;
+  /** 0 to 9; the highest is served first, and within one whoever joined first. */
+  priority: number;
+  keyPk: string;
+  request: PlaceRequest;
+  /** The call that joined: the lease's event names it. */
+  by: Actor;
+  /** Unique to the call that joined. */
+  attempt: string;
+  joinedAtMs: number;
+  /** Without another call until then the place is given up. */
+  aliveUntilMs: number;
+}
+
+export const MAX_PRIORITY = 9;
+
+/** So far apart the clocks may be of who keeps a place alive and of who finds it dead, milliseconds. */
+export const LINE_CLOCK_MARGIN_MS = 10_000;
+
+/** Whether its caller has been silent for longer than a place is kept, by any clock that is not far off. */
+export const isDead = ({ aliveUntilMs }: Place, nowMs: number): boolean =>
+  aliveUntilMs + LINE_CLOCK_MARGIN_MS < nowMs;
+
+export const fits = ({ request }: Place, sandboxName: string): boolean =>
+  sandboxName.startsWith(request.namePrefix ?? '');
+
+/** What is known of the sandboxes to come, and how fast the line has moved. */
+export interface Forecast {
+  /** When sandboxes are expected to be free, epoch milliseconds, the earliest first; not all need be known. */
+  comingMs: readonly number[];
+  /** How many places the line has gone forward within how long, milliseconds. */
+  served: { places: number; withinMs: number };
+}
+
+/**
+ * When the place at `position` (1 is the head) is likely to be served, in whole seconds from now: by the sandboxes that
+ * are known to come, or at the pace of late, whichever is sooner. So it is never later than what is known to come. Null
+ * where neither says anything.
+ */
+export function etaSeconds(position: number, { comingMs, served }: Forecast, nowMs: number): number | null {
+  const known = comingMs[position - 1];
+  const byKnown = known === undefined ? Number.POSITIVE_INFINITY : Math.max(0, known - nowMs);
+  const byPace = served.places > 0 ? (position * served.withinMs) / served.places : Number.POSITIVE_INFINITY;
+  const ms = Math.min(byKnown, byPace);
+  return Number.isFinite(ms) ? Math.ceil(ms / 1000) : null;
+}

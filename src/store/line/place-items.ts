@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import type { Place } from '../../domain/line.ts';
+import type { Item } from '../dynamo/documents.ts';
+import { LINE_STATE_KEY, placeKey } from '../sandboxes/keys.ts';
+
+/**
+ * What joining and freeing tell each other by. `seq`: the number of the last that has joined. `frees`: how often
+ * sandboxes have become free.
+ */
+export interface LineState {
+  seq: number;
+  frees: number;
+}
+
+/** Of a table in which nobody has joined and nothing was freed. */
+export const NO_STATE: LineState = { seq: 0, frees: 0 };
+
+const stateItem = z.object({ seq: z.int(), frees: z.int() });
+export const toLineState = (item: Item | undefined): LineState => (item ? stateItem.parse(item) : NO_STATE);
+export const toStateItem = (state: LineState): Item => ({ ...LINE_STATE_KEY, ...state });
+
+const placeItem = z.object({
+  sk: z.string(),
+  key_pk: z.string(),
+  principal: z.string(),
+  holder: z.string(),
+  lab: z.string().optional(),
+  name_prefix: z.string().optional(),
+  duration_seconds: z.int().optional(),
+  heartbeat_seconds: z.int().optional(),
+  request_hash: z.string(),
+  explicit_key: z.boolean(),
+  actor: z.string(),
+  request_id: z.string(),
+  correlation_id: z.string(),
+  attempt: z.string(),
+  joined_at_ms: z.int(),
+  alive_until_ms: z.int(),
+});
+
+/** Reads a place's item. Throws a `ZodError` for one that is not as this version writes it. */
+export function toPlace(item: Item): Place {
+  const row = placeItem.parse(item);
+  return {
+    ticket: row.sk,
+    priority: 9 - Number(row.sk[0]),
+    keyPk: row.key_pk,
+    request: {
+      principal: row.principal,
+      holder: row.holder,
+      lab: row.lab,
+      namePrefix: row.name_prefix,
+      durationSeconds: row.duration_seconds,
+      heartbeatSeconds: row.heartbeat_seconds,
+      hash: row.request_hash,
+      explicitKey: row.explicit_key,
+    },
+    by: { actor: row.actor, requestId: row.request_id, correlationId: row.correlation_id },
+    attempt: row.attempt,
+    joinedAtMs: row.joined_at_ms,
+    aliveUntilMs: row.alive_until_ms,
+  };
+}
+
+export const toPlaceItem = ({ ticket, keyPk, request, by, ...place }: Place): Item => ({
+  ...placeKey(ticket),
+  key_pk: keyPk,
+  principal: request.principal,
+  holder: request.holder,
+  lab: request.lab,
+  name_prefix: request.namePrefix,
+  duration_seconds: request.durationSeconds,
+  heartbeat_seconds: request.heartbeatSeconds,
+  request_hash: request.hash,
+  explicit_key: request.explicitKey,
+  actor: by.actor,
+  request_id: by.requestId,
+  correlation_id: by.correlationId,
+  attempt: place.attempt,
+  joined_at_ms: place.joinedAtMs,
+  alive_until_ms: place.aliveUntilMs,
+});

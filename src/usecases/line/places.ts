@@ -1,0 +1,119 @@
+import { BrokerError } from '../../domain/errors.ts';
+import { etaSeconds, type Place } from '../../domain/line.ts';
+import { everyPlace } from '../../store/line/line.ts';
+import { isLeaseOver, type KeyRecord } from '../../store/sandboxes/idempotency.ts';
+import { keyPkOfTicket } from '../../store/sandboxes/keys.ts';
+import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
+import type { CallContext } from '../context.ts';
+import type { LineServer, PlaceEnding } from './free-through-line.ts';
+import { type InLine, keepPlace, type LineDeps, placeOf, type Turn, tellTurn } from './wait-in-line.ts';
+
+export interface PlacesDeps extends LineDeps {
+  store: Pick<SandboxStore, 'get'>;
+  server: Pick<LineServer, 'collect' | 'passOn'>;
+  onEnded: (ending: PlaceEnding, place: Place, nowMs: number) => void;
+}
+
+/** A place, and where it stands. */
+export type ListedPlace = Place & Pick<InLine, 'position' | 'etaSeconds'>;
+
+/** A holder's own place. Every call throws `TICKET_NOT_FOUND`, also for somebody else's, and `STORE_UNAVAILABLE`. */
+export interface Places {
+  /** Where it stands, or the lease that it got; like every call, it keeps the place. */
+  look(input: { ticket: string; holder: string }, context: CallContext): Promise<Turn>;
+  /** Gives it up. Throws `INVALID_STATE` once the lease is the holder's. */
+  leave(input: { ticket: string; holder: string }, context: CallContext): Promise<void>;
+  /** A part of the line, from behind the ticket `after` on, for operators. */
+  list(
+    input: { limit: number; after?: string | undefined },
+    context: CallContext,
+  ): Promise<{ places: ListedPlace[]; waiting: number; isMore: boolean }>;
+  /** An operator takes a place away. */
+  remove(ticket: string, context: CallContext): Promise<void>;
+}
+
+export function createPlaces(deps: PlacesDeps): Places {
+  async function find(ticket: string, holder: string | undefined, signal: AbortSignal): Promise<Place> {
+    const place = await deps.line.find(ticket, signal);
+    if (!place || (holder !== undefined && place.request.holder !== holder)) throw ticketNotFound();
+    return place;
+  }
+
+  /** The lease that the ticket got, in force, if the holder has it. */
+  async function findLease(ticket: string, holder: string, signal: AbortSignal) {
+    const record = await deps.findKey(keyPkOfTicket(ticket), signal);
+    if (record?.ticket !== ticket || isLeaseOver(record, deps.clock.nowMs())) throw ticketNotFound();
+    const sandbox = await deps.store.get(record.sandboxId, signal);
+    const isHeld = sandbox?.status === 'allocated' && isSameLease(sandbox.lease, record);
+    if (!isHeld || sandbox.lease.holder !== holder) throw ticketNotFound();
+    return sandbox;
+  }
+
+  async function takeOut(
+    ticket: string,
+    ending: PlaceEnding,
+    holder: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (;;) {
+      const place = await find(ticket, holder, signal);
+      const [removed] = await deps.line.remove([place], signal);
+      if (!removed) continue;
+      deps.onEnded(ending, place, deps.clock.nowMs());
+      deps.waiters.call(place.keyPk);
+      return;
+    }
+  }
+
+  return {
+    async look({ ticket, holder }, { signal }) {
+      const place = await deps.line.find(ticket, signal);
+      if (place && place.request.holder !== holder) throw ticketNotFound();
+      if (!place || !(await keepPlace(deps, ticket, { seconds: 0 }, signal))) {
+        await findLease(ticket, holder, signal);
+      }
+      return await tellTurn(deps, placeOf(ticket));
+    },
+
+    async leave({ ticket, holder }, context) {
+      const place = await deps.line.find(ticket, context.signal);
+      if (place) return await takeOut(ticket, 'left', holder, context.signal);
+      const sandbox = await findLease(ticket, holder, context.signal);
+      if (sandbox.lease.collectBy !== undefined) {
+        // Served, and not told of it: whoever leaves does not want it.
+        await deps.server.passOn(sandbox, context, context.signal);
+        return;
+      }
+      throw new BrokerError(
+        'INVALID_STATE',
+        `The place was served: give ${sandbox.id} back by marking it for deletion.`,
+        { details: { sandbox_id: sandbox.id } },
+      );
+    },
+
+    async list({ limit, after }, { signal }) {
+      const all: Place[] = [];
+      for await (const place of everyPlace(deps.line, signal)) all.push(place);
+      const from = after === undefined ? 0 : all.findIndex(({ ticket }) => ticket > after);
+      const { comingMs } = await deps.forecast();
+      const forecast = { comingMs, served: deps.waiters.served() };
+      const nowMs = deps.clock.nowMs();
+      const places = (from < 0 ? [] : all.slice(from, from + limit)).map((place, index) => {
+        const position = from + index + 1;
+        return { ...place, position, etaSeconds: etaSeconds(position, forecast, nowMs) };
+      });
+      return { places, waiting: all.length, isMore: from >= 0 && from + limit < all.length };
+    },
+
+    remove: (ticket, { signal }) => takeOut(ticket, 'removed', undefined, signal),
+  };
+}
+
+const isSameLease = (lease: { leaseId: string }, record: KeyRecord): boolean =>
+  lease.leaseId === record.leaseId;
+
+const ticketNotFound = () =>
+  new BrokerError(
+    'TICKET_NOT_FOUND',
+    'There is no such place in the line (any more): it was served, left, given up, or is not yours.',
+  );

@@ -1,0 +1,126 @@
+import type { Clock } from '../../clock.ts';
+import type { Actor } from '../../domain/event.ts';
+import { isDead, LINE_CLOCK_MARGIN_MS, type Place } from '../../domain/line.ts';
+import type { AllocatedSandbox } from '../../domain/sandbox.ts';
+import { everyPlace, type LineStore } from '../../store/line/line.ts';
+import type { ReadyList } from '../../store/sandboxes/ready-list.ts';
+import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
+import type { CallContext } from '../context.ts';
+import type { LineServer, PlaceEnding } from './free-through-line.ts';
+
+export interface TendLineDeps {
+  line: Pick<LineStore, 'page' | 'remove'>;
+  store: Pick<SandboxStore, 'get'>;
+  server: Pick<LineServer, 'offer' | 'passOn'>;
+  readyList: Pick<ReadyList, 'take' | 'giveBack' | 'settle' | 'sweep'>;
+  clock: Clock;
+  onEnded: (ending: PlaceEnding, place: Place, nowMs: number) => void;
+  onLook: (look: LineLook) => void;
+}
+
+/** What the line was like. */
+export interface LineLook {
+  length: number;
+  /** For how long the one that has waited longest has waited, seconds. */
+  oldestSeconds: number;
+}
+
+/** Looks after a line in which somebody may wait. */
+export interface LineKeeper {
+  /** Somebody waits, or has a lease to collect. */
+  wake(): void;
+  /** A lease waits for its caller. */
+  toBeCollected(leased: AllocatedSandbox, place: Place): void;
+  /** One look; reads nothing where nobody waits. */
+  tend(context: CallContext): Promise<void>;
+}
+
+/** Every so many looks the pool is looked through, too. */
+const SWEEP_EVERY = 10;
+
+/**
+ * Removes places whose callers call no more, passes on leases that nobody collects, and gives away what is free beside
+ * somebody who waits for it: replicas that know of no line make it so, and stores that show a transaction in parts.
+ */
+export function createLineKeeper(deps: TendLineDeps): LineKeeper {
+  const { line, server, readyList, clock } = deps;
+  let isAwake = true;
+  let looks = 0;
+  const uncollected = new Map<string, { leased: AllocatedSandbox; place: Place }>();
+
+  async function passOnLate(by: Actor, signal: AbortSignal): Promise<void> {
+    const nowMs = clock.nowMs();
+    for (const [leaseId, { leased, place }] of uncollected) {
+      const { collectBy } = leased.lease;
+      if (collectBy === undefined || !isUncollected(collectBy, nowMs)) continue;
+      const seen = await deps.store.get(leased.id, signal);
+      const isStill = seen?.status === 'allocated' && seen.lease.leaseId === leaseId;
+      if (isStill && seen.lease.collectBy !== undefined && (await server.passOn(seen, by, signal))) {
+        deps.onEnded('uncollected', place, nowMs);
+      }
+      uncollected.delete(leaseId);
+    }
+  }
+
+  /** Gives away what is known to be free, as far as anybody in the line wants it. */
+  async function offerFree(signal: AbortSignal): Promise<void> {
+    if (looks++ % SWEEP_EVERY === 0) await readyList.sweep(undefined, signal);
+    for (;;) {
+      const hint = readyList.take(undefined, 'any');
+      if (!hint) return;
+      const isServed = await server.offer(hint, signal).catch((error: unknown) => {
+        readyList.settle(hint, 'open');
+        throw error;
+      });
+      if (isServed) readyList.settle(hint, 'won');
+      else {
+        readyList.giveBack(hint);
+        return;
+      }
+    }
+  }
+
+  return {
+    wake() {
+      isAwake = true;
+    },
+
+    toBeCollected(leased, place) {
+      isAwake = true;
+      uncollected.set(leased.lease.leaseId, { leased, place });
+    },
+
+    async tend(context) {
+      if (!isAwake) return;
+      const { signal } = context;
+      isAwake = false;
+      try {
+        await passOnLate(context, signal);
+        const nowMs = clock.nowMs();
+        let length = 0;
+        let oldestJoinedAtMs: number | undefined;
+        const dead: Place[] = [];
+        for await (const place of everyPlace(line, signal)) {
+          if (isDead(place, nowMs)) dead.push(place);
+          else {
+            length++;
+            oldestJoinedAtMs = Math.min(oldestJoinedAtMs ?? place.joinedAtMs, place.joinedAtMs);
+          }
+        }
+        for (const place of await line.remove(dead, signal)) deps.onEnded('given_up', place, nowMs);
+        const oldestSeconds = Math.max(0, nowMs - (oldestJoinedAtMs ?? nowMs)) / 1000;
+        deps.onLook({ length, oldestSeconds });
+        if (length > 0) await offerFree(signal);
+        else looks = 0;
+        if (length > 0 || uncollected.size > 0) isAwake = true;
+      } catch (error) {
+        isAwake = true;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Nobody has come for a lease until well after its time, by any clock that is not far off. */
+export const isUncollected = (collectBy: number, nowMs: number): boolean =>
+  collectBy * 1000 + LINE_CLOCK_MARGIN_MS < nowMs;
