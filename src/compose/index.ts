@@ -206,7 +206,13 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       stocking,
       cutOff: lifecycle.cutOff,
     });
-    remakeLostTable(engine, client, { config, logger, newId, sync: loops.runs.sync });
+    remakeLostTable(engine, client, {
+      config,
+      logger,
+      newId,
+      forget: core.readyList.forget,
+      sync: loops.runs.sync,
+    });
     const jobs = composeJobs({
       ...shared,
       replicaId,

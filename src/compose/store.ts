@@ -42,11 +42,14 @@ export function remakeLostTable(
     config,
     logger,
     newId,
+    forget,
     sync,
   }: {
     config: Pick<Config, 'store' | 'buckets'>;
     logger: Logger;
     newId: NewId;
+    /** What is remembered of the lost table's sandboxes is no longer true. */
+    forget: () => void;
     sync: RunNow<SyncOptions>;
   },
 ): void {
@@ -59,6 +62,7 @@ export function remakeLostTable(
     );
     const signal = AbortSignal.timeout(REFILL_WITHIN_MS);
     await openTable(client, { buckets, create: true }, signal);
+    forget();
     const ids = { requestId: newId(), correlationId: newId() };
     await sync({ force: false }, { actor: 'engine_restart', ...ids, signal });
     logger.info({ action: 'engine', outcome: 'refilled' }, 'the table was made anew, and the pool listed');

@@ -31,6 +31,8 @@ export interface ReadyList {
   sweep(namePrefix?: string, signal?: AbortSignal): Promise<Sweep>;
   /** Re-reads the hints, for what other replicas took meanwhile. Call it now and then. */
   refresh(): Promise<void>;
+  /** The table was made anew: what was known of the old one's sandboxes says nothing of theirs with the same ids. */
+  forget(): void;
   /** Hints at hand. */
   readonly size: number;
   /** The last look at the whole pool found nothing free: likely still so, but no proof. */
@@ -192,6 +194,11 @@ export function createReadyList(
     },
 
     sweep: sweeps.sweep,
+
+    forget() {
+      hints = [];
+      spent.clear();
+    },
 
     async refresh() {
       try {

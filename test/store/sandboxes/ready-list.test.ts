@@ -87,6 +87,18 @@ describeOnFastEngine('the ready list', ({ endpoint }) => {
     },
   );
 
+  test('knows nothing of a table that was made anew: the same ids and generations are others', async () => {
+    const { list } = await start(endpoint, 1);
+    await list.refresh();
+    const hint = list.take()!;
+    list.settle(hint, 'won');
+    await list.sweep();
+    expect(list.take()).toBeUndefined();
+    list.forget();
+    await list.sweep();
+    expect(list.take()).toEqual(hint);
+  });
+
   test('offers a sandbox again in a newer generation, however soon', async () => {
     const { core, list } = await start(endpoint, 1);
     await list.refresh();
