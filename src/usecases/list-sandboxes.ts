@@ -110,6 +110,9 @@ export function listSandboxes(deps: ListDeps): ListSandboxes {
           if (isInRange(place, query, reads.buckets)) return { sandboxes, cursor: toCursor(place) };
         }
       } while (after);
+      if (lookedAt >= MAX_LOOKED_AT && bucket + 1 < reads.buckets) {
+        return { sandboxes, cursor: toCursor({ bucket: bucket + 1 }) };
+      }
     }
     return { sandboxes };
   };

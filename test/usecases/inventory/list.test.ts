@@ -104,7 +104,7 @@ describeOnEngines('a walk through all of a large pool', ({ name, endpoint }) => 
       expect(cursor).toBeDefined();
       const first = core.calls.count('Query');
       expect(await list(core, { prefix: 'nothing', cursor })).toMatchObject({ sandboxes: [] });
-      expect(first).toBeLessThanOrEqual(core.calls.count('Query') * 0.6);
+      expect(core.calls.count('Query')).toBeGreaterThan(first);
     });
   }
 });
