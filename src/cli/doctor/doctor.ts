@@ -12,7 +12,7 @@ const DEVELOPMENT_TOKENS = ['dev-track-token', 'dev-admin-token'];
 
 /** Looks at everything a broker needs, and changes nothing. */
 export async function examine(options: GlobalOptions): Promise<Finding[]> {
-  const [major = 0] = process.versions.node.split('..').map(Number);
+  const [major = 0] = process.versions.node.split('.').map(Number);
   const findings: Finding[] = [
     major >= NEEDED_NODE
       ? ok('node', `Node ${process.versions.node}`)

@@ -63,7 +63,7 @@ export async function startReceiver(first: Reaction = { kind: 'answer', status: 
         return;
       case 'drip': {
         response.writeHead(200);
-        const timer = setInterval(() => response.write('..'), 20);
+        const timer = setInterval(() => response.write('.'), 20);
         response.once('close', () => clearInterval(timer));
         return;
       }
