@@ -44,6 +44,9 @@ Examples:
     });
 }
 
+/** Lines that are no sandbox: the columns' names; the beginning and the end. */
+const NO_SANDBOXES = { csv: 1, json: 2 };
+
 async function writePool(options: ExportOptions, write: (text: string) => void): Promise<void> {
   const call = callerFor('admin', options);
   const { status, format } = options;
@@ -57,8 +60,7 @@ async function writePool(options: ExportOptions, write: (text: string) => void):
     for await (const bytes of as<ReadableStream<Uint8Array>>(answer)) {
       const text = decoder.decode(bytes, { stream: true });
       lines += text.split('\n').length - 1;
-      // One is not a sandbox: the names, or the end.
-      progress.tell(Math.max(0, lines - 1));
+      progress.tell(Math.max(0, lines - NO_SANDBOXES[format]));
       write(text);
     }
   } catch (cause) {
