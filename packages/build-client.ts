@@ -1,7 +1,7 @@
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { generateDtsBundle } from 'dts-bundle-generator';
-import { rolldown } from 'rolldown';
+import { type OutputOptions, rolldown } from 'rolldown';
 
 /*
  * Makes the package of the client's sources: one file for `import` and one for `require`, and the types of each, which
@@ -14,6 +14,12 @@ const PACKAGE = new URL('packages/client/', ROOT);
 const ENTRY = fileURLToPath(new URL('index.ts', SOURCES));
 /** What `await using` needs of a compiler; the bundler of the types leaves it out. */
 const NEEDED_TYPES = '/// <reference lib="esnext.disposable" />\n';
+
+/** Without comments and white space; names stay, so that stack traces and the sources' text can be followed. */
+const SMALL: OutputOptions = {
+  comments: false,
+  minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+};
 
 /** Writes `index.js`, `index.cjs` and the types of each into the folder, and leaves nothing else in it. */
 async function build(folder: URL): Promise<void> {
@@ -30,8 +36,8 @@ async function build(folder: URL): Promise<void> {
     },
     transform: { target: 'es2022' },
   });
-  await bundle.write({ file: fileOf('index.js'), format: 'esm', comments: false });
-  await bundle.write({ file: fileOf('index.cjs'), format: 'cjs', comments: false });
+  await bundle.write({ file: fileOf('index.js'), format: 'esm', ...SMALL });
+  await bundle.write({ file: fileOf('index.cjs'), format: 'cjs', ...SMALL });
   await bundle.close();
   const [types = ''] = generateDtsBundle(
     [{ filePath: ENTRY, output: { noBanner: true, exportReferencedTypes: false } }],
