@@ -130,14 +130,16 @@ describeOnFastEngine('the watch over the broker', ({ endpoint }) => {
       CSP_API_TOKEN: 'csp-token',
       RETRY_MAX_RETRIES: '0',
     });
+    const sync = async () => (await asAdmin('POST', '/v1/admin/sync')).status;
+    await expect.poll(sync).toBe(200);
     csp.faults.add('list', { kind: 'respond', status: 403 });
-    expect((await asAdmin('POST', '/v1/admin/sync')).status).toBe(502);
+    expect(await sync()).toBe(502);
     const readiness = async () => (await asAdmin('GET', '/v1/admin/readiness')).json;
     expect(await readiness()).toMatchObject({
       verdict: 'degraded',
       reasons: ['sync: the last one failed (unauthorized)'],
     });
-    expect((await asAdmin('POST', '/v1/admin/sync')).status).toBe(200);
+    expect(await sync()).toBe(200);
     expect(await readiness()).toMatchObject({ verdict: 'go' });
     await csp.close();
   });

@@ -43,7 +43,7 @@ afterAll(async () => void (await broker?.kill9()));
 
 /** All that a document may have run here: it asks the broker, or looks at what it was told. */
 const HARMLESS =
-  /^(#.*|curl .*|[A-Z]+=\$\((curl|echo) .*| {2}-[HXd] .*|node deploy\/migrate-table\.ts --help|npx sandbox-broker (--url \S+ \w+|\w+ --help).*|)$/;
+  /^(#.*|curl .*|[A-Z]+=\$\((curl|echo) .*| {2}-[HXd] .*| {2}\| sed '[^']*'\)|node deploy\/migrate-table\.ts --help|npx sandbox-broker (--url \S+ \w+|\w+ --help).*|)$/;
 
 /** Pastes blocks into one shell, as a reader would, and gives the statuses of all their calls. */
 async function paste(blocks: readonly ShellBlock[]): Promise<number[]> {
@@ -95,6 +95,7 @@ describe('what the documents tell to type', () => {
       'docs/benchmarks.md: npm run bench (takes minutes, and a machine to itself)',
       'docs/labs.md: #!/bin/sh (needs the platform)',
       'docs/labs.md: #!/bin/sh (needs the platform)',
+      'docs/labs.md: TRACK_HOLDER="$INSTRUQT_PARTICIPANT_ID" TRACK_FILE=/etc/sandbox.env TRACK_EXTEND_MIN=90 sh /opt/sandbox-broker/track.sh extend (needs the platform)',
       'docs/migration.md: node deploy/migrate-table.ts --from dynamodb://eu-west-1 --from-table SandboxPool --to dynamodb://eu-west-1 --to-table SandboxBroker (needs both tables; test/deploy/migrate-table.test.ts runs it)',
       'docs/operations.md: docker build -t sandbox-broker . (needs a Docker engine)',
       'docs/operations.md: aws cloudformation deploy --stack-name sandbox-broker-table --template-file deploy/aws/table.yml (needs an AWS account)',

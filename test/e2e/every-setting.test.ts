@@ -40,6 +40,7 @@ const WRITTEN: Partial<Record<keyof typeof VARIABLES, readonly string[]>> = {
   BROKER_VIEWER_TOKEN: [SECRETS.viewer, `${SECRETS.viewer},an-older-viewer-token-of-ours`, ''],
   DDB_BUCKETS: ['16', '1', '32'],
   CSP_API_TOKEN: [SECRETS.csp],
+  MAX_LEASE_HOURS: ['24', '24.5', ''],
   SANDBOX_ALLOCATE_LIMIT: ['100', ''],
   TRUST_PROXY: ['off', '2', '10.0.0.1', 'loopback, 10.0.0.0/8, fd00::/8'],
   CORS_ALLOWED_ORIGINS: ['https://a.example.org', 'https://a.example.org,http://b.example.org:3000', ''],

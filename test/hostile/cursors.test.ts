@@ -52,7 +52,7 @@ describeOnFastEngine('the cursor of a list', ({ endpoint }) => {
     ['a long prefix', { prefix: LONG_PREFIX }, ({ name }) => name.startsWith(LONG_PREFIX)],
     [
       'every filter, each as long as it may be',
-      { status: 'allocated', prefix: LONG_PREFIX, holder: LONG_HOLDER, lab: LONG_LAB },
+      { status: 'allocated', prefix: LONG_PREFIX, holder_prefix: LONG_HOLDER, lab: LONG_LAB },
       ({ status, name }) => status === 'allocated' && name.startsWith(LONG_PREFIX),
     ],
   ])('is one that the broker takes, whatever the names: %s', async (_name, query, isWanted) => {

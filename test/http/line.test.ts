@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { TICKET } from '../support/broker/fake-app-deps.ts';
 import { asTrack, startApp } from '../support/broker/http-app.ts';
-
-const TICKET = `9-0000000000001-${'0'.repeat(64)}`;
 
 describe('waiting in line over HTTP', () => {
   test('who prefers to wait is told of its place, and when to ask again', async () => {
@@ -57,7 +56,8 @@ describe('waiting in line over HTTP', () => {
   test('a ticket that is none is refused, and one that nobody has is not found', async () => {
     const { call } = await startApp();
     expect((await call('GET', '/v1/line/nonsense', { headers: asTrack() })).status).toBe(400);
-    expect((await call('GET', `/v1/line/${TICKET}`, { headers: asTrack() })).status).toBe(404);
+    const unknown = TICKET.replace('1-', '2-');
+    expect((await call('GET', `/v1/line/${unknown}`, { headers: asTrack() })).status).toBe(404);
     expect((await call('DELETE', `/v1/line/${TICKET}`, { headers: asTrack() })).json).toEqual({
       status: 'left',
       ticket_id: TICKET,

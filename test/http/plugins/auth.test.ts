@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createAuth } from '../../../src/http/plugins/auth.ts';
-import { ADMIN_TOKEN, TRACK_TOKEN } from '../../support/broker/fake-app-deps.ts';
+import { ADMIN_TOKEN, TICKET, TRACK_TOKEN } from '../../support/broker/fake-app-deps.ts';
 import { asAdmin, asTrack, startApp } from '../../support/broker/http-app.ts';
 
 const TRACK_ROUTES = [
@@ -9,6 +9,8 @@ const TRACK_ROUTES = [
   ['POST', '/v1/sandboxes/sbx-1/extend'],
   ['POST', '/v1/sandboxes/sbx-1/heartbeat'],
   ['GET', '/v1/sandboxes/sbx-1'],
+  ['GET', `/v1/line/${TICKET}`],
+  ['DELETE', `/v1/line/${TICKET}`],
 ] as const;
 const ADMIN_ROUTES = [
   ['GET', '/v1/admin/sandboxes'],
@@ -38,6 +40,11 @@ const ADMIN_ROUTES = [
   ['GET', '/v1/admin/session'],
   ['GET', '/v1/admin/history'],
   ['GET', '/v1/admin/export'],
+  ['GET', '/v1/admin/effects'],
+  ['GET', '/v1/admin/effects/sandbox_delete'],
+  ['GET', '/v1/admin/idempotency'],
+  ['GET', '/v1/admin/line'],
+  ['DELETE', `/v1/admin/line/${TICKET}`],
   ['POST', '/v1/admin/bulk-delete?status=stale'],
   ['POST', '/v1/admin/sandboxes/sbx-1/release'],
   ['POST', '/v1/admin/sandboxes/sbx-1/retry-deletion'],

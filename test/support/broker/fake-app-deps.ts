@@ -64,6 +64,10 @@ export interface Recorded {
   clock: { nowMs(): number; advance(ms: number): void };
 }
 
+/** Of the only place in the line. */
+export const TICKET = `9-0000000000001-${'0'.repeat(64)}`;
+const fakePlace = { ticket: TICKET, position: 2, waiting: 3, etaSeconds: 60 };
+
 /** Everything the app needs, answering with something sensible and remembering what it was asked. */
 export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; recorded: Recorded } {
   let nowMs = START_MS;
@@ -96,15 +100,11 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         replayed: false,
         conflicts: 0,
       })),
-      allocateInLine: record('allocateInLine', async () => ({
-        ticket: `9-0000000000001-${'0'.repeat(64)}`,
-        position: 2,
-        waiting: 3,
-        etaSeconds: 60,
-      })),
+      allocateInLine: record('allocateInLine', async () => fakePlace),
       places: {
-        look: record('places.look', async () => {
-          throw new BrokerError('TICKET_NOT_FOUND', 'none');
+        look: record('places.look', async ({ ticket }) => {
+          if (ticket !== TICKET) throw new BrokerError('TICKET_NOT_FOUND', 'none');
+          return { type: 'waiting' as const, inLine: fakePlace };
         }),
         leave: record('places.leave', async () => undefined),
         list: record('places.list', async () => ({ places: [], waiting: 0, isMore: false })),
