@@ -17,6 +17,7 @@ export interface SandboxWithHistory extends SandboxRecord {
     action: string;
     actor: string;
     to: string;
+    correlation_id: string;
     allocated_to_track?: string;
     detail?: string;
   }[];

@@ -92,12 +92,48 @@ function zshScript(program: Command): string[] {
   ];
 }
 
+function fishScript(program: Command): string[] {
+  const print = (words: string[]) => `printf '%s\\n' ${words.join(' ')}`;
+  return [
+    `# Completion of ${NAME} for fish: ${NAME} completion fish | source`,
+    'function __sandbox_broker_words',
+    '  set -l before (commandline -opc)',
+    '  switch $before[-1]',
+    ...mergedChoices(program).map(([flag, values]) => `    case ${flag}; ${print(values)}; return`),
+    '    case --output --token-file; __fish_complete_path (commandline -ct); return',
+    '  end',
+    "  set -l walked ''",
+    '  for word in $before[2..]',
+    '    switch "$walked $word"',
+    ...wordsAfter(program)
+      .filter(([path]) => path !== '')
+      .map(([path]) => `      case '${path.includes(' ') ? path : ` ${path}`}'; set walked '${path}'`),
+    '    end',
+    '  end',
+    '  switch $walked',
+    ...wordsAfter(program).map(([path, words]) => `    case '${path}'; ${print(words)}`),
+    '  end',
+    '  test $walked = import; and __fish_complete_path (commandline -ct)',
+    'end',
+    `complete -c ${NAME} -f -a '(__sandbox_broker_words)'`,
+  ];
+}
+
+const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript };
+
 /** Scripts that know every command and option there is: they are made of the program itself. */
 export function addCompletionCommand(program: Command): void {
   program
     .command('completion')
     .description('print a completion script')
-    .addArgument(new Argument('<shell>').choices(['bash', 'zsh']))
-    .addHelpText('after', `\nExample, in ~/.bashrc:\n  eval "$(${NAME} completion bash)"`)
-    .action((shell: string) => print(shell === 'bash' ? bashScript(program) : zshScript(program)));
+    .addArgument(new Argument('<shell>').choices(Object.keys(SCRIPTS)))
+    .addHelpText(
+      'after',
+      `
+Examples, in ~/.bashrc, in ~/.zshrc behind compinit, in ~/.config/fish/config.fish:
+  eval "$(${NAME} completion bash)"
+  eval "$(${NAME} completion zsh)"
+  ${NAME} completion fish | source`,
+    )
+    .action((shell: keyof typeof SCRIPTS) => print(SCRIPTS[shell](program)));
 }

@@ -9,6 +9,7 @@ export interface GlobalOptions {
   tokenFile?: string;
   timeout: number;
   json?: boolean;
+  wide?: boolean;
 }
 
 export type Role = 'track' | 'admin';
@@ -22,6 +23,13 @@ const LOOPBACK = /^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(\/|$)/;
 
 /** The process's environment. Here it is read for the command line, and nowhere else in it. */
 export const environment = (): Environment => process.env;
+
+/** Columns of the terminal that standard output is; undefined where it is none, as in a pipe or a file. */
+export function terminalWidth(env = environment()): number | undefined {
+  if (!process.stdout.isTTY) return undefined;
+  // Some terminals do not tell.
+  return process.stdout.columns || Number(env['COLUMNS']) || undefined;
+}
 
 /** Sets a variable for the server that is about to start in this process. */
 export function setVariable(name: string, value: string | undefined): void {

@@ -1,16 +1,27 @@
 import { writeSync } from 'node:fs';
+import { terminalWidth } from './environment.ts';
 import { EXIT } from './exit-codes.ts';
+import { type Cell, plain, table } from './table.ts';
 
 /** Where a command's results go: standard output for results, standard error for everything else. */
 export interface Output {
   /** A result: as JSON with `--json`, else as these lines. */
   result(value: unknown, lines: () => string[]): void;
+  /** Lines of a table, cut to the terminal unless `--wide` is given. */
+  table(columns: readonly string[], rows: readonly Cell[][]): string[];
   note(text: string): void;
 }
 
-export function createOutput({ json }: { json?: boolean | undefined }): Output {
+export function createOutput({
+  json,
+  wide,
+}: {
+  json?: boolean | undefined;
+  wide?: boolean | undefined;
+}): Output {
   return {
     result: (value, lines) => print(json ? [JSON.stringify(value, undefined, 2)] : lines()),
+    table: (columns, rows) => table(columns, rows, wide ? undefined : terminalWidth()),
     note: (text) => writeAll(2, `${text}\n`),
   };
 }
@@ -42,20 +53,6 @@ function writeAll(fd: number, text: string): void {
   }
 }
 
-type Cell = string | number | undefined;
-
-/** Columns under their names, as wide as their widest cell. */
-export function table(columns: string[], rows: Cell[][]): string[] {
-  const texts = [columns, ...rows.map((row) => row.map((cell) => plain(String(cell ?? '-'))))];
-  const widths = columns.map((_, index) => Math.max(...texts.map((row) => row[index]?.length ?? 0)));
-  return texts.map((row) =>
-    row
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
 /** Names and values, one a line. */
 export function fields(record: Record<string, unknown>): string[] {
   const given = Object.entries(record).filter(([, value]) => value !== undefined);
@@ -72,5 +69,10 @@ export const time = (epochSeconds: unknown): string | undefined =>
     ? new Date(epochSeconds * 1000).toISOString().replace('.000Z', 'Z')
     : undefined;
 
-/** A name from elsewhere gives no orders to a terminal. */
-const plain = (text: string): string => text.replace(/\p{Cc}/gu, '\ufffd');
+const TIMES = /(^|_)(at|by|since|before|until|timestamp|as_of)$/;
+
+/** A record with its times in words. */
+export const withTimes = (record: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(record).map(([name, value]) => [name, TIMES.test(name) ? (time(value) ?? value) : value]),
+  );

@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander';
 import { addDeletionCommands } from './commands/deletion-commands.ts';
 import { addExportCommand } from './commands/export-command.ts';
+import { addJobCommands } from './commands/job-commands.ts';
 import { addOnceCommands } from './commands/once-commands.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
 import { addRunCommands } from './commands/run-commands.ts';
-import { addShowCommand } from './commands/show-command.ts';
+import { addShowCommands } from './commands/show-command.ts';
 import { addTableCommands } from './commands/table-commands.ts';
 import { addTrackCommands } from './commands/track-commands.ts';
 import { addCompletionCommand } from './completion.ts';
@@ -18,6 +19,7 @@ Environment:
   BROKER_URL          the broker's address (http://127.0.0.1:8080)
   BROKER_API_TOKEN    a track's token, for allocate and release --holder
   BROKER_ADMIN_TOKEN  an operator's token, for everything else
+  NO_COLOR            no colours; there are some on a terminal only
   The development tokens are used for a broker on this machine where none is set. Secrets are never arguments: every
   user of a machine can read those. serve, doctor, table and import read the server's variables, too.`;
 
@@ -37,6 +39,7 @@ export function createProgram(version: string): Command {
         .default(30),
     )
     .option('--json', 'the result as JSON on standard output; an error as JSON on standard error')
+    .option('--wide', 'tables in full; by default they are cut to the terminal')
     .addHelpText(
       'after',
       `${EXIT_HELP}
@@ -73,8 +76,9 @@ Examples:
     });
   addTrackCommands(program);
   addPoolCommands(program);
-  addShowCommand(program);
+  addShowCommands(program);
   addRunCommands(program);
+  addJobCommands(program);
   addDeletionCommands(program);
   addDoctorCommand(program);
   addTableCommands(program);

@@ -70,15 +70,18 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     expect(late).toMatchObject({ code: 3, stderr: expect.stringContaining('LEASE_OVER') });
   });
 
-  test('a sandbox is shown by its id or by its holder, and a holder by its whole name', async () => {
+  test('a sandbox is shown by its id, its name or its holder; several that are meant are listed', async () => {
     const here = await startBrokerHere(endpoint, ROTATING);
     const env = { ...TOKENS, BROKER_URL: here.url };
     const { result } = await cliJson(['allocate', '--holder', 'student-1'], { env });
     const id = String(result['sandbox_id']);
-    const [exact, byHolder, byId, none] = await Promise.all([
+    const name = String(result['name']);
+    const [exact, byHolder, byId, byName, several, none] = await Promise.all([
       cliJson(['list', '--holder', 'student-1'], { env }),
       cliJson(['show', 'student-1'], { env }),
       cli(['show', id], { env }),
+      cli(['history', name], { env }),
+      cliJson<{ count: number }>(['show', 'lab-'], { env }),
       cli(['show', 'student-'], { env }),
     ]);
     expect(exact.result).toMatchObject({ count: 1, sandboxes: [{ sandbox_id: id }], more: false });
@@ -86,7 +89,14 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     expect(byHolder.result).toMatchObject({ sandbox_id: id, history: expect.arrayContaining([leased]) });
     expect(byId.stdout).toMatch(/AT +ACTION +ACTOR/);
     expect(byId.stdout).toMatch(/allocate +track/);
-    expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('nobody of that name') });
+    expect(byName.stdout).toMatch(/^AT +ACTION .* CORRELATION\n/);
+    expect(byName.stdout).toMatch(/ allocate +track\S* .* student-1 /);
+    expect(several).toMatchObject({
+      code: 1,
+      result: { count: 5 },
+      stderr: expect.stringContaining('by its id'),
+    });
+    expect(none).toMatchObject({ code: 3, stdout: '' });
   });
 
   test('a key whose lease is over is a refusal, and nothing for a script to take for a sandbox', async () => {

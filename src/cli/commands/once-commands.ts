@@ -3,7 +3,7 @@ import type { Effect, EffectList, Idempotency } from '../../api/once.ts';
 import { EFFECT_STATES } from '../../domain/effect.ts';
 import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
-import { createOutput, fields, table, time } from '../output.ts';
+import { createOutput, fields, time } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
 
 interface ListOptions extends GlobalOptions {
@@ -41,8 +41,11 @@ export function addOnceCommands(program: Command): void {
         time(effect.changed_at),
         effect.error ?? (effect.result === undefined ? undefined : JSON.stringify(effect.result)),
       ]);
-      createOutput(options).result({ effects, count: effects.length, more }, () =>
-        table(['TYPE', 'ENTITY', 'GENERATION', 'STATE', 'CHANGED', 'RESULT'], rows).concat(moreNote(more)),
+      const output = createOutput(options);
+      output.result({ effects, count: effects.length, more }, () =>
+        output
+          .table(['TYPE', 'ENTITY', 'GENERATION', 'STATE', 'CHANGED', 'RESULT'], rows)
+          .concat(moreNote(more)),
       );
     });
 
@@ -78,10 +81,11 @@ export function addOnceCommands(program: Command): void {
         time(key.remembered_until),
         key.id.slice(0, 12),
       ]);
-      createOutput(options).result({ ...counts, keys, count: keys.length, more }, () => [
+      const output = createOutput(options);
+      output.result({ ...counts, keys, count: keys.length, more }, () => [
         ...fields({ ...counts }),
         '',
-        ...table(['KIND', 'STATE', 'OF', 'BEGAN', 'UNTIL', 'KEY'], rows).concat(moreNote(more)),
+        ...output.table(['KIND', 'STATE', 'OF', 'BEGAN', 'UNTIL', 'KEY'], rows).concat(moreNote(more)),
       ]);
     });
 }

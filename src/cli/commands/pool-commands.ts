@@ -1,19 +1,13 @@
 import { type Command, Option } from 'commander';
 import { ALERT_SEVERITIES } from '../../domain/alert.ts';
-import { JOB_STATUSES, JOB_TYPES } from '../../domain/job.ts';
 import { SANDBOX_STATUSES } from '../../domain/sandbox.ts';
-import {
-  type AlertList,
-  as,
-  type BrokerStatus,
-  type JobPage,
-  type PoolStats,
-  type SandboxPage,
-} from '../answers.ts';
+import { type AlertList, as, type BrokerStatus, type PoolStats, type SandboxPage } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { wholeNumber } from '../numbers.ts';
-import { createOutput, fields, table, time } from '../output.ts';
+import { createOutput, fields, time } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
+import { SANDBOX_COLUMNS, sandboxRow } from '../sandbox-rows.ts';
+import { severity } from '../tones.ts';
 
 interface ListOptions extends GlobalOptions {
   status?: string;
@@ -21,18 +15,19 @@ interface ListOptions extends GlobalOptions {
   holder?: string;
   holderPrefix?: string;
   lab?: string;
-  type?: string;
+  find?: string;
   minSeverity?: string;
   task?: string;
   limit: number;
 }
 
-/** What operators look at: the pool, its jobs, its alerts. */
+/** What operators look at: the pool, how it is served, and the alerts. */
 export function addPoolCommands(program: Command): void {
   program
     .command('list')
     .description('list sandboxes')
     .addOption(new Option('--status <status>', 'only in this status').choices(SANDBOX_STATUSES))
+    .option('--find <text>', 'by id, whole holder, or the beginning of a name')
     .option('--prefix <name>', 'only names that begin so')
     .option('--holder <id>', 'only leases of this holder')
     .option('--holder-prefix <text>', 'only leases of holders that begin so')
@@ -48,29 +43,18 @@ Examples:
     )
     .action(async (_options, command: Command) => {
       const options: ListOptions = command.optsWithGlobals();
-      const { status, prefix, holder, holderPrefix, lab } = options;
+      const { status, find, prefix, holder, holderPrefix, lab } = options;
       const found = await collect(options, async (limit, cursor) => {
-        const query = { status, prefix, holder, holder_prefix: holderPrefix, lab, limit, cursor };
+        const query = { status, find, prefix, holder, holder_prefix: holderPrefix, lab, limit, cursor };
         const page = as<SandboxPage>(
           await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/sandboxes', query }),
         );
         return { items: page.sandboxes, cursor: page.cursor };
       });
-      const rows = () =>
-        table(
-          ['ID', 'NAME', 'STATUS', 'HOLDER', 'LAB', 'EXPIRES'],
-          found.items.map((each) => [
-            each.sandbox_id,
-            each.name,
-            each.status,
-            each.allocated_to_track,
-            each.track_name,
-            time(each.expires_at),
-          ]),
-        );
       const { items: sandboxes, more } = found;
-      createOutput(options).result({ sandboxes, count: sandboxes.length, more }, () =>
-        rows().concat(moreNote(more)),
+      const output = createOutput(options);
+      output.result({ sandboxes, count: sandboxes.length, more }, () =>
+        output.table(SANDBOX_COLUMNS, sandboxes.map(sandboxRow)).concat(moreNote(more)),
       );
     });
 
@@ -99,38 +83,6 @@ Examples:
     });
 
   program
-    .command('jobs')
-    .description('list the jobs of the last week, the newest first')
-    .addOption(new Option('--type <type>', 'only of this type').choices(JOB_TYPES))
-    .addOption(new Option('--status <status>', 'only in this status').choices(JOB_STATUSES))
-    .addOption(limitOption(20))
-    .addHelpText('after', '\nExample:\n  $ sandbox-broker jobs --type sync --status failed')
-    .action(async (_options, command: Command) => {
-      const options: ListOptions = command.optsWithGlobals();
-      const { type, status } = options;
-      const found = await collect(options, async (limit, cursor) => {
-        const query = { type, status, limit, cursor };
-        const page = as<JobPage>(
-          await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/jobs', query }),
-        );
-        return { items: page.jobs, cursor: page.cursor };
-      });
-      const { items: jobs, more } = found;
-      const rows = () =>
-        jobs.map((job) => [
-          job.job_id,
-          job.type,
-          job.status,
-          time(job.submitted_at),
-          time(job.ended_at),
-          job.error?.code ?? (job.result && JSON.stringify(job.result)),
-        ]);
-      createOutput(options).result({ jobs, count: jobs.length, more }, () =>
-        table(['ID', 'TYPE', 'STATUS', 'SUBMITTED', 'ENDED', 'RESULT'], rows()).concat(moreNote(more)),
-      );
-    });
-
-  program
     .command('alerts')
     .description('list the alerts of the last week, the newest first')
     .addOption(new Option('--min-severity <severity>', 'this severity and above').choices(ALERT_SEVERITIES))
@@ -143,16 +95,15 @@ Examples:
       const list = as<AlertList>(
         await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/alerts', query }),
       );
+      const output = createOutput(options);
       const rows = list.alerts.map((alert) => [
         time(alert.timestamp),
-        alert.severity,
+        severity(alert.severity),
         alert.task,
         alert.reason,
         JSON.stringify(alert.context),
       ]);
-      createOutput(options).result(list, () =>
-        table(['TIME', 'SEVERITY', 'TASK', 'REASON', 'CONTEXT'], rows),
-      );
+      output.result(list, () => output.table(['TIME', 'SEVERITY', 'TASK', 'REASON', 'CONTEXT'], rows));
     });
 }
 

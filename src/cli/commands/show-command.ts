@@ -1,78 +1,74 @@
 import type { Command } from 'commander';
-import { BrokerError, type SandboxRecord } from '../../client/index.ts';
-import { as, type SandboxPage, type SandboxWithHistory } from '../answers.ts';
-import { callerFor, type GlobalOptions } from '../environment.ts';
-import { CliError, EXIT } from '../exit-codes.ts';
-import { createOutput, fields, table, time } from '../output.ts';
+import type { SandboxWithHistory } from '../answers.ts';
+import type { GlobalOptions } from '../environment.ts';
+import { lookUp } from '../look-up.ts';
+import { createOutput, fields, time, withTimes } from '../output.ts';
+import type { Cell } from '../table.ts';
+import { sandboxStatus } from '../tones.ts';
 
-/** What an id may be made of; anything else is a holder. */
-const ID = /^[A-Za-z0-9._:@-]{1,128}$/;
+const NAMED_BY = '<id|name|holder>';
 
-/** One sandbox with its history, by its id or by who holds it. */
-export function addShowCommand(program: Command): void {
+/** One sandbox and what became of it, by its id, its name, or who holds it. */
+export function addShowCommands(program: Command): void {
   program
     .command('show')
-    .description('show a sandbox and its history, by its id or its holder')
-    .argument('<id-or-holder>')
+    .description('show a sandbox and its history, by its id, its name or its holder')
+    .argument(NAMED_BY)
     .addHelpText(
       'after',
       `
+A whole id counts first, then a whole holder or name, then the beginning of a name. Where several are meant they are
+listed, and it ends with 1; with 3 where none is.
+
 Examples:
   $ sandbox-broker show sbx-0042
   $ sandbox-broker show student-0042 --json`,
     )
     .action(async (text: string, _options, command: Command) => {
       const options: GlobalOptions = command.optsWithGlobals();
-      const { history, ...record } = await findOne(text, options);
-      createOutput(options).result({ ...record, history }, () => [
-        ...fields({ ...withTimes(record) }),
+      const found = await lookUp(text, options);
+      const { history, ...record } = found;
+      const output = createOutput(options);
+      output.result(found, () => [
+        ...fields(withTimes(record)),
         '',
-        ...table(
-          ['AT', 'ACTION', 'ACTOR', 'TO', 'HOLDER', 'DETAIL'],
-          history.map((event) => [
-            time(event.at),
-            event.action,
-            event.actor,
-            event.to,
-            event.allocated_to_track,
-            event.detail,
-          ]),
-        ),
+        ...output.table(EVENT_COLUMNS, history.map(eventRow)),
       ]);
+    });
+
+  program
+    .command('history')
+    .description('show who did what with a sandbox in the last 90 days, the newest last')
+    .argument(NAMED_BY)
+    .addHelpText(
+      'after',
+      `
+CORRELATION leads to the log's lines of the call that did it.
+
+Examples:
+  $ sandbox-broker history lab-0042
+  $ sandbox-broker history student-0042 --wide`,
+    )
+    .action(async (text: string, _options, command: Command) => {
+      const options: GlobalOptions = command.optsWithGlobals();
+      const { sandbox_id, name, history } = await lookUp(text, options);
+      const output = createOutput(options);
+      output.result({ sandbox_id, name, history }, () =>
+        output.table(
+          [...EVENT_COLUMNS, 'CORRELATION'],
+          history.map((event) => [...eventRow(event), event.correlation_id]),
+        ),
+      );
     });
 }
 
-async function findOne(text: string, options: GlobalOptions): Promise<SandboxWithHistory> {
-  const call = callerFor('admin', options);
-  const inspect = async (id: string) =>
-    as<SandboxWithHistory>(
-      await call({ method: 'GET', path: `/v1/admin/sandboxes/${encodeURIComponent(id)}` }),
-    );
-  if (ID.test(text)) {
-    try {
-      return await inspect(text);
-    } catch (error) {
-      if (!(error instanceof BrokerError) || error.code !== 'SANDBOX_NOT_FOUND') throw error;
-    }
-  }
-  let cursor: string | undefined;
-  do {
-    const query = { holder: text, limit: 1, cursor };
-    const page = as<SandboxPage>(await call({ method: 'GET', path: '/v1/admin/sandboxes', query }));
-    const [found] = page.sandboxes;
-    if (found !== undefined) return await inspect(found.sandbox_id);
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  throw new CliError(`There is no sandbox ${text}, and nobody of that name holds one.`, {
-    exitCode: EXIT.failure,
-  });
-}
+const EVENT_COLUMNS = ['AT', 'ACTION', 'ACTOR', 'TO', 'HOLDER', 'DETAIL'];
 
-/** Epoch seconds in words. */
-const withTimes = (record: SandboxRecord): Record<string, unknown> =>
-  Object.fromEntries(
-    Object.entries(record).map(([name, value]) => [
-      name,
-      name.endsWith('_at') || name === 'stale_since' ? time(Number(value)) : value,
-    ]),
-  );
+const eventRow = (event: SandboxWithHistory['history'][number]): Cell[] => [
+  time(event.at),
+  event.action,
+  event.actor,
+  sandboxStatus(event.to),
+  event.allocated_to_track,
+  event.detail,
+];

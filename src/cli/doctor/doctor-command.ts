@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
-import { createOutput, table } from '../output.ts';
+import { createOutput } from '../output.ts';
+import { table } from '../table.ts';
 
 /** The doctor: it says how to mend what is wrong. */
 export function addDoctorCommand(program: Command): void {

@@ -1,0 +1,54 @@
+import { styleText } from 'node:util';
+import type { AlertSeverity } from '../domain/alert.ts';
+import type { BreakerState } from '../domain/breaker.ts';
+import type { JobStatus } from '../domain/job.ts';
+import type { SandboxStatus } from '../domain/sandbox.ts';
+
+/** What a word means to whoever reads it; each has one colour everywhere. */
+export type Tone = 'good' | 'warning' | 'bad' | 'busy' | 'quiet';
+
+/** A word with its tone. It is never cut. */
+export interface Toned {
+  text: string;
+  tone: Tone;
+}
+
+const COLORS = { good: 'green', warning: 'yellow', bad: 'red', busy: 'blue', quiet: 'gray' } as const;
+
+/** In its colour where standard output is a terminal that has some; `NO_COLOR` and `FORCE_COLOR` are heard. */
+export const colored = ({ text, tone }: Toned): string => styleText(COLORS[tone], text);
+
+const SANDBOXES: Readonly<Record<SandboxStatus, Tone>> = {
+  available: 'good',
+  allocated: 'busy',
+  pending_deletion: 'warning',
+  deletion_failed: 'bad',
+  stale: 'quiet',
+  deleted: 'quiet',
+};
+const JOBS: Readonly<Record<JobStatus, Tone>> = {
+  pending: 'quiet',
+  running: 'busy',
+  completed: 'good',
+  failed: 'bad',
+};
+const SEVERITIES: Readonly<Record<AlertSeverity, Tone>> = {
+  info: 'quiet',
+  warning: 'warning',
+  error: 'bad',
+  critical: 'bad',
+};
+const BREAKERS: Readonly<Record<BreakerState, Tone>> = { closed: 'good', half_open: 'warning', open: 'bad' };
+
+/** A newer broker may have words that this program does not know: they are told as they are. */
+const tonedBy =
+  (tones: Readonly<Record<string, Tone>>) =>
+  (word: string): Toned | string => {
+    const tone = tones[word];
+    return tone === undefined ? word : { text: word, tone };
+  };
+
+export const sandboxStatus = tonedBy(SANDBOXES);
+export const jobStatus = tonedBy(JOBS);
+export const severity = tonedBy(SEVERITIES);
+export const breakerState = tonedBy(BREAKERS);
