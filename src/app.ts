@@ -20,6 +20,7 @@ import { addSecurityHeaders } from './http/plugins/security-headers.ts';
 import { type AdminRoutesDeps, adminRoutes } from './http/routes/admin.ts';
 import { type AlertRoutesDeps, alertRoutes } from './http/routes/alerts.ts';
 import { type BreakerRoutesDeps, breakerRoutes } from './http/routes/breakers.ts';
+import { type BulkRoutesDeps, bulkRoutes } from './http/routes/bulk.ts';
 import { type ConsoleRoutesDeps, consoleRoutes } from './http/routes/console.ts';
 import { docsRoutes } from './http/routes/docs.ts';
 import { dryRunRoutes } from './http/routes/dry-run.ts';
@@ -50,6 +51,7 @@ export interface AppDeps {
   useCases: TrackRoutesDeps['useCases'] &
     LeaseRoutesDeps['useCases'] &
     AdminRoutesDeps['useCases'] &
+    BulkRoutesDeps['useCases'] &
     JobRoutesDeps['useCases'] &
     AlertRoutesDeps['useCases'] &
     OnceRoutesDeps['useCases'] &
@@ -161,6 +163,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     }),
   );
   app.register(adminRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
+  app.register(bulkRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(exportRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
   app.register(
     runRoutes({

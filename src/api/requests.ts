@@ -38,7 +38,7 @@ const headerText = (description: string) =>
 /** A number from a query: digits only, where `Number` alone would take '', '0x10' and '1e9'. */
 export function decimal(schema: (error: string) => z.ZodNumber, allowed: string) {
   const read = (value: unknown) =>
-    typeof value === 'string' && /^\d{1,9}(\.\d{1,9})?$/.test(value) ? Number(value) : value;
+    typeof value === 'string' && /^\d{1,12}(\.\d{1,9})?$/.test(value) ? Number(value) : value;
   return z.preprocess(read, schema(`must be ${allowed}`));
 }
 
@@ -225,10 +225,6 @@ export const purgeQuery = z.strictObject({
     24,
     'How long a sandbox must have been stale, hours; fractions are allowed.',
   ),
-});
-
-export const retryDeletionsQuery = z.strictObject({
-  prefix: text.optional().describe('Only sandboxes whose name begins so.'),
 });
 
 const REMOVABLE = ['stale', 'deletion_failed'] as const;

@@ -177,19 +177,6 @@ export const runSchema = z
     additionalProperties: { type: 'number' },
   });
 
-export const retryDeletionsSchema = z
-  .object({
-    status: z.literal('completed'),
-    found: z.int().describe('Failed deletions that were found.'),
-    retried: z.int().describe('Due at once now, with a fresh set of attempts.'),
-    skipped: z.int().describe('A cleaner is at work on them, or they changed meanwhile.'),
-    failed: z.int().describe('Could not be changed: ask again.'),
-    retried_sandboxes: z.array(z.string()).describe('Which were retried; the first hundred.'),
-    failed_sandboxes: z.array(z.string()).describe('Which could not be changed; the first hundred.'),
-    duration_ms: z.number(),
-  })
-  .meta({ id: 'RetriedDeletions', description: 'What became of the failed deletions.' });
-
 const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
 
 /** A sandbox as every endpoint shows it. Times become epoch seconds. */

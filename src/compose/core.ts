@@ -18,7 +18,6 @@ import type { CallContext } from '../usecases/context.ts';
 import { type CleanUpDeps, cleanUp } from '../usecases/deletion/clean-up.ts';
 import { deleteOnce } from '../usecases/deletion/delete-once.ts';
 import { lookForLeaving } from '../usecases/deletion/look-for-leaving.ts';
-import { retryDeletions } from '../usecases/deletion/retry-deletions.ts';
 import { inspectSandbox } from '../usecases/inspect-sandbox.ts';
 import { countPool } from '../usecases/inventory/count-pool.ts';
 import { bulkDelete, purgeStale } from '../usecases/inventory/purge-records.ts';
@@ -28,6 +27,7 @@ import { expireLeases } from '../usecases/leases/expire-leases.ts';
 import { getSandbox } from '../usecases/leases/get-sandbox.ts';
 import { extendLease, heartbeat } from '../usecases/leases/keep-lease.ts';
 import { markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
+import { countSandboxes, operateOnMany } from '../usecases/leases/operate-on-many.ts';
 import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate-sandbox.ts';
 import { listSandboxes } from '../usecases/list-sandboxes.ts';
 import { composeLine, type LineOptions } from './line.ts';
@@ -103,6 +103,11 @@ export function composeCore(options: CoreOptions) {
   });
   const onLease = ({ sandboxId }: { sandboxId: string }, context: CallContext) =>
     onSandbox(sandboxId, context);
+  const releaseOne = adapters.leaseState(releaseSandbox(deps), onSandbox);
+  const listing = listSandboxes({
+    reads,
+    heldIds: (holder, signal) => readHeldIds(client, holder, signal),
+  });
   const retryDeletion = adapters.sandboxState(retrySandboxDeletion(deps), onSandbox);
   const { allocateSandbox, allocateInLine } = createAllocate({
     store,
@@ -140,14 +145,17 @@ export function composeCore(options: CoreOptions) {
         store,
         readHistory: (sandboxId, limit, signal) => readHistory(client, sandboxId, limit, signal),
       }),
-      listSandboxes: listSandboxes({
-        reads,
-        heldIds: (holder, signal) => readHeldIds(client, holder, signal),
-      }),
+      listSandboxes: listing,
+      countSandboxes: countSandboxes({ listSandboxes: listing, clock }),
       bulkDelete: bulkDelete(purgeDeps),
-      releaseSandbox: adapters.leaseState(releaseSandbox(deps), onSandbox),
+      releaseSandbox: releaseOne,
+      releaseSandboxes: operateOnMany({ listSandboxes: listing, operate: releaseOne, status: 'allocated' }),
       retryDeletion,
-      retryDeletions: retryDeletions({ reads, retryDeletion }),
+      retryDeletions: operateOnMany({
+        listSandboxes: listing,
+        operate: retryDeletion,
+        status: 'deletion_failed',
+      }),
     },
     work: {
       sync: syncInventory({

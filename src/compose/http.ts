@@ -88,6 +88,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
       allocateInLine: stocking.guarding(core.useCases.allocateInLine),
       bulkDelete: counts.counted(core.useCases.bulkDelete),
       retryDeletions: counts.added(core.useCases.retryDeletions),
+      releaseSandboxes: counts.added(core.useCases.releaseSandboxes),
       releaseSandbox: counts.added(core.useCases.releaseSandbox),
       retryDeletion: counts.added(core.useCases.retryDeletion),
       poolStats: counts.latest,

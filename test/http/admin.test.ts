@@ -189,25 +189,6 @@ describe('runs', () => {
     expect(recorded.of(name)[0]).toMatchObject([options, { actor: 'admin', requestId: 'id-1' }]);
   });
 
-  test('POST /v1/admin/retry-deletions tells what became of all of them, and which could not be changed', async () => {
-    const { call, recorded } = await startApp();
-    const answer = await call('POST', '/v1/admin/retry-deletions?prefix=lab-', { headers: asAdmin() });
-    expect([answer.status, answer.json]).toEqual([
-      200,
-      {
-        status: 'completed',
-        found: 3,
-        retried: 1,
-        skipped: 1,
-        failed: 1,
-        retried_sandboxes: ['sbx-1'],
-        failed_sandboxes: ['sbx-3'],
-        duration_ms: expect.any(Number),
-      },
-    ]);
-    expect(recorded.of('retryDeletions')[0]).toMatchObject([{ prefix: 'lab-' }, { actor: 'admin' }]);
-  });
-
   test.each([
     ['sync?force=yes', 'force'],
     ['sync?force=', 'force'],
@@ -220,11 +201,6 @@ describe('runs', () => {
     ['auto-delete-stale?grace_period_hours=NaN', 'grace_period_hours'],
     ['auto-delete-stale?grace_period_hours=1e3', 'grace_period_hours'],
     ['auto-delete-stale?grace_period=1', 'grace_period'],
-    ['retry-deletions?prefix=', 'prefix'],
-    ['retry-deletions?status=stale', 'status'],
-    ['bulk-delete', 'status'],
-    ['bulk-delete?status=allocated', 'status'],
-    ['bulk-delete?status=stale,deletion_failed', 'status'],
   ])('POST /v1/admin/%s is 400 and names the parameter', async (path, name) => {
     const { call, recorded } = await startApp();
     const { status, json } = await call('POST', `/v1/admin/${path}`, { headers: asAdmin() });

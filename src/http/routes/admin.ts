@@ -1,30 +1,17 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import {
-  bulkDeleteQuery,
-  emptyBody,
-  listQuery,
-  noQuery,
-  operateQuery,
-  retryDeletionsQuery,
-  sandboxParams,
-} from '../../api/requests.ts';
+import { emptyBody, listQuery, noQuery, operateQuery, sandboxParams } from '../../api/requests.ts';
 import {
   eventRecord,
   historySchema,
   listSchema,
   recordSchema,
-  retryDeletionsSchema,
-  runRecord,
-  runSchema,
   sandboxRecord,
   statsSchema,
 } from '../../api/sandboxes.ts';
 import { BrokerError } from '../../domain/errors.ts';
-import type { RetryDeletions } from '../../usecases/deletion/retry-deletions.ts';
 import type { InspectSandbox } from '../../usecases/inspect-sandbox.ts';
 import type { LatestPoolStats } from '../../usecases/inventory/pool-stats.ts';
-import type { BulkDelete } from '../../usecases/inventory/purge-records.ts';
 import type { OperateSandbox } from '../../usecases/leases/operate-sandbox.ts';
 import type { ListSandboxes } from '../../usecases/list-sandboxes.ts';
 import { callContext } from '../plugins/request-context.ts';
@@ -34,10 +21,8 @@ export interface AdminRoutesDeps {
     listSandboxes: ListSandboxes;
     inspectSandbox: InspectSandbox;
     poolStats: LatestPoolStats;
-    bulkDelete: BulkDelete;
     releaseSandbox: OperateSandbox;
     retryDeletion: OperateSandbox;
-    retryDeletions: RetryDeletions;
   };
   requireAdmin: onRequestHookHandler;
 }
@@ -110,59 +95,6 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
           throw new BrokerError('STORE_UNAVAILABLE', 'The pool has not been counted yet. Try again.');
         }
         return { ...stats.counts, total: stats.total, as_of: Math.floor(stats.asOfMs / 1000) };
-      },
-    });
-
-    app.route({
-      method: 'POST',
-      url: '/v1/admin/bulk-delete',
-      config: { errors: ['BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'], irreversible: 'bulk_delete' },
-      schema: {
-        ...ADMIN_OPERATION,
-        operationId: 'bulkDelete',
-        summary: 'Remove records',
-        description: 'Removes the records in one status, never a leased one. The sandboxes are not touched.',
-        querystring: bulkDeleteQuery,
-        body: emptyBody,
-        response: { 200: runSchema },
-      },
-      handler: async (request) => {
-        const startedAtMs = performance.now();
-        const counts = await useCases.bulkDelete(request.query, callContext(request, 'admin'));
-        return runRecord({ counts: { ...counts }, durationMs: performance.now() - startedAtMs });
-      },
-    });
-
-    app.route({
-      method: 'POST',
-      url: '/v1/admin/retry-deletions',
-      config: { errors: ['STORE_UNAVAILABLE'] },
-      schema: {
-        ...ADMIN_OPERATION,
-        operationId: 'retryDeletions',
-        summary: 'Try all failed deletions again',
-        description:
-          'Gives every failed deletion, parked or not, a fresh set of attempts, due at once; where the last ' +
-          'delete had no answer, as soon as it is surely over. One that cannot be changed does not stop the others.',
-        querystring: retryDeletionsQuery,
-        body: emptyBody,
-        response: { 200: retryDeletionsSchema },
-      },
-      handler: async (request) => {
-        const startedAtMs = performance.now();
-        const { counts, retriedIds, failedIds } = await useCases.retryDeletions(
-          request.query,
-          callContext(request, 'admin'),
-        );
-        const durationMs = Math.round(performance.now() - startedAtMs);
-        const status = 'completed' as const;
-        return {
-          status,
-          ...counts,
-          retried_sandboxes: retriedIds,
-          failed_sandboxes: failedIds,
-          duration_ms: durationMs,
-        };
       },
     });
 

@@ -49,6 +49,8 @@ const ADMIN_ROUTES = [
   ['POST', '/v1/admin/sandboxes/sbx-1/release'],
   ['POST', '/v1/admin/sandboxes/sbx-1/retry-deletion'],
   ['POST', '/v1/admin/retry-deletions'],
+  ['POST', '/v1/admin/release?all=true'],
+  ['GET', '/v1/admin/sandbox-count'],
 ] as const;
 
 /** For routes that have nothing to do without one. */

@@ -69,6 +69,12 @@ export const TICKET = `9-0000000000001-${'0'.repeat(64)}`;
 const fakePlace = { ticket: TICKET, position: 2, waiting: 3, etaSeconds: 60 };
 
 /** Everything the app needs, answering with something sensible and remembering what it was asked. */
+const MANY = {
+  counts: { found: 3, changed: 1, skipped: 1, failed: 1 },
+  changedIds: ['sbx-1'],
+  failedIds: ['sbx-3'],
+};
+
 export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; recorded: Recorded } {
   let nowMs = START_MS;
   let ids = 0;
@@ -124,11 +130,9 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       bulkDelete: record('bulkDelete', async () => ({ deleted: 3, skipped: 1 })),
       releaseSandbox: record('releaseSandbox', async () => availableSandbox),
       retryDeletion: record('retryDeletion', async () => availableSandbox),
-      retryDeletions: record('retryDeletions', async () => ({
-        counts: { found: 3, retried: 1, skipped: 1, failed: 1 },
-        retriedIds: ['sbx-1'],
-        failedIds: ['sbx-3'],
-      })),
+      retryDeletions: record('retryDeletions', async () => MANY),
+      releaseSandboxes: record('releaseSandboxes', async () => ({ ...MANY, cursor: 'the-rest' })),
+      countSandboxes: record('countSandboxes', async () => ({ count: 3, asOfMs: START_MS })),
       listAlerts: record('listAlerts', async () => ({ alerts: [], complete: true, stored: true })),
       listEffects: record('listEffects', async () => ({ effects: [] })),
       getEffect: record('getEffect', async (id) => ({

@@ -12,7 +12,7 @@ import { account } from '../../support/provider/fake-csp.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
 import { failWith, injectFaults, refused } from '../../support/store/injected-faults.ts';
 
-const NOTHING = { found: 0, retried: 0, skipped: 0, failed: 0 };
+const NOTHING = { found: 0, changed: 0, skipped: 0, failed: 0 };
 const retryAll = (core: TestCore, prefix?: string) =>
   core.useCases.retryDeletions({ prefix }, context('admin'));
 
@@ -35,16 +35,16 @@ describeOnEngines('trying all failed deletions again', ({ endpoint }) => {
 
   it('makes every one due at once with all its attempts, and is harmless to repeat', async () => {
     const { core, ids } = await parked(3);
-    const { retriedIds, ...done } = await retryAll(core);
-    expect(done).toEqual({ counts: { ...NOTHING, found: 3, retried: 3 }, failedIds: [] });
-    expect(retriedIds.toSorted()).toEqual(ids.toSorted());
+    const { changedIds, ...done } = await retryAll(core);
+    expect(done).toEqual({ counts: { ...NOTHING, found: 3, changed: 3 }, failedIds: [] });
+    expect(changedIds.toSorted()).toEqual(ids.toSorted());
     for (const id of ids) {
       expect(await recordOf(core, id)).toMatchObject({
         status: 'pending_deletion',
         cleanup: { attempts: 0, retries: 0, dueMs: core.clock.nowMs() },
       });
     }
-    expect(await retryAll(core)).toEqual({ counts: NOTHING, retriedIds: [], failedIds: [] });
+    expect(await retryAll(core)).toEqual({ counts: NOTHING, changedIds: [], failedIds: [] });
     expect(await cleanUp(core)).toMatchObject({ due: 3, deleted: 3 });
   });
 
@@ -56,12 +56,12 @@ describeOnEngines('trying all failed deletions again', ({ endpoint }) => {
       matching: ({ json }) => json.includes(`"S#${bad}"`),
     });
     expect(await retryAll(core)).toMatchObject({
-      counts: { ...NOTHING, found: 3, retried: 2, failed: 1 },
+      counts: { ...NOTHING, found: 3, changed: 2, failed: 1 },
       failedIds: [bad],
     });
     expect(await retryAll(core)).toEqual({
-      counts: { ...NOTHING, found: 1, retried: 1 },
-      retriedIds: [bad],
+      counts: { ...NOTHING, found: 1, changed: 1 },
+      changedIds: [bad],
       failedIds: [],
     });
   });
@@ -76,7 +76,7 @@ describeOnEngines('trying all failed deletions again', ({ endpoint }) => {
       if (name !== 'well') csp.faults.add('delete', { kind: 'respond', status: 422 }, { uuid });
     }
     expect(await cleanUp(core)).toMatchObject({ parked: 3 });
-    expect((await retryAll(core, 'eu-')).counts).toEqual({ ...NOTHING, found: 2, retried: 2 });
-    expect((await retryAll(core)).counts).toEqual({ ...NOTHING, found: 1, retried: 1 });
+    expect((await retryAll(core, 'eu-')).counts).toEqual({ ...NOTHING, found: 2, changed: 2 });
+    expect((await retryAll(core)).counts).toEqual({ ...NOTHING, found: 1, changed: 1 });
   });
 });
