@@ -5,6 +5,8 @@ import type { SeededRandom } from '../support/seeded-random.ts';
 export interface BrokerCrewOptions {
   count: number;
   env: Record<string, string>;
+  /** What only the one with this number has in its environment. */
+  envOf?: (number: number) => Record<string, string>;
 }
 
 /** So many brokers, of which some are dead at any time and about to be started again. */
@@ -12,6 +14,8 @@ export interface BrokerCrew {
   living(): readonly BrokerProcess[];
   /** How many were killed. */
   readonly kills: number;
+  /** Kills one, whichever; it is started again. */
+  killOne(random: SeededRandom): void;
   /** Kills one after the other, in no order, until the signal; resolves when all of them are up again. */
   killAtRandom(random: SeededRandom, onKill: () => void, signal: AbortSignal): Promise<void>;
   /** Kills all of them for good. */
@@ -25,17 +29,17 @@ const LEAST_LIVING = 1;
 const START_TRIES = 20;
 const START_AGAIN_MS = 200;
 
-export async function startBrokerCrew({ count, env }: BrokerCrewOptions): Promise<BrokerCrew> {
-  const living = new Set<BrokerProcess>();
+export async function startBrokerCrew({ count, env, envOf }: BrokerCrewOptions): Promise<BrokerCrew> {
+  const living = new Map<BrokerProcess, number>();
   const starting = new Set<Promise<void>>();
   let ended = false;
   let kills = 0;
 
-  async function start(): Promise<void> {
+  async function start(number: number): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        const broker = await launchBroker({ env });
-        living.add(broker);
+        const broker = await launchBroker({ env: { ...env, ...envOf?.(number) } });
+        living.set(broker, number);
         if (ended) await broker.kill9();
         return;
       } catch (error) {
@@ -51,32 +55,34 @@ export async function startBrokerCrew({ count, env }: BrokerCrewOptions): Promis
   };
 
   const crew: BrokerCrew = {
-    living: () => [...living],
+    living: () => [...living.keys()],
     get kills() {
       return kills;
+    },
+    killOne(random) {
+      const [victim, number] = random.pick([...living]);
+      living.delete(victim);
+      kills++;
+      track(victim.kill9().then(() => start(number)));
     },
     async killAtRandom(random, onKill, signal) {
       while (!signal.aborted) {
         await delay(random.whole(KILL_EVERY_MS.from, KILL_EVERY_MS.to));
         if (living.size <= LEAST_LIVING || signal.aborted) continue;
-        const victim = random.pick([...living]);
-        living.delete(victim);
-        kills++;
-        const dead = victim.kill9();
+        crew.killOne(random);
         onKill();
-        track(dead.then(start));
       }
       await Promise.all(starting);
     },
     async end() {
       ended = true;
       await Promise.allSettled(starting);
-      await Promise.all([...living].map((broker) => broker.kill9()));
+      await Promise.all([...living.keys()].map((broker) => broker.kill9()));
       living.clear();
     },
   };
   try {
-    await Promise.all(Array.from({ length: count }, start));
+    await Promise.all(Array.from({ length: count }, (_, number) => start(number)));
   } catch (error) {
     await crew.end();
     throw error;

@@ -3,13 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
-import { createStoreClient, type StoreClient } from '../../src/store/dynamo/client.ts';
+import { createStoreClient } from '../../src/store/dynamo/client.ts';
 import { startEngine } from '../../src/store/engine/engine.ts';
-import { createSandboxReads } from '../../src/store/sandboxes/reads.ts';
 import { LOCAL_CREDENTIALS, uniqueTable } from '../support/broker/core.ts';
 import { fastClock, fastClockEnv } from '../support/broker/fast-clock.ts';
 import { checkHistory } from '../support/history/check-history.ts';
-import type { Observation, ProviderDelete, ProviderListing, Violation } from '../support/history/history.ts';
+import type { ProviderDelete, ProviderListing, Violation } from '../support/history/history.ts';
 import { readEnd } from '../support/history/read-end.ts';
 import { createRecorder } from '../support/history/recorder.ts';
 import { account, startFakeCsp, uuidOf } from '../support/provider/fake-csp.ts';
@@ -26,6 +25,7 @@ import {
   troubleNetwork,
   troubleProvider,
 } from './storm-troubles.ts';
+import { startWatch } from './storm-watch.ts';
 
 export interface KillStormOptions {
   /** How long it lasts, seconds; coming to rest afterwards takes about half a minute more. */
@@ -71,7 +71,6 @@ const TAKEOVER_MS = 60_000;
 /** On a busy machine brokers take their time to start, and there is less to kill. */
 const LEAST_KILLS_WITHIN_MS = 40_000;
 const LISTED_WITHIN_MS = 30_000;
-const LOOK_EVERY_MS = 150;
 /** A claim, twice what clocks may differ by before a deleted sandbox is gone and then back, and the loops in between. */
 const SETTLED_WITHIN_MS = 90_000;
 
@@ -140,7 +139,7 @@ export async function killStorm(options: KillStormOptions): Promise<KillStormRep
     },
   });
   cleanups.defer(() => crew.end());
-  const watch = startWatch(client, clock);
+  const watch = startWatch(client, BUCKETS, clock);
   cleanups.defer(() => watch.stop());
   const isListed = () => watch.records().length === POOL;
   await until(isListed, { timeoutMs: LISTED_WITHIN_MS, what: 'the first sync' });
@@ -262,39 +261,3 @@ const unsettledOf = (sandboxes: readonly Sandbox[]): string[] =>
 
 const countsBy = (names: readonly string[]): Record<string, number> =>
   Object.fromEntries([...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]));
-
-/** Looks at every record all the time, past the faulty network: who sees a generation knows what has happened by then. */
-function startWatch(client: StoreClient, now: () => number) {
-  const reads = createSandboxReads(client, BUCKETS, (sortKey, error) => {
-    throw new Error(`unreadable record ${String(sortKey)}`, { cause: error });
-  });
-  const observations: Observation[] = [];
-  let records: Sandbox[] = [];
-  let running = true;
-  const look = async () => {
-    const startMs = now();
-    const pages = await Promise.all(
-      Array.from({ length: BUCKETS }, (_, bucket) => reads.all({ bucket }, AbortSignal.timeout(5_000))),
-    );
-    const endMs = now();
-    records = pages.flatMap(({ sandboxes }) => sandboxes);
-    for (const { id, generation } of records) {
-      observations.push({ sandboxId: id, generation, startMs, endMs });
-    }
-  };
-  const watching = (async () => {
-    while (running) {
-      // The engine may just be dead.
-      await look().catch(() => undefined);
-      await delay(LOOK_EVERY_MS);
-    }
-  })();
-  return {
-    observations,
-    records: () => records,
-    async stop() {
-      running = false;
-      await watching;
-    },
-  };
-}

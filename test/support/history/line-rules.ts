@@ -1,6 +1,6 @@
 import { told } from './chain-rules.ts';
 import { type AllocateCall, type History, keyOf, type Violation } from './history.ts';
-import type { Step, Timeline } from './timeline.ts';
+import type { FoundLease, Step, Timeline } from './timeline.ts';
 
 /** A time in which a place was in the line for certain, and its caller called often enough. */
 interface Stay {
@@ -16,8 +16,9 @@ interface Stay {
 export function checkLine(timeline: Timeline, history: History): Violation[] {
   if (history.patienceMs === undefined) return [];
   const stays = staysOf(timeline, history, history.patienceMs / 2);
+  const tickets = ticketsOf(history);
   return [
-    ...stays.flatMap((stay) => checkOvertaken(stay, timeline, history)),
+    ...stays.flatMap((stay) => checkOvertaken(stay, timeline, history, tickets)),
     ...stays.flatMap((stay) => checkIdle(stay, timeline, history)),
     ...checkPlaces(timeline, history, history.patienceMs / 2),
   ];
@@ -61,16 +62,35 @@ function staysOf({ leases }: Timeline, history: History, graceMs: number): Stay[
 const lastEndOf = ({ calls }: Stay): number => Math.max(...calls.map(({ endMs }) => endMs));
 
 /** Somebody who came later, and is no more important, got a sandbox while this one waited. */
-function checkOvertaken(stay: Stay, { leases }: Timeline, history: History): Violation[] {
-  const [first] = stay.calls;
-  return leases.flatMap(({ granted, key, sandboxId }) => {
+function checkOvertaken(stay: Stay, { leases }: Timeline, history: History, tickets: Tickets): Violation[] {
+  const priority = stay.calls[0]?.priority ?? 0;
+  return leases.flatMap((lease) => {
+    const { granted, key, sandboxId } = lease;
     const { call } = granted;
-    if (call?.op !== 'allocate' || key === stay.key || call.startMs < stay.fromMs) return [];
-    if (granted.latestMs > stay.toMs || (call.priority ?? 0) > (first?.priority ?? 0)) return [];
-    if (!isWanted(stay, sandboxId, history)) return [];
+    if (call?.op !== 'allocate' || key === stay.key || !isWithin(granted, stay)) return [];
+    const isLater = call.startMs >= stay.fromMs && (call.priority ?? 0) <= priority;
+    // Places of one priority are in the order of their numbers, whenever their callers were told of them.
+    const isBehind = (tickets(lease) ?? '') > stay.ticket && call.priority === priority;
+    if ((!isLater && !isBehind) || !isWanted(stay, sandboxId, history)) return [];
     const message = `${told(granted)} came after ${asked(stay)}, and was served before it`;
     return { rule: 'overtaken', message } as const;
   });
+}
+
+const isWithin = ({ earliestMs, latestMs }: Step, { fromMs, toMs }: Stay): boolean =>
+  earliestMs >= fromMs && latestMs <= toMs;
+
+/** The place by which a lease was got, as far as anybody knows it. */
+type Tickets = (lease: FoundLease) => string | undefined;
+
+function ticketsOf(history: History): Tickets {
+  const byLease = new Map(history.keys.map(({ leaseId, ticket }) => [leaseId, ticket]));
+  const byKey = Map.groupBy(allocations(history), keyOf);
+  return ({ granted, key = '' }) => {
+    const ofLease = byLease.get(granted.event.leaseId ?? '');
+    const [only, ...others] = new Set((byKey.get(key) ?? []).flatMap((call) => ticketOf(call) ?? []));
+    return ofLease ?? (others.length === 0 ? only : undefined);
+  };
 }
 
 /** A sandbox was free while this one waited for it. */

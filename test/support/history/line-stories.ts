@@ -47,6 +47,13 @@ const cydGets = (call: AllocateCall, atMs: number, bobUntilMs: number): Story =>
 
 const cyd = (times: [number, number], priority = 0) => waits('c9', 'cyd', times, leased('s1'), priority);
 
+/** cyd asks when bob does, is told of this place, and gets s1 while bob waits. */
+const behind = (ticket: string): Story => {
+  const story = cydGets(waits('c9', 'cyd', [120, 130], inLine(ticket)), 215, 300);
+  const told = waits('c10', 'cyd', [140, 220], leased('s1'));
+  return { ...story, calls: [...(story.calls ?? []), told] };
+};
+
 /** s1 is free from 210 on, and bob waits until then. */
 const freeBeside = (untilMs: number): Story => ({
   ...cydGets(cyd([300, 310]), 305, untilMs),
@@ -104,6 +111,12 @@ export const LINE_PAIRS: readonly Pair[] = [
     rule: 'overtaken',
     broken: cydGets(cyd([140, 220]), 215, 221),
     lawful: cydGets(cyd([140, 220]), 215, 214),
+  },
+  {
+    what: 'cyd, who came at the same time, has a place behind that of bob, and is served before him',
+    rule: 'overtaken',
+    broken: behind('t2'),
+    lawful: behind('t0'),
   },
   {
     what: 's1 is free while bob waits',
