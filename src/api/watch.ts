@@ -12,7 +12,7 @@ export const readinessSchema = z
       .enum(VERDICTS)
       .describe('go: every check is ok; degraded: serving, but for the reasons; no_go: not serving.'),
     reasons: z.array(z.string()).describe('Why it is not GO, what is failing first.'),
-    is_ready: z.boolean().describe('The verdict is go.'),
+    is_ready: z.boolean().describe('It serves: the verdict is go, or degraded.'),
     last_check: z.int().describe('Epoch seconds.'),
     total_checks: z.int(),
     passed_checks: z.int(),
@@ -34,7 +34,7 @@ export const readinessSchema = z
 export const readinessRecord = (report: ReadinessReport): z.output<typeof readinessSchema> => ({
   verdict: report.verdict,
   reasons: report.reasons,
-  is_ready: report.verdict === 'go',
+  is_ready: report.verdict !== 'no_go',
   last_check: seconds(report.lastCheckMs),
   total_checks: report.totalChecks,
   passed_checks: report.passedChecks,
