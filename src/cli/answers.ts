@@ -71,16 +71,5 @@ export interface AlertList {
   source: string;
 }
 
-export interface RetriedDeletions {
-  status: string;
-  found: number;
-  retried: number;
-  skipped: number;
-  failed: number;
-  retried_sandboxes: string[];
-  failed_sandboxes: string[];
-  duration_ms: number;
-}
-
 /** An answer's body as what its endpoint answers with. */
 export const as = <Body>({ body }: { body: unknown }): Body => body as Body;

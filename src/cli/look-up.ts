@@ -12,12 +12,16 @@ const SHOWN = 20;
 
 /**
  * The one sandbox that is meant by its id, its name, or its holder, with its history. Where several are, it lists them and
- * ends with 1; where none is, with 3.
+ * ends with 1; where none is, with 3. `isExact`: the beginning of a name is not enough, as for an order.
  */
-export async function lookUp(text: string, options: GlobalOptions): Promise<SandboxWithHistory> {
+export async function lookUp(
+  text: string,
+  options: GlobalOptions,
+  { isExact = false } = {},
+): Promise<SandboxWithHistory> {
   const { exact, alike } = await search(text, options);
   const byId = exact.find(({ sandbox_id: id }) => id === text);
-  const meant = byId !== undefined ? [byId] : exact.length > 0 ? exact : alike;
+  const meant = byId !== undefined ? [byId] : exact.length > 0 || isExact ? exact : alike;
   const [one, another] = meant;
   if (one === undefined) {
     throw new CliError(`No sandbox has the id, the name or the holder ${text}.`, { exitCode: EXIT.refused });

@@ -4,6 +4,7 @@ import { addExportCommand } from './commands/export-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addOnceCommands } from './commands/once-commands.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
+import { addReleaseCommand } from './commands/release-command.ts';
 import { addRunCommands } from './commands/run-commands.ts';
 import { addShowCommands } from './commands/show-command.ts';
 import { addTableCommands } from './commands/table-commands.ts';
@@ -17,7 +18,7 @@ import { wholeNumber } from './numbers.ts';
 const ENVIRONMENT_HELP = `
 Environment:
   BROKER_URL          the broker's address (http://127.0.0.1:8080)
-  BROKER_API_TOKEN    a track's token, for allocate and release --holder
+  BROKER_API_TOKEN    a track's token, for allocate, extend and release --holder
   BROKER_ADMIN_TOKEN  an operator's token, for everything else
   NO_COLOR            no colours; there are some on a terminal only
   The development tokens are used for a broker on this machine where none is set. Secrets are never arguments: every
@@ -75,6 +76,7 @@ Examples:
       await import('../main.ts');
     });
   addTrackCommands(program);
+  addReleaseCommand(program);
   addPoolCommands(program);
   addShowCommands(program);
   addRunCommands(program);

@@ -48,7 +48,7 @@ export interface CallLimits {
 
 /** One logical call. */
 export interface Call extends CallLimits {
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   path: string;
   query?: Record<string, string | number | undefined>;
   headers?: Record<string, string | undefined>;

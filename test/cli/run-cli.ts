@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
@@ -44,4 +45,18 @@ export async function cliJson<Result = Record<string, unknown>>(
   const { code, stdout, stderr } = await cli([...args, '--json'], options);
   if (stdout === '') throw new Error(`${args.join(' ')} said nothing: ${code} ${stderr}`);
   return { code, result: JSON.parse(stdout) as Result, stderr };
+}
+
+const SCRIPT = '/usr/bin/script';
+export const hasTerminals = existsSync(SCRIPT);
+
+/** {@link cli} on a terminal of 80 columns of its own, on which `stdin` is typed: what it shows, and its exit code. */
+export async function onTerminal(
+  args: string[],
+  { env = {}, stdin }: CliOptions,
+): Promise<{ code: number; lines: string[] }> {
+  const command = `stty columns 80; ${process.execPath} ${MAIN} ${args.join(' ')}`;
+  const options = { env: { TERM: 'xterm', ...env }, ...(stdin !== undefined && { stdin }) };
+  const { code, stdout } = await run(SCRIPT, ['-qec', command, '/dev/null'], options);
+  return { code, lines: stdout.trimEnd().split('\r\n') };
 }

@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { table } from '../../src/cli/table.ts';
 import { startBrokerHere } from '../support/broker/broker-here.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
-import { cli, PROJECT, run } from './run-cli.ts';
+import { cli, hasTerminals, onTerminal } from './run-cli.ts';
 
 const STATUS = { text: 'pending_deletion', tone: 'warning' } as const;
 const ROWS = [
@@ -44,19 +43,8 @@ describe('a table', () => {
   });
 });
 
-const SCRIPT = '/usr/bin/script';
-
-/** Runs it on a terminal of its own, and gives what that shows. */
-async function onTerminal(columns: number, args: string[], env: Record<string, string>): Promise<string[]> {
-  const command = `stty columns ${columns}; ${process.execPath} src/cli/main.ts ${args.join(' ')}`;
-  const shown = await run(SCRIPT, ['-qec', `cd ${PROJECT} && ${command}`, '/dev/null'], {
-    env: { TERM: 'xterm', ...env },
-  });
-  return shown.stdout.trimEnd().split('\r\n');
-}
-
 describeOnFastEngine('the command line on a terminal', ({ endpoint }) => {
-  test.skipIf(!existsSync(SCRIPT))(
+  test.skipIf(!hasTerminals)(
     'cuts tables to it, unless --wide, and has colours, unless NO_COLOR',
     async () => {
       const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '1' });
@@ -64,16 +52,16 @@ describeOnFastEngine('the command line on a terminal', ({ endpoint }) => {
       const env = { BROKER_URL: here.url };
       await cli(['allocate', '--holder', holder], { env });
       const [cut, wide, plain, piped] = await Promise.all([
-        onTerminal(80, ['list'], env),
-        onTerminal(80, ['list', '--wide'], env),
-        onTerminal(80, ['list'], { ...env, NO_COLOR: '1' }),
+        onTerminal(['list'], { env }),
+        onTerminal(['list', '--wide'], { env }),
+        onTerminal(['list'], { env: { ...env, NO_COLOR: '1' } }),
         cli(['list'], { env }),
       ]);
-      expect(cut[1]).toContain(`  ${styleText('blue', 'allocated', { validateStream: false })}  hhh`);
-      expect(cut[1]).toContain('h…  ');
-      expect(wide[1]).toContain(holder);
-      expect(plain[1]).toMatch(/^.{0,80}$/);
-      expect(plain[1]).toContain(' allocated  hh');
+      expect(cut.lines[1]).toContain(`  ${styleText('blue', 'allocated', { validateStream: false })}  hhh`);
+      expect(cut.lines[1]).toContain('h…  ');
+      expect(wide.lines[1]).toContain(holder);
+      expect(plain.lines[1]).toMatch(/^.{0,80}$/);
+      expect(plain.lines[1]).toContain(' allocated  hh');
       expect(piped.stdout).toContain(` allocated  ${holder}  `);
     },
   );

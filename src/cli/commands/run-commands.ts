@@ -5,9 +5,9 @@ import { as, type Job } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { wholeNumber } from '../numbers.ts';
+import { onceOnly } from '../once-only.ts';
 import { createOutput, fields } from '../output.ts';
 import { startProgress } from '../progress.ts';
-import { onceOnly } from './track-commands.ts';
 
 interface RunOptions extends GlobalOptions {
   force?: boolean;

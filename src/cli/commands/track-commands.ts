@@ -1,9 +1,6 @@
 import { type Command, Option } from 'commander';
-import type { SandboxRecord } from '../../client/index.ts';
 import { BrokerError, createBroker } from '../../client/index.ts';
-import { as } from '../answers.ts';
 import { brokerUrl, callerFor, type GlobalOptions, tokenFor } from '../environment.ts';
-import { usageError } from '../exit-codes.ts';
 import { durationSeconds } from '../numbers.ts';
 import { createOutput, fields } from '../output.ts';
 
@@ -22,13 +19,7 @@ interface ExtendOptions extends GlobalOptions {
   lease?: string;
 }
 
-interface ReleaseOptions extends GlobalOptions {
-  holder?: string;
-  asAdmin?: boolean;
-  lease?: string;
-}
-
-/** What a track does: take a sandbox and give it back. */
+/** What a track does: take a sandbox, and keep it for longer. */
 export function addTrackCommands(program: Command): void {
   program
     .command('allocate')
@@ -101,50 +92,6 @@ Example:
       const record = await brokerOf(options).extend(sandboxId, options.duration, { leaseId: options.lease });
       createOutput(options).result(record, () => fields({ ...record }));
     });
-
-  program
-    .command('release')
-    .description("give a sandbox back: as its holder, or as an operator with anybody's")
-    .argument('<sandbox-id>')
-    .option('--holder <id>', 'the holder gives it back (BROKER_API_TOKEN)')
-    .addOption(
-      new Option('--as-admin', 'an operator takes it back, whoever holds it (BROKER_ADMIN_TOKEN)').conflicts(
-        'holder',
-      ),
-    )
-    .option(
-      '--lease <id>',
-      'with --as-admin: only if it still has this lease (the lease_id of show or list --json)',
-    )
-    .addHelpText(
-      'after',
-      `
-Either way the lease ends at once and the next cleanup deletes the sandbox.
-
-Examples:
-  $ sandbox-broker release sbx-0042 --holder student-1
-  $ sandbox-broker release sbx-0042 --as-admin
-  $ sandbox-broker release sbx-0042 --as-admin --lease 8c0f1c4e-2b1a-4c5d-9e57-5a1f1d0b7c3e`,
-    )
-    .action(async (sandboxId: string, _options, command: Command) => {
-      const options: ReleaseOptions = command.optsWithGlobals();
-      const record = await release(sandboxId, options);
-      createOutput(options).result(record, () => fields({ ...record }));
-    });
-}
-
-async function release(sandboxId: string, options: ReleaseOptions) {
-  if (options.asAdmin) {
-    const path = `/v1/admin/sandboxes/${encodeURIComponent(sandboxId)}/release`;
-    const query = { lease_id: options.lease };
-    return as<SandboxRecord>(
-      await callerFor('admin', options)({ method: 'POST', path, query, headers: onceOnly() }),
-    );
-  }
-  if (options.lease !== undefined)
-    throw usageError('--lease is for --as-admin: a holder gives back its own.');
-  if (options.holder === undefined) throw usageError('Say who gives it back: --holder <id>, or --as-admin.');
-  return await brokerOf({ ...options, holder: options.holder }).markForDeletion(sandboxId);
 }
 
 const durationOption = (description: string) =>
@@ -160,6 +107,3 @@ const brokerOf = (options: GlobalOptions & { holder: string }) => {
     deadlineMs: options.timeout * 1000,
   });
 };
-
-/** One key for all attempts of a call: an operator's order is carried out once. */
-export const onceOnly = () => ({ 'idempotency-key': crypto.randomUUID() });
