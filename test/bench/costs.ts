@@ -12,7 +12,7 @@ import type { EffectRecords } from '../../src/domain/effect.ts';
 import { createBreaker } from '../../src/safety/breaker/breaker.ts';
 import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
 import { createSideEffects } from '../../src/safety/effects/side-effects.ts';
-import { createGuard, createTaskWorker } from '../../src/safety/index.ts';
+import { createGuard, createTaskWorker, openSandboxDatabase } from '../../src/safety/index.ts';
 import { createMetricsGuard } from '../../src/safety/metrics/metrics-guard.ts';
 import { createGovernor } from '../../src/safety/quota/governor.ts';
 import { redaction } from '../../src/safety/redacted.ts';
@@ -107,6 +107,19 @@ const ANSWERS_AT_ONCE: EffectRecords = {
   complete: async () => true,
   fail: async () => true,
 };
+
+/** The submission of a job that is kept in a table of the embedded engine, milliseconds, one after the other. */
+export async function durableSubmitTimes(jobs: number): Promise<number[]> {
+  await using database = await openSandboxDatabase('embedded');
+  const worker = createTaskWorker({ tasks: { nothing: async () => undefined }, queue: database.queue });
+  const times: number[] = [];
+  for (let job = -jobs / 10; job < jobs; job++) {
+    const startedMs = performance.now();
+    await worker.submit('nothing', undefined);
+    if (job >= 0) times.push(performance.now() - startedMs);
+  }
+  return times;
+}
 
 /** From the submission of a job to the first sight of it at work or done, milliseconds, one job after the other. */
 export async function jobStartTimes(jobs: number): Promise<number[]> {

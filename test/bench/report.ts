@@ -60,8 +60,19 @@ function rawRow(measured: Measurement): string[] {
 
 /** The results as tables, the promises first. */
 function toTables(results: Results): Table[] {
-  const { storms, sameKey, oneByOne, sustained, shortOfRoom, growth, startMs, memory, safety, jobStartMs } =
-    results;
+  const {
+    storms,
+    sameKey,
+    oneByOne,
+    sustained,
+    shortOfRoom,
+    growth,
+    startMs,
+    memory,
+    safety,
+    jobStartMs,
+    jobSubmitMs,
+  } = results;
   const { lookUps } = results;
   const loads = [
     ...storms.flatMap(({ result: { leases, replays } }) => [
@@ -152,6 +163,10 @@ function toTables(results: Results): Table[] {
           `${whole(residentMiB)} MiB`,
         ]),
         ['refused, errors meanwhile', `${memory.refused}, ${memory.errors}`],
+        [
+          'a durable job, its submission',
+          `p50 ${percentile(jobSubmitMs, 0.5).toFixed(1)} ms, p99 ${percentile(jobSubmitMs, 0.99).toFixed(1)} ms`,
+        ],
         [
           'a job, from its submission to its start',
           `p50 ${percentile(jobStartMs, 0.5).toFixed(1)} ms, p99 ${percentile(jobStartMs, 0.99).toFixed(1)} ms`,

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { jobStartTimes, safetyCosts } from './costs.ts';
+import { durableSubmitTimes, jobStartTimes, safetyCosts } from './costs.ts';
 import { lookUps } from './look-ups.ts';
 import { toMarkdown, toText } from './report.ts';
 import { type Results, targetsOf } from './results.ts';
@@ -98,6 +98,7 @@ async function runAll(sizes: Sizes): Promise<Results> {
   const { rounds, callers, concurrency } = sizes;
   const loadBefore = loadavg()[0] ?? 0;
   const safety = await step('safety systems', () => safetyCosts(sizes.safetyCalls));
+  const jobSubmitMs = await step('job submission', () => durableSubmitTimes(4 * sizes.jobs));
   const jobStartMs = await step('job start', () => jobStartTimes(sizes.jobs));
   const startMs = await step('start to ready', () => startTimes(sizes.starts));
   const storms: Results['storms'] = [];
@@ -134,6 +135,7 @@ async function runAll(sizes: Sizes): Promise<Results> {
     startMs,
     memory: await step('memory', () => memory({ ...sizes.memory, concurrency })),
     safety,
+    jobSubmitMs,
     jobStartMs,
     loadAverage: [loadBefore, loadavg()[0] ?? 0],
   };
