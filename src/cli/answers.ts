@@ -71,5 +71,32 @@ export interface AlertList {
   source: string;
 }
 
+export interface Breaker {
+  name: string;
+  state: string;
+  since: number;
+  failures: number;
+  threshold: number;
+  why?: string;
+  retry_at?: number;
+  override?: { state: string; until: number };
+}
+
+export interface Quota {
+  resource: string;
+  scope: 'local' | 'global';
+  current_actions: number;
+  max_actions: number | null;
+  window_seconds: number;
+  denied_count: number;
+  overridden: boolean;
+}
+
+export interface DryRunLog {
+  dry_run: boolean;
+  strict: boolean;
+  entries: { timestamp: number; action: string; status: string; args: Record<string, unknown> }[];
+}
+
 /** An answer's body as what its endpoint answers with. */
 export const as = <Body>({ body }: { body: unknown }): Body => body as Body;

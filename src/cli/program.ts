@@ -6,6 +6,7 @@ import { addOnceCommands } from './commands/once-commands.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
 import { addReleaseCommand } from './commands/release-command.ts';
 import { addRunCommands } from './commands/run-commands.ts';
+import { addSafetyCommands } from './commands/safety-commands.ts';
 import { addShowCommands } from './commands/show-command.ts';
 import { addTableCommands } from './commands/table-commands.ts';
 import { addTrackCommands } from './commands/track-commands.ts';
@@ -82,6 +83,7 @@ Examples:
   addRunCommands(program);
   addJobCommands(program);
   addDeletionCommands(program);
+  addSafetyCommands(program);
   addDoctorCommand(program);
   addTableCommands(program);
   addExportCommand(program);

@@ -11,6 +11,7 @@ import { startProgress } from '../progress.ts';
 
 interface RunOptions extends GlobalOptions {
   force?: boolean;
+  graceHours?: number;
   /** False with `--no-wait`. */
   wait: boolean;
   waitSec: number;
@@ -19,6 +20,8 @@ interface RunOptions extends GlobalOptions {
 const RUNS = [
   ['sync', "take over the provider's inventory"],
   ['cleanup', 'delete what was given back'],
+  ['expire', 'end the leases whose time is over'],
+  ['purge', 'remove the records of what has long been stale; the sandboxes are not touched'],
 ] as const;
 
 const FIRST_LOOK_MS = 100;
@@ -38,6 +41,12 @@ export function addRunCommands(program: Command): void {
         600,
       );
     if (name === 'sync') command.option('--force', 'mark as many stale as are missing, however many that is');
+    if (name === 'purge')
+      command.option(
+        '--grace-hours <hours>',
+        'only what has been stale for so long; 24 unless given',
+        wholeNumber(0, 8_760),
+      );
     command
       .addHelpText(
         'after',
@@ -47,7 +56,10 @@ export function addRunCommands(program: Command): void {
         const options: RunOptions = self.optsWithGlobals();
         const output = createOutput(options);
         const call = callerFor('admin', options);
-        const body = { type: name, options: options.force ? { force: true } : {} };
+        const body = {
+          type: name,
+          options: { force: options.force, grace_period_hours: options.graceHours },
+        };
         const accepted = as<Pick<Job, 'job_id' | 'status'>>(
           await call({ method: 'POST', path: '/v1/admin/jobs', body, headers: onceOnly() }),
         );
