@@ -80,16 +80,22 @@ function checkOvertaken(stay: Stay, { leases }: Timeline, history: History, tick
 const isWithin = ({ earliestMs, latestMs }: Step, { fromMs, toMs }: Stay): boolean =>
   earliestMs >= fromMs && latestMs <= toMs;
 
-/** The place by which a lease was got, as far as anybody knows it. */
+/** The place by which a lease was got, where that is certain. */
 type Tickets = (lease: FoundLease) => string | undefined;
 
 function ticketsOf(history: History): Tickets {
   const byLease = new Map(history.keys.map(({ leaseId, ticket }) => [leaseId, ticket]));
   const byKey = Map.groupBy(allocations(history), keyOf);
   return ({ granted, key = '' }) => {
-    const ofLease = byLease.get(granted.event.leaseId ?? '');
-    const [only, ...others] = new Set((byKey.get(key) ?? []).flatMap((call) => ticketOf(call) ?? []));
-    return ofLease ?? (others.length === 0 ? only : undefined);
+    // Its event names the call that joined: until it was served, the key had this place and no other.
+    const { call: joined, earliestMs, event } = granted;
+    const told = (byKey.get(key) ?? []).find(
+      (call) =>
+        ticketOf(call) !== undefined &&
+        (call === joined || call.startMs >= (joined?.endMs ?? Infinity)) &&
+        call.endMs <= earliestMs,
+    );
+    return byLease.get(event.leaseId ?? '') ?? (told && ticketOf(told));
   };
 }
 

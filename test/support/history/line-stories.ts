@@ -50,8 +50,7 @@ const cyd = (times: [number, number], priority = 0) => waits('c9', 'cyd', times,
 /** cyd asks when bob does, is told of this place, and gets s1 while bob waits. */
 const behind = (ticket: string): Story => {
   const story = cydGets(waits('c9', 'cyd', [120, 130], inLine(ticket)), 215, 300);
-  const told = waits('c10', 'cyd', [140, 220], leased('s1'));
-  return { ...story, calls: [...(story.calls ?? []), told] };
+  return { ...story, calls: [...(story.calls ?? []), waits('c10', 'cyd', [220, 230], leased('s1'))] };
 };
 
 /** s1 is free from 210 on, and bob waits until then. */
