@@ -14,7 +14,6 @@ import { type SandboxChange, watchSandboxes } from '../store/sandboxes/watched-s
 import { createReplicaRegister } from '../store/shared/replicas.ts';
 import { createTurns } from '../store/shared/turns.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
-import type { CallContext } from '../usecases/context.ts';
 import { type CleanUpDeps, cleanUp } from '../usecases/deletion/clean-up.ts';
 import { deleteOnce } from '../usecases/deletion/delete-once.ts';
 import { lookForLeaving } from '../usecases/deletion/look-for-leaving.ts';
@@ -38,7 +37,7 @@ export interface CoreOptions {
   /** The number the table was laid out with. */
   buckets: number;
   provider: Provider;
-  safety: Pick<Safety, 'guard' | 'recordGuard' | 'adapters' | 'effects'>;
+  safety: Pick<Safety, 'guard' | 'providerDelete' | 'effects'>;
   clock: Clock;
   newId: NewId;
   replicaId: string;
@@ -73,7 +72,6 @@ export type Core = ReturnType<typeof composeCore>;
 export function composeCore(options: CoreOptions) {
   const { client, buckets, provider, newId, alert } = options;
   const clock = trustedClock(options.clock, client);
-  const { guard, recordGuard, adapters } = options.safety;
   const { onSandboxChange = () => undefined } = options;
   const table = createSandboxStore(client, buckets, newId, options.grantTransactions);
   const reads = createSandboxReads(client, buckets, options.onUnreadable);
@@ -95,20 +93,13 @@ export function composeCore(options: CoreOptions) {
   const keeper = line.createKeeper(readyList);
   const onFailure = (chore: string) => (sandboxId: string, error: unknown) =>
     options.onBackgroundError(chore, new Error(`${sandboxId} is left for the next run`, { cause: error }));
-  const purgeDeps = { ...deps, guard, recordGuard, onFailure: onFailure('purge') };
-  const onSandbox = (sandboxId: string, { signal }: CallContext, _leaseId?: string) => ({
-    entity: sandboxId,
-    generation: 0,
-    signal,
-  });
-  const onLease = ({ sandboxId }: { sandboxId: string }, context: CallContext) =>
-    onSandbox(sandboxId, context);
-  const releaseOne = adapters.leaseState(releaseSandbox(deps), onSandbox);
+  const purgeDeps = { ...deps, guard: options.safety.guard, onFailure: onFailure('purge') };
+  const releaseOne = releaseSandbox(deps);
   const listing = listSandboxes({
     reads,
     heldIds: (holder, signal) => readHeldIds(client, holder, signal),
   });
-  const retryDeletion = adapters.sandboxState(retrySandboxDeletion(deps), onSandbox);
+  const retryDeletion = retrySandboxDeletion(deps);
   const { allocateSandbox, allocateInLine } = createAllocate({
     store,
     readKey: async (pk, signal) => await readKey(client, pk, clock.nowMs(), signal),
@@ -120,7 +111,6 @@ export function composeCore(options: CoreOptions) {
     deadlineMs: options.allocateDeadlineMs,
     lineDeps: line.lineDeps,
   });
-  const toHolder = (holder: string, signal: AbortSignal) => ({ entity: holder, generation: 0, signal });
   return {
     store,
     reads,
@@ -130,16 +120,12 @@ export function composeCore(options: CoreOptions) {
     /** Who waits here. */
     lineWaiters: line.lineDeps.waiters,
     useCases: {
-      allocateSandbox: adapters.leaseGrant(allocateSandbox, ({ holder }, { signal }) =>
-        toHolder(holder, signal),
-      ),
-      allocateInLine: adapters.leaseGrant(allocateInLine, ({ holder }, _wait, { signal }) =>
-        toHolder(holder, signal),
-      ),
+      allocateSandbox,
+      allocateInLine,
       places: line.places,
-      markForDeletion: adapters.leaseState(markForDeletion(deps), onLease),
-      extendLease: adapters.leaseState(extendLease({ ...deps, terms: options.terms }), onLease),
-      heartbeat: adapters.leaseState(heartbeat(deps), onLease),
+      markForDeletion: markForDeletion(deps),
+      extendLease: extendLease({ ...deps, terms: options.terms }),
+      heartbeat: heartbeat(deps),
       getSandbox: getSandbox(deps),
       inspectSandbox: inspectSandbox({
         store,
@@ -173,7 +159,7 @@ export function composeCore(options: CoreOptions) {
           deleteTimeoutMs: options.deleteTimeoutMs,
         }),
         lookForLeaving: lookForLeaving({ ...deps, provider, alert, onFailure: onFailure('cleanup') }),
-        providerDelete: adapters.providerDelete,
+        providerDelete: options.safety.providerDelete,
         newId,
         concurrency: options.cleanupConcurrency,
         delayMs: options.cleanupDelayMs,

@@ -14,10 +14,8 @@ import {
   createGovernor,
   createGuard,
   createSideEffects,
-  type Guard,
   irreversibleAdapter,
   redaction,
-  reversibleAdapter,
 } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
@@ -79,19 +77,7 @@ export function composeSafety({ client, clock, newId, alert, metrics, ...options
     governor,
     effects,
     guard,
-    recordGuard: createGuard({ governor, dryRun, resourceOf: RESOURCE_OF, effects }),
-    adapters: adaptersOf(guard),
+    /** Puts a delete at the provider behind the guard. */
+    providerDelete: irreversibleAdapter(guard, 'csp_delete'),
   };
 }
-
-/** Wrappers that put what the broker does behind the guard without touching it. */
-const adaptersOf = (guard: Guard<Action, Resource>) => ({
-  /** Handing a sandbox to a holder. */
-  leaseGrant: reversibleAdapter(guard, 'lease_grant'),
-  /** Ending a lease: the holder gives back, the time is over, an operator takes it. */
-  leaseState: reversibleAdapter(guard, 'lease_state'),
-  /** Any other change of a sandbox's record. */
-  sandboxState: reversibleAdapter(guard, 'sandbox_state'),
-  /** A delete at the provider. */
-  providerDelete: irreversibleAdapter(guard, 'csp_delete'),
-});

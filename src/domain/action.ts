@@ -1,8 +1,8 @@
 import type { Quota } from './quota.ts';
 
 /**
- * Every action of the broker that passes a guard, and whether it can be undone. The class is part of the type: an action
- * that is not in this list does not compile.
+ * Everything that the broker does and nobody can undo: it passes a guard. An action that is not in this list does not
+ * compile. What can be undone needs no guard.
  */
 export const ACTIONS = {
   csp_delete: 'irreversible',
@@ -10,21 +10,13 @@ export const ACTIONS = {
   bulk_delete: 'irreversible',
   stale_purge: 'irreversible',
   external_call: 'irreversible',
-  lease_grant: 'reversible',
-  lease_state: 'reversible',
-  sandbox_state: 'reversible',
-  audit_write: 'reversible',
-} as const satisfies Record<string, 'irreversible' | 'reversible'>;
+} as const satisfies Record<string, 'irreversible'>;
 
 export type Action = keyof typeof ACTIONS;
-export type IrreversibleAction = {
-  [A in Action]: (typeof ACTIONS)[A] extends 'irreversible' ? A : never;
-}[Action];
-export type ReversibleAction = Exclude<Action, IrreversibleAction>;
+export const IRREVERSIBLE_ACTIONS = Object.keys(ACTIONS) as Action[];
 
-export const IRREVERSIBLE_ACTIONS: readonly IrreversibleAction[] = (Object.keys(ACTIONS) as Action[]).filter(
-  (action): action is IrreversibleAction => ACTIONS[action] === 'irreversible',
-);
+/** The actions that must happen once, and have an effect record each. The others' own writes say whether they happened. */
+export const RECORDED_ACTIONS = ['csp_delete', 'external_call'] as const satisfies Action[];
 
 /**
  * What is rationed, and where it is counted. What cannot be undone is counted in the store, for all replicas together;
@@ -49,7 +41,6 @@ export const scopedQuotas = (quotas: Readonly<Record<Resource, Quota>>) =>
 
 /** The ration that an action uses up, unless its caller names another. The others are not rationed. */
 export const RESOURCE_OF: Partial<Record<Action, Resource>> = {
-  lease_grant: 'allocate',
   csp_delete: 'csp_delete',
   bulk_delete: 'bulk_delete',
 };

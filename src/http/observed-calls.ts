@@ -21,7 +21,6 @@ const ALLOCATION_REFUSALS: Partial<Record<ErrorCode, AllocationOutcome>> = {
   IDEMPOTENCY_KEY_REUSED: 'conflict_key',
   POOL_NOT_SYNCED: 'busy',
   BUSY: 'busy',
-  QUOTA_EXCEEDED: 'busy',
 };
 
 const MARK_REFUSALS: Partial<Record<ErrorCode, MarkOutcome>> = {

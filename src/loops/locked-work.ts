@@ -1,4 +1,4 @@
-import type { IrreversibleAction } from '../domain/action.ts';
+import type { Action } from '../domain/action.ts';
 import { type DryRunLock, refuseIfLocked } from '../safety/index.ts';
 import type { LoopOptions } from './loop.ts';
 
@@ -9,7 +9,7 @@ import type { LoopOptions } from './loop.ts';
  */
 export function lockedWork<Options>(
   lock: Pick<DryRunLock, 'strict' | 'blocks' | 'record'>,
-  action: IrreversibleAction,
+  action: Action,
   work: LoopOptions<Options>['work'],
 ): LoopOptions<Options>['work'] {
   return async (options, context, onProgress) => {

@@ -1,6 +1,12 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
-import { type Action, IRREVERSIBLE_ACTIONS, RESOURCES, type Resource } from '../domain/action.ts';
+import {
+  type Action,
+  IRREVERSIBLE_ACTIONS,
+  RECORDED_ACTIONS,
+  RESOURCES,
+  type Resource,
+} from '../domain/action.ts';
 import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
 import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/effect.ts';
 import { READINESS_STATES, type ReadinessState } from '../domain/readiness.ts';
@@ -152,7 +158,7 @@ export function createMetrics(clock: Clock): Metrics {
     { loop: [...LOOPS, 'worker'] },
   );
   const effects = counter('broker_effects_total', 'Calls for a side effect that must happen once', {
-    type: ['csp_delete', 'stale_purge', 'bulk_delete', 'row_purge', 'external_call'],
+    type: RECORDED_ACTIONS,
     outcome: EFFECT_OUTCOMES,
   });
   const rateLimited = counter('broker_rate_limited_total', 'Requests refused by the rate limit');

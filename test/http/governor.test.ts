@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/index.ts';
 import { RESOURCES, scopedQuotas } from '../../src/domain/action.ts';
-import { createGovernor, type QuotaAlert, quotaExceeded } from '../../src/safety/quota/governor.ts';
+import { createGovernor, type QuotaAlert } from '../../src/safety/quota/governor.ts';
 import { createSandboxStore } from '../../src/store/sandboxes/sandboxes.ts';
 import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
 import { createCountingClient } from '../support/broker/core.ts';
-import { fakeAppDeps, START_MS } from '../support/broker/fake-app-deps.ts';
+import { START_MS } from '../support/broker/fake-app-deps.ts';
 import { asAdmin, asTrack, startApp } from '../support/broker/http-app.ts';
 import { RECORDS } from '../support/broker/records.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
@@ -115,14 +115,24 @@ describe('the quota of calls', () => {
     expect((await call('GET', '/v1/admin/stats', { headers: asAdmin() })).status).toBe(200);
   });
 
-  test('that refuses an allocation is no failure of the broker in the metrics', async () => {
-    const { useCases } = fakeAppDeps().deps;
-    const { call, recorded } = await startApp({
-      useCases: { ...useCases, allocateSandbox: () => Promise.reject(quotaExceeded('allocate', 7)) },
-    });
-    const answer = await call('POST', '/v1/allocate', { headers: asTrack() });
-    expect([answer.status, answer.headers['retry-after']]).toEqual([429, '7']);
-    expect(recorded.of('metrics.allocation')[0]?.[0]).toBe('busy');
+  test('of allocations is for all holders together, and refuses before the pool is asked for anything', async () => {
+    const { governor } = governorOf({ allocate: { maxActions: 2, windowSeconds: 60 } });
+    const { call, recorded } = await startApp({ governor });
+    const statuses: number[] = [];
+    for (const holder of ['a', 'b', 'c']) {
+      statuses.push(
+        (await call('POST', '/v1/allocate', { headers: asTrack({ 'x-track-id': holder }) })).status,
+      );
+    }
+    expect(statuses).toEqual([201, 201, 429]);
+    const headers = asTrack({ 'x-track-id': 'c' });
+    const refused = await call('POST', '/v1/allocate', { headers });
+    expect(refused.json.error).toMatchObject({ code: 'QUOTA_EXCEEDED', details: { resource: 'allocate' } });
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(50);
+    expect(
+      [recorded.of('allocateSandbox'), recorded.of('metrics.allocation')].map(({ length }) => length),
+    ).toEqual([2, 2]);
+    expect((await call('GET', '/v1/sandboxes/a', { headers })).status, 'nothing else is held up').toBe(200);
   });
 });
 

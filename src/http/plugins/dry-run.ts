@@ -1,15 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Action, IrreversibleAction } from '../../domain/action.ts';
+import type { Action } from '../../domain/action.ts';
 import { type DryRunLock, dryRunResult, refuseIfLocked } from '../../safety/index.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the call comes down to, if that cannot be undone; where it depends on the body, read out of it. */
-    irreversible?: IrreversibleAction | ((body: unknown) => IrreversibleAction | undefined);
+    irreversible?: Action | ((body: unknown) => Action | undefined);
   }
 }
 
-function irreversibleOf({ routeOptions, body }: FastifyRequest): IrreversibleAction | undefined {
+function irreversibleOf({ routeOptions, body }: FastifyRequest): Action | undefined {
   const { irreversible } = routeOptions.config;
   return typeof irreversible === 'function' ? irreversible(body) : irreversible;
 }

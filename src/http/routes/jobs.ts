@@ -11,7 +11,7 @@ import {
   toJobRequest,
 } from '../../api/jobs.ts';
 import { noQuery } from '../../api/requests.ts';
-import type { IrreversibleAction } from '../../domain/action.ts';
+import type { Action } from '../../domain/action.ts';
 import { assertNever } from '../../domain/errors.ts';
 import type { JobRequest } from '../../domain/job.ts';
 import type { GetJob } from '../../usecases/get-job.ts';
@@ -26,7 +26,7 @@ export interface JobRoutesDeps {
 }
 
 /** What a job that is asked for comes down to, if that cannot be undone. */
-function irreversibleJob(body: unknown): IrreversibleAction | undefined {
+function irreversibleJob(body: unknown): Action | undefined {
   const { type } = jobBody.parse(body);
   switch (type) {
     case 'cleanup':

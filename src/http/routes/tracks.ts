@@ -53,6 +53,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       method: 'POST',
       url: '/v1/allocate',
       config: {
+        quota: 'allocate',
         errors: [
           'NO_SANDBOXES_AVAILABLE',
           'LINE_FULL',

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import type { Action, IrreversibleAction, Resource } from '../../domain/action.ts';
+import type { Action, Resource } from '../../domain/action.ts';
 import { assertNever } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
 import type { FailedSandbox, StaleSandbox } from '../../domain/sandbox.ts';
@@ -11,10 +11,8 @@ import { workOff } from '../../work-off.ts';
 import type { CallContext } from '../context.ts';
 
 export interface PurgeDeps {
-  /** For a whole purge; without effect records, whose time would be too short for it. */
+  /** Without effect records: a purge takes longer than their time, and a record's own write is conditional. */
   guard: Guard<Action, Resource>;
-  /** For one record. */
-  recordGuard: Guard<Action, Resource>;
   store: Pick<SandboxStore, 'write'>;
   reads: SandboxReads;
   clock: Clock;
@@ -153,15 +151,15 @@ async function purgeRecords(
 }
 
 async function purgeOne(
-  { recordGuard, store, clock }: PurgeDeps,
+  { guard, store, clock }: PurgeDeps,
   { event: name }: Scope,
   seen: Purgeable,
   context: CallContext,
 ): Promise<boolean> {
-  const action: IrreversibleAction = 'row_purge';
+  const action = 'row_purge';
   const { id, status, generation } = seen;
   context.assertHeld?.();
-  const guarded = await recordGuard.run(
+  const guarded = await guard.run(
     { action, entity: id, generation, task: action, args: { sandbox_id: id, status, by: name } },
     (signal) => {
       const next = purge(seen, clock.nowMs());

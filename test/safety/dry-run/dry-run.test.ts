@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ACTIONS, type Action, IRREVERSIBLE_ACTIONS } from '../../../src/domain/action.ts';
+import { type Action, ACTIONS as BROKERS, IRREVERSIBLE_ACTIONS } from '../../../src/domain/action.ts';
 import {
   createDryRunLock,
   type DryRunOptions,
@@ -10,8 +10,11 @@ import {
 import { redaction } from '../../../src/safety/redacted.ts';
 import { createFakeClock } from '../../support/broker/core.ts';
 
-const lockOf = (options: Partial<DryRunOptions<Action>> = {}) =>
-  createDryRunLock<Action>({ actions: ACTIONS, clock: createFakeClock(), redact: redaction(), ...options });
+const ACTIONS = { ...BROKERS, look: 'reversible' } as const;
+type Deed = keyof typeof ACTIONS;
+
+const lockOf = (options: Partial<DryRunOptions<Deed>> = {}) =>
+  createDryRunLock<Deed>({ actions: ACTIONS, clock: createFakeClock(), redact: redaction(), ...options });
 
 describe('an action', () => {
   test.each(['csp_delete', 'row_purge', 'bulk_delete', 'stale_purge', 'external_call'] satisfies Action[])(
@@ -43,7 +46,7 @@ describe('the lock', () => {
 
   test('blocks everything that cannot be undone, and nothing else', () => {
     const lock = lockOf();
-    const blocked = (Object.keys(ACTIONS) as Action[]).filter((action) => lock.blocks(action));
+    const blocked = (Object.keys(ACTIONS) as Deed[]).filter((action) => lock.blocks(action));
     expect(blocked).toEqual(IRREVERSIBLE_ACTIONS);
   });
 
@@ -59,12 +62,12 @@ describe('the lock', () => {
   });
 
   test('refuses an operator when it is strict, and remembers that', () => {
-    const blocked: Action[] = [];
+    const blocked: Deed[] = [];
     const lock = lockOf({ strict: true, onBlocked: (action) => blocked.push(action) });
     expect(() => refuseIfLocked(lock, 'bulk_delete', { status: 'stale' })).toThrow(
       expect.objectContaining({ code: 'DRY_RUN_LOCKED', details: { action: 'bulk_delete' } }),
     );
-    expect(() => refuseIfLocked(lock, 'lease_state')).not.toThrow();
+    expect(() => refuseIfLocked(lock, 'look')).not.toThrow();
     expect(lock.log()).toMatchObject([
       { action: 'bulk_delete', status: 'dry_run_blocked', args: { status: 'stale' } },
     ]);
@@ -92,7 +95,7 @@ describe('what is run through the lock', () => {
     expect(lock.log()).toMatchObject([
       { action: 'external_call', status: 'dry_run_blocked', args: { amount: 5 } },
     ]);
-    expect(await lock.run('lease_state', deed(calls))).toEqual({ paid: 5 });
+    expect(await lock.run('look', deed(calls))).toEqual({ paid: 5 });
     expect([lock.log().length, lock.blockedCount]).toEqual([1, 1]);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ACTIONS, type Action, RESOURCE_OF, type Resource } from '../../../src/domain/action.ts';
+import { ACTIONS as BROKERS, RESOURCE_OF, type Resource } from '../../../src/domain/action.ts';
 import { type Breaker, createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import { createDryRunLock, type DryRunOptions } from '../../../src/safety/dry-run/dry-run.ts';
 import type { SideEffects } from '../../../src/safety/effects/side-effects.ts';
@@ -9,6 +9,10 @@ import type { Verdict } from '../../../src/safety/quota/governor.ts';
 import { redaction } from '../../../src/safety/redacted.ts';
 import type { Retry } from '../../../src/safety/retry/retry.ts';
 import { createFakeClock } from '../../support/broker/core.ts';
+
+/** What the broker does, and what a program with reversible actions of its own has beside it. */
+const ACTIONS = { ...BROKERS, book: 'reversible', rename: 'reversible' } as const;
+type Action = keyof typeof ACTIONS;
 
 const signal = new AbortController().signal;
 const DELETE: GuardedAction<Action, Resource> = {
@@ -36,7 +40,7 @@ function trace(
   });
   const verdict = options.verdict ?? { allowed: true };
   const guard = createGuard<Action, Resource>({
-    resourceOf: RESOURCE_OF,
+    resourceOf: { ...RESOURCE_OF, book: 'allocate' },
     governor: {
       take: async (resource, key) => {
         steps.push(`take ${resource}${key === undefined ? '' : ` of ${key}`}`);
@@ -183,7 +187,7 @@ describe('the guard', () => {
       effects: effects(steps),
       retry: retry(steps),
     });
-    const done = await guard.run({ ...DELETE, action: 'lease_state' }, call, { signal });
+    const done = await guard.run({ ...DELETE, action: 'rename' }, call, { signal });
     expect(done).toMatchObject({ outcome: 'executed' });
     expect([dryRun.log(), steps]).toEqual([[], []]);
   });
@@ -213,7 +217,7 @@ describe('an adapter', () => {
     args: { fast: how.fast },
     signal,
   });
-  const REVERSIBLE = ['lease_grant', 'lease_state', 'sandbox_state', 'audit_write'] as const;
+  const REVERSIBLE = ['book', 'rename'] as const;
 
   test.each(REVERSIBLE)(
     '%s gives the operation its arguments and its result back as they are',
@@ -240,7 +244,7 @@ describe('an adapter', () => {
   test('refuses when the quota is used up, with the operation untouched', async () => {
     const { guard } = trace({ verdict: { allowed: false, retryAfterSeconds: 9 } });
     const { operation, calls } = operationOf();
-    const adapted = reversibleAdapter(guard, 'lease_grant')(operation, describeIt);
+    const adapted = reversibleAdapter(guard, 'book')(operation, describeIt);
     await expect(adapted('sbx-1', { fast: true })).rejects.toMatchObject({
       code: 'QUOTA_EXCEEDED',
       retryAfterSeconds: 9,
@@ -252,7 +256,7 @@ describe('an adapter', () => {
   test('is of the class of its action, which has to be known', () => {
     const { guard } = trace();
     expect(() => reversibleAdapter(guard, 'csp_delete')).toThrow('csp_delete cannot be undone');
-    expect(() => irreversibleAdapter(guard, 'lease_grant')).toThrow('lease_grant can be undone');
+    expect(() => irreversibleAdapter(guard, 'book')).toThrow('book can be undone');
     // @ts-expect-error Nobody has classified it.
     expect(() => irreversibleAdapter(guard, 'format_disk')).toThrow('there is no action format_disk');
   });
