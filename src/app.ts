@@ -1,6 +1,6 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Clock, NewId } from './clock.ts';
-import type { Action, Resource } from './domain/action.ts';
+import type { Action, Resource } from './domain/resilience/action.ts';
 import { createRawRefusals } from './http/client-error.ts';
 import { handleError } from './http/error-handler.ts';
 import { HTTP_LIMITS } from './http/limits.ts';

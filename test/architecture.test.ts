@@ -12,6 +12,8 @@ const REFUSED: [file: string, source: string, rule?: string][] = [
   ['src/domain/plant-2.ts', "import type { Clock } from '../clock.ts';"],
   ['src/domain/plant-3.ts', "import { z } from 'zod';"],
   ['src/domain/plant-4.ts', 'export const now = Date.now();', 'noRestrictedGlobals'],
+  ['src/domain/resilience/plant-5.ts', "import type { Clock } from '../../clock.ts';"],
+  ['src/domain/resilience/plant-6.ts', 'export const now = Date.now();', 'noRestrictedGlobals'],
   ['src/usecases/plant-1.ts', "import { GetCommand } from '@aws-sdk/lib-dynamodb';"],
   ['src/usecases/plant-2.ts', "import type { FastifyRequest } from 'fastify';"],
   ['src/usecases/plant-3.ts', "import { createSandboxStore } from '../store/sandboxes/sandboxes.ts';"],
@@ -65,6 +67,10 @@ const REFUSED: [file: string, source: string, rule?: string][] = [
 const ALLOWED: [file: string, source: string][] = [
   ['src/domain/fine.ts', "import { assertNever } from './errors.ts'; export const x = assertNever;"],
   [
+    'src/domain/resilience/fine.ts',
+    "import { assertNever } from '../errors.ts'; import type { Quota } from './quota.ts'; export type X = Quota; export const x = assertNever;",
+  ],
+  [
     'src/usecases/fine.ts',
     "import type { SandboxStore } from '../store/sandboxes/sandboxes.ts'; export type X = SandboxStore;",
   ],
@@ -73,7 +79,7 @@ const ALLOWED: [file: string, source: string][] = [
   ['src/safety/alerts/webhook-sender.ts', "import { Pool } from 'undici'; export const x = Pool;"],
   [
     'src/safety/quota/fine.ts',
-    "import type { Quota } from '../../domain/quota.ts'; import { MASK } from '../../telemetry/loggable.ts'; import { classify } from '../retry/retryable.ts'; export type X = [Quota, typeof MASK, typeof classify];",
+    "import type { Quota } from '../../domain/resilience/quota.ts'; import { MASK } from '../../telemetry/loggable.ts'; import { classify } from '../retry/retryable.ts'; export type X = [Quota, typeof MASK, typeof classify];",
   ],
   [
     'src/compose/fine-safety.ts',

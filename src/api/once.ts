@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { EFFECT_STATES } from '../domain/effect.ts';
-import { KEYED_OUTCOMES } from '../domain/kept-answer.ts';
+import { EFFECT_STATES } from '../domain/resilience/effect.ts';
+import { KEYED_OUTCOMES } from '../domain/resilience/kept-answer.ts';
 import { pageCursor, pageLimit } from './requests.ts';
 
 const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);

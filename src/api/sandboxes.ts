@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { IRREVERSIBLE_ACTIONS } from '../domain/action.ts';
 import { assertNever, ERROR_CODES } from '../domain/errors.ts';
 import type { SandboxEvent } from '../domain/event.ts';
 import { takenBackAt } from '../domain/lease.ts';
+import { IRREVERSIBLE_ACTIONS } from '../domain/resilience/action.ts';
 import { outcomeOf } from '../domain/run-outcome.ts';
 import { SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
 import type { EndedRun } from '../loops/run.ts';

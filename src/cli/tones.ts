@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
-import type { AlertSeverity } from '../domain/alert.ts';
-import type { BreakerState } from '../domain/breaker.ts';
 import type { JobStatus } from '../domain/job.ts';
+import type { AlertSeverity } from '../domain/resilience/alert.ts';
+import type { BreakerState } from '../domain/resilience/breaker.ts';
 import type { SandboxStatus } from '../domain/sandbox.ts';
 
 /** What a word means to whoever reads it; each has one colour everywhere. */

@@ -1,7 +1,7 @@
 import type { Clock, NewId } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
-import { RESOURCE_OF } from '../domain/action.ts';
-import type { RaisedAlert } from '../domain/alert.ts';
+import { RESOURCE_OF } from '../domain/resilience/action.ts';
+import type { RaisedAlert } from '../domain/resilience/alert.ts';
 import { watchPool } from '../live/pool-watch.ts';
 import {
   type AlertEvents,

@@ -2,7 +2,7 @@ import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import { BrokerError } from '../domain/errors.ts';
 import { JOB_TYPES, type JobOutcome, type JobRequest } from '../domain/job.ts';
-import type { KeyedOutcome } from '../domain/kept-answer.ts';
+import type { KeyedOutcome } from '../domain/resilience/kept-answer.ts';
 import { outcomeOf } from '../domain/run-outcome.ts';
 import type { Runs } from '../http/routes/runs.ts';
 import { createIdempotencyCounts } from '../live/idempotency-counts.ts';

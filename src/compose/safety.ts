@@ -7,8 +7,8 @@ import {
   RESOURCE_OF,
   type Resource,
   scopedQuotas,
-} from '../domain/action.ts';
-import type { EffectOutcome } from '../domain/effect.ts';
+} from '../domain/resilience/action.ts';
+import type { EffectOutcome } from '../domain/resilience/effect.ts';
 import {
   createDryRunLock,
   createGovernor,

@@ -1,7 +1,7 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
-import type { Resource } from '../domain/action.ts';
 import type { ReadinessFinding } from '../domain/readiness.ts';
+import type { Resource } from '../domain/resilience/action.ts';
 import type { Readiness } from '../http/routes/health.ts';
 import { watchClock } from '../live/clock-watch.ts';
 import { deletionReadiness, poolReadiness } from '../live/pool-readiness.ts';

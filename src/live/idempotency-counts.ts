@@ -1,4 +1,4 @@
-import { KEYED_OUTCOMES, type KeyedOutcome } from '../domain/kept-answer.ts';
+import { KEYED_OUTCOMES, type KeyedOutcome } from '../domain/resilience/kept-answer.ts';
 import type { AllocationOutcome } from '../telemetry/metric-labels.ts';
 
 /** What has become of requests with a key on this replica since its start. */

@@ -1,4 +1,4 @@
-import type { Action } from '../domain/action.ts';
+import type { Action } from '../domain/resilience/action.ts';
 import { type DryRunLock, refuseIfLocked } from '../safety/index.ts';
 import type { LoopOptions } from './loop.ts';
 

@@ -1,6 +1,6 @@
 import type { Clock, NewId } from '../clock.ts';
-import { backoffDelayMs } from '../domain/backoff.ts';
 import { BrokerError, hasCode, isClockOff, shuttingDown } from '../domain/errors.ts';
+import { backoffDelayMs } from '../domain/resilience/backoff.ts';
 import { outcomeOf, type RunOutcome } from '../domain/run-outcome.ts';
 import { ProviderError } from '../provider/provider.ts';
 import { type Heartbeat, restBeating } from '../safety/index.ts';

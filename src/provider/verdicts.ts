@@ -1,4 +1,4 @@
-import type { Trip } from '../domain/breaker.ts';
+import type { Trip } from '../domain/resilience/breaker.ts';
 import { type Classify, classify, type Health, healthOf, tripOf } from '../safety/index.ts';
 import { ProviderError, type ProviderErrorKind } from './provider.ts';
 

@@ -1,5 +1,6 @@
 // The public entry `sandbox-broker/safety`: what is not named here may change. The broker itself imports no other file.
 export { type Clock, type NewId, systemClock } from '../clock.ts';
+export { BrokerError, type ErrorCode } from '../domain/errors.ts';
 export type {
   Alert,
   AlertFilter,
@@ -7,18 +8,23 @@ export type {
   AlertStore,
   RaiseAlert,
   RaisedAlert,
-} from '../domain/alert.ts';
-export type { BreakerRules, BreakerState, BreakerStore, Trip, TripReason } from '../domain/breaker.ts';
-export type { EffectOutcome, EffectRecords } from '../domain/effect.ts';
-export { BrokerError, type ErrorCode } from '../domain/errors.ts';
-export type { Quota, QuotaStore } from '../domain/quota.ts';
+} from '../domain/resilience/alert.ts';
+export type {
+  BreakerRules,
+  BreakerState,
+  BreakerStore,
+  Trip,
+  TripReason,
+} from '../domain/resilience/breaker.ts';
+export type { EffectOutcome, EffectRecords } from '../domain/resilience/effect.ts';
+export type { Quota, QuotaStore } from '../domain/resilience/quota.ts';
 export type {
   EndedWindow,
   OpenWindow,
   RetryBucket,
   RetryWindowStore,
   WindowAnomaly,
-} from '../domain/retry-window.ts';
+} from '../domain/resilience/retry-window.ts';
 export {
   acceptCorrelationId,
   type Correlation,

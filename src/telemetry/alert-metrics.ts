@@ -5,7 +5,7 @@ import {
   type RecordOutcome,
   WEBHOOK_OUTCOMES,
   type WebhookOutcome,
-} from '../domain/alert.ts';
+} from '../domain/resilience/alert.ts';
 import type { createInstruments } from './instruments.ts';
 import { ALERT_TASKS } from './metric-labels.ts';
 

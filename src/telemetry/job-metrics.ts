@@ -1,5 +1,5 @@
 import { JOB_OUTCOMES, JOB_TYPES, type JobOutcome, type JobType } from '../domain/job.ts';
-import { KEYED_OUTCOMES, type KeyedOutcome } from '../domain/kept-answer.ts';
+import { KEYED_OUTCOMES, type KeyedOutcome } from '../domain/resilience/kept-answer.ts';
 import type { createInstruments } from './instruments.ts';
 
 /** What is counted of the queue of jobs, and of operators' requests with a key. */

@@ -1,16 +1,16 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
+import { READINESS_STATES, type ReadinessState } from '../domain/readiness.ts';
 import {
   type Action,
   IRREVERSIBLE_ACTIONS,
   RECORDED_ACTIONS,
   RESOURCES,
   type Resource,
-} from '../domain/action.ts';
-import { BREAKER_STATES, type BreakerState } from '../domain/breaker.ts';
-import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/effect.ts';
-import { READINESS_STATES, type ReadinessState } from '../domain/readiness.ts';
-import { RETRY_BUCKETS, type RetryBucket } from '../domain/retry-window.ts';
+} from '../domain/resilience/action.ts';
+import { BREAKER_STATES, type BreakerState } from '../domain/resilience/breaker.ts';
+import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/resilience/effect.ts';
+import { RETRY_BUCKETS, type RetryBucket } from '../domain/resilience/retry-window.ts';
 import { RUN_OUTCOMES, type RunOutcome } from '../domain/run-outcome.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
 import { createMetricsGuard, type MetricsGuardReport } from '../safety/index.ts';

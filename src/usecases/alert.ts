@@ -1,4 +1,4 @@
-import type { Alert, RaiseAlert } from '../domain/alert.ts';
+import type { Alert, RaiseAlert } from '../domain/resilience/alert.ts';
 
 /** What use cases and loops know of alerts: how one is raised. */
 export type { Alert, RaiseAlert };

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
-import type { AlertStore } from '../domain/alert.ts';
-import { type AlertFilter, newestFirst, type RaisedAlert } from '../domain/alert.ts';
+import type { AlertStore } from '../domain/resilience/alert.ts';
+import { type AlertFilter, newestFirst, type RaisedAlert } from '../domain/resilience/alert.ts';
 import { limitTime } from '../time-limit.ts';
 import type { CallContext } from './context.ts';
 

@@ -1,5 +1,5 @@
-import type { EffectRecord, EffectState } from '../domain/effect.ts';
 import { BrokerError } from '../domain/errors.ts';
+import type { EffectRecord, EffectState } from '../domain/resilience/effect.ts';
 import { type EffectKey, effectKeyPrefix, parseEffectKey } from '../safety/index.ts';
 import type { EffectReads } from '../store/shared/effect-reads.ts';
 import type { CallContext } from './context.ts';

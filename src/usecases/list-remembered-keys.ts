@@ -1,4 +1,4 @@
-import type { RememberedKey } from '../domain/kept-answer.ts';
+import type { RememberedKey } from '../domain/resilience/kept-answer.ts';
 import type { RememberedKeys } from '../store/shared/remembered-keys.ts';
 import type { CallContext } from './context.ts';
 import { cursorAfter, placeOf } from './walk-cursor.ts';

@@ -7,8 +7,8 @@ import {
   RESOURCES,
   type Resource,
   scopedQuotas,
-} from '../../src/domain/action.ts';
-import type { EffectRecords } from '../../src/domain/effect.ts';
+} from '../../src/domain/resilience/action.ts';
+import type { EffectRecords } from '../../src/domain/resilience/effect.ts';
 import { createBreaker } from '../../src/safety/breaker/breaker.ts';
 import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
 import { createSideEffects } from '../../src/safety/effects/side-effects.ts';

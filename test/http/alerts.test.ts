@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { RaisedAlert } from '../../src/domain/alert.ts';
+import type { RaisedAlert } from '../../src/domain/resilience/alert.ts';
 import { raised } from '../support/broker/alerts.ts';
 import { startBrokerHere } from '../support/broker/broker-here.ts';
 import { fakeAppDeps, START_MS } from '../support/broker/fake-app-deps.ts';

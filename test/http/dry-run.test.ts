@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { ACTIONS, IRREVERSIBLE_ACTIONS } from '../../src/domain/action.ts';
+import { ACTIONS, IRREVERSIBLE_ACTIONS } from '../../src/domain/resilience/action.ts';
 import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
 import { redaction } from '../../src/safety/redacted.ts';
 import { createJobStore } from '../../src/store/shared/jobs.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/index.ts';
-import { RESOURCES, scopedQuotas } from '../../src/domain/action.ts';
+import { RESOURCES, scopedQuotas } from '../../src/domain/resilience/action.ts';
 import { createGovernor, type QuotaAlert } from '../../src/safety/quota/governor.ts';
 import { createSandboxStore } from '../../src/store/sandboxes/sandboxes.ts';
 import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';

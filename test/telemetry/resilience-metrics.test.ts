@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RETRY_BUCKETS } from '../../src/domain/retry-window.ts';
+import { RETRY_BUCKETS } from '../../src/domain/resilience/retry-window.ts';
 import { BREAKERS } from '../../src/telemetry/metric-labels.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 

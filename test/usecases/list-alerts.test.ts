@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
-import type { RecordOutcome } from '../../src/domain/alert.ts';
+import type { RecordOutcome } from '../../src/domain/resilience/alert.ts';
 import { createAlerts } from '../../src/safety/alerts/alerts.ts';
 import { type AlertRecorder, createAlertRecorder } from '../../src/safety/alerts/recorder.ts';
 import { redaction } from '../../src/safety/redacted.ts';

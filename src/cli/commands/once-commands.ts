@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Effect, EffectList, Idempotency } from '../../api/once.ts';
-import { EFFECT_STATES } from '../../domain/effect.ts';
+import { EFFECT_STATES } from '../../domain/resilience/effect.ts';
 import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { createOutput, fields, time } from '../output.ts';

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { ALERT_SEVERITIES } from '../../domain/alert.ts';
+import { ALERT_SEVERITIES } from '../../domain/resilience/alert.ts';
 import { SANDBOX_STATUSES } from '../../domain/sandbox.ts';
 import { type AlertList, as, type BrokerStatus, type PoolStats, type SandboxPage } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';

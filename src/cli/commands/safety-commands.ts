@@ -1,5 +1,5 @@
 import { Argument, type Command, Option } from 'commander';
-import { ACTIONS, RESOURCES } from '../../domain/action.ts';
+import { ACTIONS, RESOURCES } from '../../domain/resilience/action.ts';
 import { as, type Breaker, type DryRunLog, type Quota } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { durationSeconds, wholeNumber } from '../numbers.ts';

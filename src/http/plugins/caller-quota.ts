@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Resource } from '../../domain/action.ts';
+import type { Resource } from '../../domain/resilience/action.ts';
 import { type Governor, quotaExceeded } from '../../safety/index.ts';
 import { holderNamed } from '../holder.ts';
 

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Action } from '../../domain/action.ts';
+import type { Action } from '../../domain/resilience/action.ts';
 import { type DryRunLock, dryRunResult, refuseIfLocked } from '../../safety/index.ts';
 
 declare module 'fastify' {

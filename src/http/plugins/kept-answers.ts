@@ -15,7 +15,7 @@ import type {
   KeyedOutcome,
   KeyedRequest,
   Undertaking,
-} from '../../domain/kept-answer.ts';
+} from '../../domain/resilience/kept-answer.ts';
 import { canonicalJson, keepRenewing, keyInProgress, keyReused } from '../../safety/index.ts';
 import { holderNamed } from '../holder.ts';
 import { invalidRequest } from '../validation-problems.ts';

@@ -1,7 +1,7 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { ALERT_SEVERITIES, type RaisedAlert } from '../../domain/alert.ts';
+import { ALERT_SEVERITIES, type RaisedAlert } from '../../domain/resilience/alert.ts';
 import type { ListAlerts } from '../../usecases/list-alerts.ts';
 import { callContext } from '../plugins/request-context.ts';
 import { ADMIN_OPERATION } from './admin.ts';

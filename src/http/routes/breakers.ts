@@ -2,7 +2,7 @@ import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { emptyBody, noQuery } from '../../api/requests.ts';
-import { BREAKER_STATES, TRIP_REASONS } from '../../domain/breaker.ts';
+import { BREAKER_STATES, TRIP_REASONS } from '../../domain/resilience/breaker.ts';
 import type { Breaker, BreakerReport } from '../../safety/index.ts';
 import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
 import { ADMIN_OPERATION } from './admin.ts';

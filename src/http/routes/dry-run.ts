@@ -1,7 +1,7 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { ACTIONS, type Action } from '../../domain/action.ts';
+import { ACTIONS, type Action } from '../../domain/resilience/action.ts';
 import { DRY_RUN_STATUSES, type DryRunLock } from '../../safety/index.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 

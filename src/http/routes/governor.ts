@@ -2,7 +2,7 @@ import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { noQuery } from '../../api/requests.ts';
-import { RESOURCES, type Resource } from '../../domain/action.ts';
+import { RESOURCES, type Resource } from '../../domain/resilience/action.ts';
 import { type Governor, type GovernorRow, MAX_WINDOW_SECONDS } from '../../safety/index.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 

@@ -11,9 +11,9 @@ import {
   toJobRequest,
 } from '../../api/jobs.ts';
 import { noQuery } from '../../api/requests.ts';
-import type { Action } from '../../domain/action.ts';
 import { assertNever } from '../../domain/errors.ts';
 import type { JobRequest } from '../../domain/job.ts';
+import type { Action } from '../../domain/resilience/action.ts';
 import type { GetJob } from '../../usecases/get-job.ts';
 import type { ListJobs } from '../../usecases/list-jobs.ts';
 import type { SubmitJob } from '../../usecases/submit-job.ts';

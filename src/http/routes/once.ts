@@ -11,7 +11,7 @@ import {
   listEffectsQuery,
 } from '../../api/once.ts';
 import { noQuery } from '../../api/requests.ts';
-import type { RememberedKey } from '../../domain/kept-answer.ts';
+import type { RememberedKey } from '../../domain/resilience/kept-answer.ts';
 import type { IdempotencyCounts } from '../../live/idempotency-counts.ts';
 import type { Redact } from '../../safety/index.ts';
 import type { GetEffect, KnownEffect, ListEffects } from '../../usecases/list-effects.ts';

@@ -1,8 +1,8 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { EndedWindow, OpenWindow } from '../../domain/retry-window.ts';
-import { RETRY_BUCKETS } from '../../domain/retry-window.ts';
+import type { EndedWindow, OpenWindow } from '../../domain/resilience/retry-window.ts';
+import { RETRY_BUCKETS } from '../../domain/resilience/retry-window.ts';
 import type { RetriesReport, RetryStatistics } from '../../safety/index.ts';
 import { callContext } from '../plugins/request-context.ts';
 import { ADMIN_OPERATION } from './admin.ts';

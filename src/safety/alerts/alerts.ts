@@ -7,7 +7,7 @@ import {
   newestFirst,
   type RaiseAlert,
   type RaisedAlert,
-} from '../../domain/alert.ts';
+} from '../../domain/resilience/alert.ts';
 import { currentCorrelation } from '../../telemetry/correlation.ts';
 import { type Redact, redaction } from '../redacted.ts';
 

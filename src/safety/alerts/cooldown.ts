@@ -1,4 +1,4 @@
-import type { Alert } from '../../domain/alert.ts';
+import type { Alert } from '../../domain/resilience/alert.ts';
 
 /** What is to become of an alert's notification. */
 export type CooldownVerdict = 'notify' | 'swallowed';

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import type { AlertSeverity, RaisedAlert } from '../../domain/alert.ts';
+import type { AlertSeverity, RaisedAlert } from '../../domain/resilience/alert.ts';
 import type { AlertListener } from './alerts.ts';
 
 /** Where alerts can be listened to from outside, by the name `alert`. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
-import type { AlertStore, RaisedAlert, RecordOutcome } from '../../domain/alert.ts';
 import { BrokerError } from '../../domain/errors.ts';
+import type { AlertStore, RaisedAlert, RecordOutcome } from '../../domain/resilience/alert.ts';
 import { createBackgroundQueue } from '../background-queue.ts';
 
 export interface AlertRecorder {

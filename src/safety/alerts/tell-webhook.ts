@@ -1,5 +1,5 @@
 import { systemClock } from '../../clock.ts';
-import type { RaisedAlert, WebhookOutcome } from '../../domain/alert.ts';
+import type { RaisedAlert, WebhookOutcome } from '../../domain/resilience/alert.ts';
 import { type Breaker, BreakerOpenError, createBreaker } from '../breaker/breaker.ts';
 import { createRetry, type Retry } from '../retry/retry.ts';
 import { createCooldown } from './cooldown.ts';

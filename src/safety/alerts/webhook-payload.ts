@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { AlertSeverity, RaisedAlert } from '../../domain/alert.ts';
+import type { AlertSeverity, RaisedAlert } from '../../domain/resilience/alert.ts';
 
 export const WEBHOOK_FORMATS = ['generic', 'slack'] as const;
 export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];

@@ -1,4 +1,4 @@
-import type { RaisedAlert, WebhookOutcome } from '../../domain/alert.ts';
+import type { RaisedAlert, WebhookOutcome } from '../../domain/resilience/alert.ts';
 import { createBackgroundQueue } from '../background-queue.ts';
 import type { Cooldown } from './cooldown.ts';
 import type { Notification } from './webhook-payload.ts';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, type NewId, systemClock } from '../../clock.ts';
-import type { BreakerStore } from '../../domain/breaker.ts';
+import { BrokerError } from '../../domain/errors.ts';
+import type { BreakerStore } from '../../domain/resilience/breaker.ts';
 import {
   answered,
   ask,
@@ -17,8 +18,7 @@ import {
   type Trip,
   type TripReason,
   tripped,
-} from '../../domain/breaker.ts';
-import { BrokerError } from '../../domain/errors.ts';
+} from '../../domain/resilience/breaker.ts';
 import { type Health, healthOf, tripOf as tripOfAnyError } from '../retry/retryable.ts';
 import { createSharedRecord, type Transition } from './shared-breaker.ts';
 

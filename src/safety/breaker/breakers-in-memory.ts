@@ -1,4 +1,4 @@
-import type { BreakerStore, SharedBreaker } from '../../domain/breaker.ts';
+import type { BreakerStore, SharedBreaker } from '../../domain/resilience/breaker.ts';
 
 /** The breakers of one process, for those that share a name in it. */
 export function createBreakersInMemory(): BreakerStore {

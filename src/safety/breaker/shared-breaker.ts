@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import type { BreakerStore, SharedBreaker } from '../../domain/breaker.ts';
+import type { BreakerStore, SharedBreaker } from '../../domain/resilience/breaker.ts';
 import {
   type BreakerRecord,
   type BreakerState,
@@ -7,7 +7,7 @@ import {
   stateAt,
   type TripReason,
   withoutPastOverride,
-} from '../../domain/breaker.ts';
+} from '../../domain/resilience/breaker.ts';
 import { limitTime, pause } from '../../time-limit.ts';
 
 /** Why a breaker changed its state: its calls, an operator's word or the end of it, or an operator's fresh start. */

@@ -1,5 +1,5 @@
-import type { Alert } from '../../domain/alert.ts';
-import type { BreakerState } from '../../domain/breaker.ts';
+import type { Alert } from '../../domain/resilience/alert.ts';
+import type { BreakerState } from '../../domain/resilience/breaker.ts';
 import type { Transition } from './shared-breaker.ts';
 
 const REASONS: Record<BreakerState, string> = {

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../../clock.ts';
-import type { BreakerStore } from '../../domain/breaker.ts';
-import type { EffectRecords } from '../../domain/effect.ts';
 import { shuttingDown } from '../../domain/errors.ts';
 import type { AnyJobRequest, JobReads, JobStore } from '../../domain/job.ts';
-import type { KeptAnswers } from '../../domain/kept-answer.ts';
-import type { QuotaStore } from '../../domain/quota.ts';
+import type { BreakerStore } from '../../domain/resilience/breaker.ts';
+import type { EffectRecords } from '../../domain/resilience/effect.ts';
+import type { KeptAnswers } from '../../domain/resilience/kept-answer.ts';
+import type { QuotaStore } from '../../domain/resilience/quota.ts';
 import { createBreakersInMemory } from '../breaker/breakers-in-memory.ts';
 import { createEffectsInMemory } from '../effects/effects-in-memory.ts';
 import { createAnswersInMemory } from '../idempotency/answers-in-memory.ts';

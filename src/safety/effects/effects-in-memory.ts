@@ -1,5 +1,5 @@
 import type { Clock, NewId } from '../../clock.ts';
-import type { EffectHold, EffectRecords } from '../../domain/effect.ts';
+import type { EffectHold, EffectRecords } from '../../domain/resilience/effect.ts';
 
 interface EffectRecord {
   state: 'in_progress' | 'completed' | 'failed';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../clock.ts';
-import type { EffectHold, EffectOutcome, EffectRecords } from '../../domain/effect.ts';
 import { BrokerError } from '../../domain/errors.ts';
+import type { EffectHold, EffectOutcome, EffectRecords } from '../../domain/resilience/effect.ts';
 import { limitTime, pause } from '../../time-limit.ts';
 import { type EffectKey, effectKey } from './effect-key.ts';
 import { createEffectsInMemory } from './effects-in-memory.ts';

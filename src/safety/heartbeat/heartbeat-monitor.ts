@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../../clock.ts';
-import type { RaiseAlert } from '../../domain/alert.ts';
+import type { RaiseAlert } from '../../domain/resilience/alert.ts';
 import type { Heartbeat } from './heartbeat.ts';
 
 /** What is known of one loop's life. */

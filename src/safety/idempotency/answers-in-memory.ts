@@ -1,5 +1,10 @@
 import type { Clock, NewId } from '../../clock.ts';
-import type { KeptAnswer, KeptAnswers, KeyedRequest, Undertaking } from '../../domain/kept-answer.ts';
+import type {
+  KeptAnswer,
+  KeptAnswers,
+  KeyedRequest,
+  Undertaking,
+} from '../../domain/resilience/kept-answer.ts';
 
 interface Kept {
   request: KeyedRequest;

@@ -1,7 +1,7 @@
 import { hash, randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../../clock.ts';
 import { assertNever, BrokerError } from '../../domain/errors.ts';
-import type { KeptAnswers, Undertaking } from '../../domain/kept-answer.ts';
+import type { KeptAnswers, Undertaking } from '../../domain/resilience/kept-answer.ts';
 import { canonicalJson } from '../effects/effect-key.ts';
 import { createAnswersInMemory } from './answers-in-memory.ts';
 

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../clock.ts';
 import { BrokerError } from '../../domain/errors.ts';
-import type { QuotaStore } from '../../domain/quota.ts';
+import type { QuotaStore } from '../../domain/resilience/quota.ts';
 import {
   addUse,
   asOf,
@@ -10,7 +10,7 @@ import {
   slotMsOf,
   type UsageWindow,
   unusedWindow,
-} from '../../domain/quota.ts';
+} from '../../domain/resilience/quota.ts';
 import { createQuotasInMemory } from './quotas-in-memory.ts';
 
 export type Verdict = { allowed: true } | { allowed: false; retryAfterSeconds: number };

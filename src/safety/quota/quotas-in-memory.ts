@@ -8,7 +8,7 @@ import {
   slotMsOf,
   type UsageWindow,
   unusedWindow,
-} from '../../domain/quota.ts';
+} from '../../domain/resilience/quota.ts';
 
 /** Quotas of one process. What is over is forgotten with the next use; there is one window for each resource. */
 export function createQuotasInMemory(clock: Clock): QuotaStore {

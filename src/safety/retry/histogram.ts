@@ -1,4 +1,4 @@
-import { RETRY_BUCKETS, type RetryBucket } from '../../domain/retry-window.ts';
+import { RETRY_BUCKETS, type RetryBucket } from '../../domain/resilience/retry-window.ts';
 
 /** The first number of attempts that is too large for each bucket, in their order. */
 const UPPER = [2, 3, 4, 6, 11, 21, Number.POSITIVE_INFINITY];

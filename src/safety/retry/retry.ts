@@ -1,4 +1,4 @@
-import { type Backoff, backoffDelayMs, checkBackoff } from '../../domain/backoff.ts';
+import { type Backoff, backoffDelayMs, checkBackoff } from '../../domain/resilience/backoff.ts';
 import { limitTime, pause } from '../../time-limit.ts';
 import { type Classify, classify as classifyError } from './retryable.ts';
 

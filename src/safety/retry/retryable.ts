@@ -1,5 +1,5 @@
-import type { Trip } from '../../domain/breaker.ts';
 import { BrokerError } from '../../domain/errors.ts';
+import type { Trip } from '../../domain/resilience/breaker.ts';
 
 /** Whether another attempt makes sense, and when: `afterMs` is the far side's own word (`Retry-After`). */
 export type Verdict = { retry: false } | { retry: true; afterMs?: number };

@@ -5,7 +5,7 @@ import type {
   RetryBucket,
   RetryWindowStore,
   WindowAnomaly,
-} from '../../domain/retry-window.ts';
+} from '../../domain/resilience/retry-window.ts';
 import { limitTime } from '../../time-limit.ts';
 import { createRetryHistogram } from './histogram.ts';
 import { createRetryLog, errorWord, type LoggedAttempt } from './log.ts';

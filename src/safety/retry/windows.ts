@@ -1,10 +1,10 @@
-import type { RetryWindowStore } from '../../domain/retry-window.ts';
+import type { RetryWindowStore } from '../../domain/resilience/retry-window.ts';
 import {
   type EndedWindow,
   type OpenWindow,
   type WindowAnomaly,
   windowAnomalies,
-} from '../../domain/retry-window.ts';
+} from '../../domain/resilience/retry-window.ts';
 
 /** A task about which there is something new to tell: each anomaly comes once. */
 export interface Noticed<Window> {

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import { type Clock, systemClock } from '../../clock.ts';
-import type { RaiseAlert } from '../../domain/alert.ts';
 import { isClockOff } from '../../domain/errors.ts';
 import {
   type AnyJobRequest,
@@ -13,6 +12,7 @@ import {
   type JobStore,
   type RunningJob,
 } from '../../domain/job.ts';
+import type { RaiseAlert } from '../../domain/resilience/alert.ts';
 import { runWithCorrelation } from '../../telemetry/correlation.ts';
 import { pause } from '../../time-limit.ts';
 import { createHeartbeat, type Heartbeat } from '../heartbeat/heartbeat.ts';

@@ -7,7 +7,7 @@ import {
   TransactionConflictException,
 } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
-import { backoffDelayMs } from '../../domain/backoff.ts';
+import { backoffDelayMs } from '../../domain/resilience/backoff.ts';
 import {
   CONDITION_FAILED,
   CONFLICT,

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import type { AlertSeverity } from '../../domain/alert.ts';
 import type { JobStatus } from '../../domain/job.ts';
+import type { AlertSeverity } from '../../domain/resilience/alert.ts';
 import type { SandboxStatus } from '../../domain/sandbox.ts';
 import type { Key } from '../dynamo/client.ts';
 

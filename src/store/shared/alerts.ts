@@ -7,7 +7,7 @@ import {
   newestFirst,
   type RaisedAlert,
   severitiesOf,
-} from '../../domain/alert.ts';
+} from '../../domain/resilience/alert.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';

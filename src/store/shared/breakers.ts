@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
+import { assertNever } from '../../domain/errors.ts';
 import {
   type BreakerRecord,
   type BreakerStore,
   type SharedBreaker,
   TRIP_REASONS,
-} from '../../domain/breaker.ts';
-import { assertNever } from '../../domain/errors.ts';
+} from '../../domain/resilience/breaker.ts';
 import type { Key, StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
-import { EFFECT_STATES, type EffectHold, type EffectRecords } from '../../domain/effect.ts';
+import { EFFECT_STATES, type EffectHold, type EffectRecords } from '../../domain/resilience/effect.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
 import { EFFECT_IS_FREE, EFFECT_IS_MINE } from '../sandboxes/conditions.ts';

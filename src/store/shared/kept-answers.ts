@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
-import type { Beginning, KeptAnswer, KeptAnswers, Undertaking } from '../../domain/kept-answer.ts';
+import type { Beginning, KeptAnswer, KeptAnswers, Undertaking } from '../../domain/resilience/kept-answer.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';

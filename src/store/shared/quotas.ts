@@ -11,7 +11,7 @@ import {
   slotMsOf,
   type UsageWindow,
   unusedWindow,
-} from '../../domain/quota.ts';
+} from '../../domain/resilience/quota.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';

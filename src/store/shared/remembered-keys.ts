@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
-import type { RememberedKey } from '../../domain/kept-answer.ts';
+import type { RememberedKey } from '../../domain/resilience/kept-answer.ts';
 import type { Key, StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { scanPage } from '../dynamo/scan-page.ts';

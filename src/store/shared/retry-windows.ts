@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { NewId } from '../../clock.ts';
-import type { EndedWindow, OpenWindow, RetryWindowStore } from '../../domain/retry-window.ts';
+import type { EndedWindow, OpenWindow, RetryWindowStore } from '../../domain/resilience/retry-window.ts';
 import type { Key, StoreClient } from '../dynamo/client.ts';
 import { CONDITION_FAILED, ConditionFailedError, TransactionCancelledError } from '../dynamo/errors.ts';
 import { IS_FIRST_DELIVERY, IS_NEW, IS_THERE } from '../sandboxes/conditions.ts';

@@ -1,4 +1,6 @@
-import type { Trip } from '../../domain/breaker.ts';
+import { assertNever } from '../../domain/errors.ts';
+import { isLeaving } from '../../domain/inventory.ts';
+import type { Trip } from '../../domain/resilience/breaker.ts';
 import {
   afterRest,
   checkEvidenceRules,
@@ -9,9 +11,7 @@ import {
   NO_EVIDENCE,
   spread,
   withOutcome,
-} from '../../domain/delete-evidence.ts';
-import { assertNever } from '../../domain/errors.ts';
-import { isLeaving } from '../../domain/inventory.ts';
+} from '../../domain/resilience/delete-evidence.ts';
 import { tripOfCall } from '../../provider/verdicts.ts';
 import type { Breaker, GuardOutcome, IrreversibleAdapter } from '../../safety/index.ts';
 import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';

@@ -1,7 +1,7 @@
 import type { Clock, NewId } from '../../clock.ts';
-import { backoffDelayMs } from '../../domain/backoff.ts';
 import { assertNever, BrokerError, hasCode } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
+import { backoffDelayMs } from '../../domain/resilience/backoff.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../../domain/sandbox.ts';
 import { bury, claim, failDeletion, recycle, seeOff, unclaim } from '../../domain/transitions.ts';
 import { ProviderError } from '../../provider/provider.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
-import type { Action, Resource } from '../../domain/action.ts';
 import { assertNever } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
+import type { Action, Resource } from '../../domain/resilience/action.ts';
 import type { FailedSandbox, StaleSandbox } from '../../domain/sandbox.ts';
 import { purge } from '../../domain/transitions.ts';
 import { type Guard, quotaExceeded } from '../../safety/index.ts';

@@ -1,8 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ACTIONS, type Action, IRREVERSIBLE_ACTIONS, type Resource } from '../../../src/domain/action.ts';
-import type { WebhookOutcome } from '../../../src/domain/alert.ts';
-import type { BreakerRules } from '../../../src/domain/breaker.ts';
+import {
+  ACTIONS,
+  type Action,
+  IRREVERSIBLE_ACTIONS,
+  type Resource,
+} from '../../../src/domain/resilience/action.ts';
+import type { WebhookOutcome } from '../../../src/domain/resilience/alert.ts';
+import type { BreakerRules } from '../../../src/domain/resilience/breaker.ts';
 import { createCooldown } from '../../../src/safety/alerts/cooldown.ts';
 import { createAlertWebhook } from '../../../src/safety/alerts/webhook.ts';
 import { deliverWebhook } from '../../../src/safety/alerts/webhook-delivery.ts';

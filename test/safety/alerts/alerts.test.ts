@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import type { RaisedAlert } from '../../../src/domain/alert.ts';
+import type { RaisedAlert } from '../../../src/domain/resilience/alert.ts';
 import { type AlertsOptions, createAlerts } from '../../../src/safety/alerts/alerts.ts';
 import { type AlertEvents, countAlerts, emitAlerts, logAlerts } from '../../../src/safety/alerts/hooks.ts';
 import { redaction } from '../../../src/safety/redacted.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { BreakerRules, BreakerState } from '../../../src/domain/breaker.ts';
+import type { BreakerRules, BreakerState } from '../../../src/domain/resilience/breaker.ts';
 import { ProviderError } from '../../../src/provider/provider.ts';
 import { healthOfCall, tripOfCall } from '../../../src/provider/verdicts.ts';
 import { type BreakerDeps, BreakerOpenError, createBreaker } from '../../../src/safety/breaker/breaker.ts';

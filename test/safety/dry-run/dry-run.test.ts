@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { type Action, ACTIONS as BROKERS, IRREVERSIBLE_ACTIONS } from '../../../src/domain/action.ts';
+import {
+  type Action,
+  ACTIONS as BROKERS,
+  IRREVERSIBLE_ACTIONS,
+} from '../../../src/domain/resilience/action.ts';
 import {
   createDryRunLock,
   type DryRunOptions,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { EffectOutcome, EffectRecords } from '../../../src/domain/effect.ts';
+import type { EffectOutcome, EffectRecords } from '../../../src/domain/resilience/effect.ts';
 import { canonicalJson, type EffectKey, effectKey } from '../../../src/safety/effects/effect-key.ts';
 import { createEffectsInMemory } from '../../../src/safety/effects/effects-in-memory.ts';
 import { createSideEffects, type SideEffects } from '../../../src/safety/effects/side-effects.ts';

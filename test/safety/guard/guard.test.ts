@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ACTIONS as BROKERS, RESOURCE_OF, type Resource } from '../../../src/domain/action.ts';
+import { ACTIONS as BROKERS, RESOURCE_OF, type Resource } from '../../../src/domain/resilience/action.ts';
 import { type Breaker, createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import { createDryRunLock, type DryRunOptions } from '../../../src/safety/dry-run/dry-run.ts';
 import type { SideEffects } from '../../../src/safety/effects/side-effects.ts';

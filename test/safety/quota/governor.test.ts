@@ -1,6 +1,11 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { QUOTA_SCOPES, RESOURCES, type Resource, scopedQuotas } from '../../../src/domain/action.ts';
-import type { Quota } from '../../../src/domain/quota.ts';
+import {
+  QUOTA_SCOPES,
+  RESOURCES,
+  type Resource,
+  scopedQuotas,
+} from '../../../src/domain/resilience/action.ts';
+import type { Quota } from '../../../src/domain/resilience/quota.ts';
 import {
   createGovernor,
   type Governor,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_ATTEMPTS, MAX_WINDOW_MS, windowAnomalies } from '../../../src/domain/retry-window.ts';
+import { MAX_ATTEMPTS, MAX_WINDOW_MS, windowAnomalies } from '../../../src/domain/resilience/retry-window.ts';
 import { ProviderError } from '../../../src/provider/provider.ts';
 import { attemptsBucket, createRetryHistogram } from '../../../src/safety/retry/histogram.ts';
 import { createRetryLog, errorWord } from '../../../src/safety/retry/log.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { KeptAnswers, KeyedRequest, Undertaking } from '../../../src/domain/kept-answer.ts';
+import type { KeptAnswers, KeyedRequest, Undertaking } from '../../../src/domain/resilience/kept-answer.ts';
 import { createAnswersInMemory } from '../../../src/safety/idempotency/answers-in-memory.ts';
 import type { StoreClient } from '../../../src/store/dynamo/client.ts';
 import { deleteExpired } from '../../../src/store/expired.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { AlertStore } from '../../../src/domain/alert.ts';
-import { ALERT_SEVERITIES, type RaisedAlert } from '../../../src/domain/alert.ts';
+import type { AlertStore } from '../../../src/domain/resilience/alert.ts';
+import { ALERT_SEVERITIES, type RaisedAlert } from '../../../src/domain/resilience/alert.ts';
 import type { StoreClient } from '../../../src/store/dynamo/client.ts';
 import { alertsOfDayPk } from '../../../src/store/sandboxes/keys.ts';
 import { createAlertStore } from '../../../src/store/shared/alerts.ts';

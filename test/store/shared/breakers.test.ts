@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
-import type { BreakerRules } from '../../../src/domain/breaker.ts';
+import type { BreakerRules } from '../../../src/domain/resilience/breaker.ts';
 import { BreakerOpenError, createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import type { Transition } from '../../../src/safety/breaker/shared-breaker.ts';
 import { createBreakerStore } from '../../../src/store/shared/breakers.ts';

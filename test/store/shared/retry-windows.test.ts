@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { WindowAnomaly } from '../../../src/domain/retry-window.ts';
+import type { WindowAnomaly } from '../../../src/domain/resilience/retry-window.ts';
 import { createRetry } from '../../../src/safety/retry/retry.ts';
 import type { Spike } from '../../../src/safety/retry/spikes.ts';
 import { createRetryStatistics } from '../../../src/safety/retry/statistics.ts';

@@ -1,4 +1,4 @@
-import type { Alert, RaisedAlert } from '../../../src/domain/alert.ts';
+import type { Alert, RaisedAlert } from '../../../src/domain/resilience/alert.ts';
 
 let made = 0;
 

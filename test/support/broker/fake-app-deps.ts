@@ -1,7 +1,7 @@
 import type { AppDeps } from '../../../src/app.ts';
-import { ACTIONS, QUOTA_SCOPES, RESOURCES } from '../../../src/domain/action.ts';
 import { BrokerError } from '../../../src/domain/errors.ts';
 import type { PendingJob } from '../../../src/domain/job.ts';
+import { ACTIONS, QUOTA_SCOPES, RESOURCES } from '../../../src/domain/resilience/action.ts';
 import type { AvailableSandbox } from '../../../src/domain/sandbox.ts';
 import { createEventHub } from '../../../src/live/event-hub.ts';
 import { createIdempotencyCounts } from '../../../src/live/idempotency-counts.ts';

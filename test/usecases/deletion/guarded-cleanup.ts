@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import type { BreakerRules } from '../../../src/domain/breaker.ts';
+import type { BreakerRules } from '../../../src/domain/resilience/breaker.ts';
 import { allocate, requestDeletion } from '../../../src/domain/transitions.ts';
 import { createGuardedProvider } from '../../../src/provider/guarded-provider.ts';
 import { healthOfDelete, tripOfCall } from '../../../src/provider/verdicts.ts';

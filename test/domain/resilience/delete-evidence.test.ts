@@ -8,7 +8,7 @@ import {
   NO_EVIDENCE,
   spread,
   withOutcome,
-} from '../../src/domain/delete-evidence.ts';
+} from '../../../src/domain/resilience/delete-evidence.ts';
 
 const RULES = { failures: 5, share: 0.5, atLeast: 10, windowMs: 300_000 };
 const LAST = { refused: false, isLast: true };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { backoffDelayMs, checkBackoff } from '../../src/domain/backoff.ts';
+import { backoffDelayMs, checkBackoff } from '../../../src/domain/resilience/backoff.ts';
 
 const DEFAULTS = { baseMs: 1_000, maxMs: 60_000, multiplier: 2 };
 /** A jitter of exactly 1. */

@@ -15,7 +15,7 @@ import {
   stateAt,
   tripped as trippedBy,
   withoutPastOverride,
-} from '../../src/domain/breaker.ts';
+} from '../../../src/domain/resilience/breaker.ts';
 
 const NOW = Date.UTC(2030, 0, 1);
 const CONSECUTIVE: BreakerRules = {

@@ -1,4 +1,4 @@
-import { assertNever } from './errors.ts';
+import { assertNever } from '../errors.ts';
 
 /*
  * A circuit breaker as pure functions over one record, so that replicas can share it by writing it conditionally.

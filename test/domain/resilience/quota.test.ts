@@ -10,7 +10,7 @@ import {
   slotMsOf,
   type UsageWindow,
   unusedWindow,
-} from '../../src/domain/quota.ts';
+} from '../../../src/domain/resilience/quota.ts';
 
 const START_MS = Date.UTC(2030, 0, 1, 9);
 const MINUTE: Quota = { maxActions: 10, windowSeconds: 60 };
