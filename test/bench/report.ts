@@ -1,12 +1,7 @@
+import { type Costs, costTables, type Table } from './cost/report.ts';
 import type { Measurement } from './measurement.ts';
 import { type Results, targetsOf } from './results.ts';
 import { median, percentile } from './statistics.ts';
-
-interface Table {
-  title: string;
-  head: string[];
-  rows: string[][];
-}
 
 const whole = (value: number): string => value.toFixed(0);
 const fine = (value: number): string => value.toFixed(2);
@@ -186,8 +181,8 @@ function toTables(results: Results): Table[] {
 }
 
 /** For a terminal: columns in line. */
-export const toText = (results: Results): string =>
-  toTables(results)
+const tablesToText = (tables: readonly Table[]): string =>
+  tables
     .map(({ title, head, rows }) => {
       const widths = head.map((_, column) =>
         Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)),
@@ -203,12 +198,23 @@ export const toText = (results: Results): string =>
     })
     .join('\n\n');
 
+const tablesToMarkdown = (tables: readonly Table[]): string[] =>
+  tables.map(({ title, head, rows }) => {
+    const line = (row: string[]) => `| ${row.join(' | ')} |`;
+    return [`### ${title}`, '', line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  });
+
+export const toText = (results: Results): string => tablesToText(toTables(results));
+
 /** For docs/benchmarks.md. */
 export const toMarkdown = (results: Results): string =>
   [
     `Taken on ${results.takenAt.slice(0, 10)}: ${results.cores} cores, Node ${results.node}, load average ${results.loadAverage.map(fine).join(' → ')}.`,
-    ...toTables(results).map(({ title, head, rows }) => {
-      const line = (row: string[]) => `| ${row.join(' | ')} |`;
-      return [`### ${title}`, '', line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
-    }),
+    ...tablesToMarkdown(toTables(results)),
   ].join('\n\n');
+
+export const costsToText = (costs: Costs): string => tablesToText(costTables(costs));
+
+/** For docs/benchmarks.md. */
+export const costsToMarkdown = (costs: Costs): string =>
+  [`Taken on ${costs.takenAt.slice(0, 10)}.`, ...tablesToMarkdown(costTables(costs))].join('\n\n');

@@ -1,9 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
+import { measureCosts } from './cost/measure.ts';
 import { durableSubmitTimes, jobStartTimes, safetyCosts } from './costs.ts';
 import { lookUps } from './look-ups.ts';
-import { toMarkdown, toText } from './report.ts';
+import { costsToMarkdown, costsToText, toMarkdown, toText } from './report.ts';
 import { type Results, targetsOf } from './results.ts';
 import { shortOfRoom } from './short-of-room.ts';
 import { startTimes } from './start.ts';
@@ -11,7 +12,8 @@ import { memory, sustained } from './steady.ts';
 import { growth, oneByOne, sameKey, storm } from './storms.ts';
 
 /*
- * npm run bench -- [--quick] [--markdown] [--docs]
+ * npm run bench -- [--cost] [--quick] [--markdown] [--docs]
+ * --cost      what it costs to run, in the units that DynamoDB charges, and nothing else
  * --quick     a small run of less than a minute: does everything work, roughly as fast as ever?
  * --markdown  prints the tables as Markdown
  * --docs      puts them into docs/benchmarks.md
@@ -76,10 +78,10 @@ const QUICK: Sizes = {
 
 const RESULTS = new URL('results/', import.meta.url);
 const DOCUMENT = new URL('../../docs/benchmarks.md', import.meta.url);
-const DOCUMENT_MARKS = /(<!-- results -->\n)[\s\S]*?(<!-- end of results -->)/;
 
 const { values: options } = parseArgs({
   options: {
+    cost: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
     docs: { type: 'boolean', default: false },
@@ -141,18 +143,40 @@ async function runAll(sizes: Sizes): Promise<Results> {
   };
 }
 
-const results = await runAll(options.quick ? QUICK : FULL);
-await mkdir(RESULTS, { recursive: true });
-const file = new URL(`${results.takenAt.replaceAll(':', '-')}.json`, RESULTS);
-await writeFile(file, `${JSON.stringify({ ...results, targets: targetsOf(results) }, null, 2)}\n`);
-if (options.docs) {
-  const before = await readFile(DOCUMENT, 'utf8');
+/** Keeps what was found out in a file of its own, puts it into the document if that is asked for, and prints it. */
+async function tell(
+  name: string,
+  found: object,
+  { text, markdown, mark }: { text: string; markdown: string; mark: string },
+): Promise<void> {
+  await mkdir(RESULTS, { recursive: true });
   await writeFile(
-    DOCUMENT,
-    before.replace(
-      DOCUMENT_MARKS,
-      (_, begin: string, end: string) => `${begin}\n${toMarkdown(results)}\n\n${end}`,
-    ),
+    new URL(`${name.replaceAll(':', '-')}.json`, RESULTS),
+    `${JSON.stringify(found, null, 2)}\n`,
+  );
+  if (options.docs) {
+    const before = await readFile(DOCUMENT, 'utf8');
+    const marks = new RegExp(`(<!-- ${mark} -->\n)[\\s\\S]*?(<!-- end of ${mark} -->)`);
+    await writeFile(
+      DOCUMENT,
+      before.replace(marks, (_, begin: string, end: string) => `${begin}\n${markdown}\n\n${end}`),
+    );
+  }
+  console.log(`${options.markdown ? markdown : text}\n`);
+}
+
+if (options.cost) {
+  const costs = await step('cost', () => measureCosts(options));
+  await tell(`cost-${costs.takenAt}`, costs, {
+    text: costsToText(costs),
+    markdown: costsToMarkdown(costs),
+    mark: 'cost',
+  });
+} else {
+  const results = await runAll(options.quick ? QUICK : FULL);
+  await tell(
+    results.takenAt,
+    { ...results, targets: targetsOf(results) },
+    { text: toText(results), markdown: toMarkdown(results), mark: 'results' },
   );
 }
-console.log(`${options.markdown ? toMarkdown(results) : toText(results)}\n`);
