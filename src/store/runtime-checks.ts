@@ -6,12 +6,11 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import type { Clock, NewId } from '../clock.ts';
 import type { RuntimeCheck } from '../domain/runtime-check.ts';
-import { POOL_STATUSES } from '../domain/sandbox.ts';
 import type { StoreClient } from './dynamo/client.ts';
 import { ConditionFailedError } from './dynamo/errors.ts';
 import { isOff } from './dynamo/store-time.ts';
 import { IS_NEW } from './sandboxes/conditions.ts';
-import { BY_STATUS, bucketPk, statusPrefix } from './sandboxes/keys.ts';
+import { bucketPk, SANDBOX_SK } from './sandboxes/keys.ts';
 import { TTL_ATTRIBUTE, tableDefinition } from './table.ts';
 
 interface Deps {
@@ -21,8 +20,15 @@ interface Deps {
   newId: NewId;
 }
 
+interface Looks extends Deps {
+  /** All buckets that are not known to be well; that is looked at over many looks, because what is read is paid for. */
+  unwell: Set<number>;
+  /** Looks so far. */
+  number: number;
+}
+
 type Finding = Omit<RuntimeCheck, 'name'>;
-type Check = (deps: Deps, signal: AbortSignal) => Promise<Finding>;
+type Check = (looks: Looks, signal: AbortSignal) => Promise<Finding>;
 
 /** More than this between our clock and the server's is worth a look: leases are timed by ours. */
 const MAX_CLOCK_SKEW_MS = 2_000;
@@ -45,10 +51,16 @@ const CHECKS: Record<string, Check> = {
 export const RUNTIME_CHECK_NAMES = Object.keys(CHECKS);
 
 /** Checks of what the broker's promises rest on in the store, by name. */
-export const storeChecks = (deps: Deps): Record<string, (signal: AbortSignal) => Promise<Finding>> =>
-  Object.fromEntries(
-    Object.entries(CHECKS).map(([name, check]) => [name, (signal: AbortSignal) => check(deps, signal)]),
+export function storeChecks(deps: Deps): Record<string, (signal: AbortSignal) => Promise<Finding>> {
+  const looks: Looks = {
+    ...deps,
+    unwell: new Set(Array.from({ length: deps.buckets }, (_, bucket) => bucket)),
+    number: 0,
+  };
+  return Object.fromEntries(
+    Object.entries(CHECKS).map(([name, check]) => [name, (signal: AbortSignal) => check(looks, signal)]),
   );
+}
 
 const ok = (message: string, details: Record<string, unknown> = {}): Finding => ({
   status: 'ok',
@@ -142,7 +154,8 @@ async function checkMultiRegion(deps: Deps, signal: AbortSignal): Promise<Findin
       };
 }
 
-async function checkTtl({ client, buckets }: Deps, signal: AbortSignal): Promise<Finding> {
+async function checkTtl(looks: Looks, signal: AbortSignal): Promise<Finding> {
+  const { client } = looks;
   const command = new DescribeTimeToLiveCommand({ TableName: client.table });
   const { TimeToLiveDescription: ttl } = await client.raw.send(command, { abortSignal: signal });
   const details = { status: ttl?.TimeToLiveStatus, attribute: ttl?.AttributeName };
@@ -151,7 +164,8 @@ async function checkTtl({ client, buckets }: Deps, signal: AbortSignal): Promise
     const message = `TTL is on ${ttl.AttributeName}, not on ${TTL_ATTRIBUTE}: move it, or live records may vanish.`;
     return { status: 'error', message, details };
   }
-  const doomed = await liveWithTtl(client, buckets, signal);
+  const doomed = await liveWithTtl(looks, signal);
+  looks.number++;
   if (doomed.length > 0) {
     const message = 'Live sandboxes carry a TTL and would vanish: remove the attribute from them.';
     return { status: 'error', message, details: { ...details, sandboxes: doomed.slice(0, 10) } };
@@ -165,24 +179,28 @@ async function checkTtl({ client, buckets }: Deps, signal: AbortSignal): Promise
       };
 }
 
-/** Looks at the first hundred of each bucket and status: a bug that sets a TTL would not spare those. */
-async function liveWithTtl(client: StoreClient, buckets: number, signal: AbortSignal): Promise<unknown[]> {
-  const pages = POOL_STATUSES.flatMap((status) =>
-    Array.from({ length: buckets }, (_, bucket) =>
-      client.query(
-        {
-          IndexName: BY_STATUS,
-          KeyConditionExpression: 'pk = :pk AND begins_with(status_key, :prefix)',
-          FilterExpression: 'attribute_exists(#ttl)',
-          ExpressionAttributeNames: { '#ttl': TTL_ATTRIBUTE },
-          ExpressionAttributeValues: { ':pk': bucketPk(bucket), ':prefix': statusPrefix(status) },
-          Limit: LIVE_SAMPLE,
-        },
-        signal,
-      ),
-    ),
-  );
-  return (await Promise.all(pages)).flatMap((page) => page.items.map((item) => item.id));
+/**
+ * Looks at the first hundred of a bucket: a bug that sets a TTL would not spare those. At first, and wherever there was one,
+ * each time; the others in turn.
+ */
+async function liveWithTtl({ client, buckets, unwell, ...looks }: Looks, signal: AbortSignal) {
+  const found: unknown[] = [];
+  for (const bucket of unwell.add(looks.number % buckets)) {
+    const { items } = await client.query(
+      {
+        KeyConditionExpression: 'pk = :pk AND begins_with(sk, :sandbox)',
+        FilterExpression: 'attribute_exists(#ttl) AND #status <> :deleted',
+        ExpressionAttributeNames: { '#ttl': TTL_ATTRIBUTE, '#status': 'status' },
+        ExpressionAttributeValues: { ':pk': bucketPk(bucket), ':sandbox': SANDBOX_SK, ':deleted': 'deleted' },
+        Limit: LIVE_SAMPLE,
+        ConsistentRead: false,
+      },
+      signal,
+    );
+    found.push(...items.map((item) => item.id));
+    if (items.length === 0) unwell.delete(bucket);
+  }
+  return found;
 }
 
 async function checkCapacity(deps: Deps, signal: AbortSignal): Promise<Finding> {

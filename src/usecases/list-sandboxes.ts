@@ -7,8 +7,8 @@ import {
   queryMark,
   TOLD_AT_MOST,
 } from '../store/dynamo/cursor.ts';
-import { bucketOf } from '../store/sandboxes/keys.ts';
-import type { Page, SandboxReads } from '../store/sandboxes/reads.ts';
+import { bucketOf, isInUse, type ListedStatus } from '../store/sandboxes/keys.ts';
+import type { Page, Place, SandboxReads } from '../store/sandboxes/reads.ts';
 import { passes, type SandboxFilter } from '../store/sandboxes/sandbox-filter.ts';
 import type { CallContext } from './context.ts';
 
@@ -53,20 +53,21 @@ const MAX_IDS = 100;
  * Who asks for one holder gets what that one has by its keys, in two reads however large the pool is: no walk. So does
  * who asks for one sandbox or its holder, with what has such a name behind it.
  *
- * For the rest it walks the pool bucket by bucket: without a status by id, so that each record comes exactly once however
- * often it changes meanwhile; with a status by name inside each bucket. No index knows labs and the beginnings of holders:
- * they are looked for, by the store.
+ * For the rest it walks the pool bucket by bucket: by id, so that each record comes exactly once however often it changes
+ * meanwhile; with a status that an index has by name inside each bucket. No index knows labs and the beginnings of
+ * holders: they are looked for, by the store.
  */
 export function listSandboxes(deps: ListDeps): ListSandboxes {
   const { reads } = deps;
   return async ({ limit, cursor, ...query }, { signal }) => {
     const { status, prefix } = query;
+    const listed = listedStatusOf(query);
     const start = cursor === undefined ? undefined : resume(cursor, query, reads.buckets);
     const toCursor = (place: Pick<ListCursor, 'bucket' | 'last'>, told = start?.told): string =>
       encodeCursor({ version: 1, query: markOf(query), ...place, ...(told && { told }) });
     const behind = ({ id, name }: Sandbox) => ({
       bucket: bucketOf(id, reads.buckets),
-      last: { id, ...(status !== undefined && { name }) },
+      last: { id, ...(listed !== undefined && { name }) },
     });
 
     if (isByHolder(query)) {
@@ -89,15 +90,12 @@ export function listSandboxes(deps: ListDeps): ListSandboxes {
     let lookedAt = 0;
     for (let bucket = start?.bucket ?? 0; bucket < reads.buckets; bucket++) {
       const resumeAt = bucket === start?.bucket ? start.last : undefined;
-      let after = resumeAt && reads.placeOf(resumeAt, status);
+      let after = resumeAt && reads.placeOf(resumeAt, listed);
       do {
         const lacking = limit - sandboxes.length;
         // Where few are wanted, steps that double get through; a dense pool is not read twice.
         const place = { bucket, after, filter, limit: Math.max(lacking, Math.min(lookedAt, MAX_READ_SIZE)) };
-        const page: Page =
-          status === undefined
-            ? await reads.all(place, signal)
-            : await reads.byStatus({ status, namePrefix: prefix, ...place }, signal);
+        const page = await read(status, prefix, place, signal);
         lookedAt += page.lookedAt;
         for (const sandbox of page.sandboxes) {
           if (start?.told?.includes(sandbox.id)) continue;
@@ -106,7 +104,7 @@ export function listSandboxes(deps: ListDeps): ListSandboxes {
         }
         after = page.after;
         if (after !== undefined && lookedAt >= MAX_LOOKED_AT) {
-          const place = { bucket, last: reads.sandboxAt(after, status) };
+          const place = { bucket, last: reads.sandboxAt(after, listed) };
           if (isInRange(place, query, reads.buckets)) return { sandboxes, cursor: toCursor(place) };
         }
       } while (after);
@@ -116,6 +114,18 @@ export function listSandboxes(deps: ListDeps): ListSandboxes {
     }
     return { sandboxes };
   };
+
+  function read(
+    status: SandboxStatus | undefined,
+    namePrefix: string | undefined,
+    place: Place & { filter: SandboxFilter; limit: number },
+    signal: AbortSignal,
+  ): Promise<Page> {
+    if (status === undefined) return reads.all(place, signal);
+    return isInUse(status)
+      ? reads.inUse({ status, ...place }, signal)
+      : reads.byStatus({ status, namePrefix, ...place }, signal);
+  }
 }
 
 type Query = Omit<ListInput, 'limit' | 'cursor'>;
@@ -124,10 +134,14 @@ type Query = Omit<ListInput, 'limit' | 'cursor'>;
 const isByHolder = (query: Query): query is Query & { holder: string } =>
   query.holder !== undefined && query.status !== 'deleted';
 
+/** The status, if an index has what is in it by name. */
+const listedStatusOf = ({ status }: Query): ListedStatus | undefined =>
+  status === undefined || isInUse(status) ? undefined : status;
+
 const filterOf = ({ status, prefix, holder, holderPrefix, lab, find }: Query): SandboxFilter => ({
   isAlive: status === undefined,
   // By status the index itself begins with the name.
-  namePrefix: status === undefined ? prefix : undefined,
+  namePrefix: listedStatusOf({ status }) === undefined ? prefix : undefined,
   holder,
   holderPrefix,
   labPrefix: lab,
@@ -190,10 +204,12 @@ function resume(text: string, query: Query, buckets: number): ListCursor {
 /** Whether its place is one that the walk comes by: DynamoDB takes any other for a mistake of ours. */
 function isInRange(
   { bucket, last }: Pick<ListCursor, 'bucket' | 'last'>,
-  { status, prefix = '' }: Query,
+  query: Query,
   buckets: number,
 ): boolean {
   if (!last) return bucket < buckets;
   if (bucketOf(last.id, buckets) !== bucket) return false;
-  return status === undefined ? last.name === undefined : last.name?.startsWith(prefix) === true;
+  return listedStatusOf(query) === undefined
+    ? last.name === undefined
+    : last.name?.startsWith(query.prefix ?? '') === true;
 }

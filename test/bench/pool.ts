@@ -67,11 +67,12 @@ export async function createPool(endpoint: string, size: number, leased = 0): Pr
       }
       await putAll(client, restored);
     },
-    countAllocated() {
+    async countAllocated() {
       const onUnreadable = (sortKey: unknown, cause: unknown) => {
         throw new Error(`unreadable record ${String(sortKey)}`, { cause });
       };
-      return createSandboxReads(client, BUCKETS, onUnreadable).count('allocated', true);
+      const reads = createSandboxReads(client, BUCKETS, onUnreadable);
+      return (await reads.count(['allocated'], true)).allocated;
     },
     close: () => client.close(),
   };

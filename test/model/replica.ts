@@ -208,7 +208,7 @@ function errorFor(how: Refusal, input: object): Error {
       if ('TransactItems' in input && Array.isArray(input.TransactItems))
         return cancelled(...input.TransactItems.map(() => 'TransactionConflict'));
       // Of what is written alone, nothing but a sandbox is part of others' transactions.
-      return JSON.stringify(input).includes('"status_key"') && 'Item' in input
+      return 'Item' in input && /"(status|due)_key"/.test(JSON.stringify(input))
         ? conflicted()
         : refused('ThrottlingException');
   }

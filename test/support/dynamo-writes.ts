@@ -45,7 +45,7 @@ export function writesOf(operation: string, body: Buffer): SentWrites | undefine
  * What DynamoDB charges, in write units of 1 KB, which none of the broker's records exceeds:
  *
  *     the record itself       1, in a transaction 2 (it is prepared, then committed)
- *     its local indexes       1 for each of the two, where the record has an entry (a sandbox's moves with each change)
+ *     its local indexes       2 for a sandbox: with each change an entry goes and another comes
  *
  * A lease (key, sandbox, event) is 2 + 4 + 2 = 8 units, 4 of them in the sandbox's partition.
  */
@@ -53,6 +53,6 @@ function itemsOf(write: z.infer<typeof single> | undefined, recordUnits: number)
   const written = write?.Item ?? write?.Key;
   if (!written) return [];
   const { pk, sk } = written;
-  const units = recordUnits + ('status_key' in written ? 2 : 0);
+  const units = recordUnits + ('status_key' in written || 'due_key' in written ? 2 : 0);
   return [{ pk: pk.S, id: `${pk.S} ${sk.S}`, units }];
 }

@@ -3,7 +3,7 @@ import { assertNever } from '../../domain/errors.ts';
 import { type Lease, takenBackAt } from '../../domain/lease.ts';
 import type { Cleanup, Sandbox } from '../../domain/sandbox.ts';
 import type { Item } from '../dynamo/documents.ts';
-import { dueSortKey, sandboxKey, statusSortKey } from './keys.ts';
+import { dueSortKey, isInUse, sandboxKey, statusSortKey } from './keys.ts';
 
 /*
  * The records as the table has them, and their translation to the domain's types and back. Attribute names are what an
@@ -130,7 +130,10 @@ export function toSandboxItem(sandbox: Sandbox, buckets: number, writeId: string
   return {
     ...row,
     ...sandboxKey(sandbox.id, buckets),
-    status_key: statusSortKey(sandbox.status, sandbox.name),
+    // Whatever is in use is due some time; what no index had would never be seen again.
+    ...((dueMs === undefined || !isInUse(sandbox.status)) && {
+      status_key: statusSortKey(sandbox.status, sandbox.name),
+    }),
     ...(dueMs !== undefined && { due_key: dueSortKey(dueMs, sandbox.id) }),
     ...(forgetAtMs !== undefined && { ttl: Math.ceil(forgetAtMs / 1000) }),
   };

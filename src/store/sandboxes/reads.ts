@@ -1,4 +1,4 @@
-import type { Sandbox, SandboxStatus } from '../../domain/sandbox.ts';
+import type { PoolStatus, Sandbox } from '../../domain/sandbox.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { toSandbox } from './items.ts';
@@ -7,6 +7,9 @@ import {
   BY_STATUS,
   bucketPk,
   dueUpTo,
+  type InUseStatus,
+  isInUse,
+  type ListedStatus,
   SANDBOX_SK,
   sandboxKey,
   statusPrefix,
@@ -40,7 +43,7 @@ export interface SandboxReads {
   /** One page of a bucket in one status, by name, from the index; `backwards`: from the last name on. */
   byStatus(
     query: {
-      status: SandboxStatus;
+      status: ListedStatus;
       namePrefix?: string | undefined;
       limit?: number | undefined;
       backwards?: boolean | undefined;
@@ -53,16 +56,25 @@ export interface SandboxReads {
     query: { limit?: number | undefined; filter?: SandboxFilter | undefined } & Place,
     signal?: AbortSignal,
   ): Promise<Page>;
+  /** One page of a bucket's sandboxes in use, in one status, by id, however often their ends change meanwhile. */
+  inUse(
+    query: { status: InUseStatus; limit?: number | undefined; filter?: SandboxFilter | undefined } & Place,
+    signal?: AbortSignal,
+  ): Promise<Page>;
   /** One page of a bucket's sandboxes that are due at `nowMs`, the longest due first. */
   due(query: { nowMs: number; limit?: number | undefined } & Place, signal?: AbortSignal): Promise<Page>;
   /** Those of up to 100 sandboxes that are there, in no order. */
   byIds(ids: readonly string[], signal?: AbortSignal): Promise<Sandbox[]>;
   /** The place right behind a sandbox: in the bucket's index of `status`, or in the bucket itself. */
-  placeOf(sandbox: { id: string; name?: string | undefined }, status: SandboxStatus | undefined): Item;
+  placeOf(sandbox: { id: string; name?: string | undefined }, status: ListedStatus | undefined): Item;
   /** The sandbox that a place is right behind: the other way round. Its name is cut as in the index. */
-  sandboxAt(place: Item, status: SandboxStatus | undefined): { id: string; name?: string | undefined };
-  /** How many sandboxes are in one status, over all buckets. Not `consistent`, it costs half and may be a second old. */
-  count(status: SandboxStatus, consistent: boolean, signal?: AbortSignal): Promise<number>;
+  sandboxAt(place: Item, status: ListedStatus | undefined): { id: string; name?: string | undefined };
+  /** How many sandboxes are in each of the statuses, over all buckets. Not `consistent`, it costs half and may be a second old. */
+  count<Status extends PoolStatus>(
+    statuses: readonly Status[],
+    consistent: boolean,
+    signal?: AbortSignal,
+  ): Promise<Record<Status, number>>;
 }
 
 /**
@@ -108,11 +120,57 @@ export function createSandboxReads(
     return { sandboxes: readable(items), lookedAt, after: lastKey };
   };
 
-  const withStatus = (status: SandboxStatus, namePrefix?: string) => ({
+  const withStatus = (status: ListedStatus, namePrefix?: string) => ({
     name: BY_STATUS,
     condition: 'begins_with(status_key, :prefix)',
     values: { ':prefix': statusPrefix(status, namePrefix) },
   });
+  const DUE_SOME_TIME = { name: BY_DUE, condition: 'due_key > :first', values: { ':first': '0' } };
+
+  /** Every page of a query, over all buckets. */
+  async function* pages(
+    toInput: (place: Place) => Parameters<StoreClient['query']>[0],
+    signal?: AbortSignal,
+  ) {
+    for (let bucket = 0; bucket < buckets; bucket++) {
+      let after: Item | undefined;
+      do {
+        const page = await client.query(toInput({ bucket, after }), signal);
+        yield page;
+        after = page.lastKey;
+      } while (after);
+    }
+  }
+
+  async function countListed(
+    status: ListedStatus,
+    consistent: boolean,
+    signal?: AbortSignal,
+  ): Promise<number> {
+    let total = 0;
+    const toInput = (place: Place) => ({
+      ...inBucket(withStatus(status), place),
+      Select: 'COUNT' as const,
+      ConsistentRead: consistent,
+    });
+    for await (const { count } of pages(toInput, signal)) total += count;
+    return total;
+  }
+
+  /** Both at once: they are among each other. */
+  async function countInUse(consistent: boolean, signal?: AbortSignal): Promise<Record<InUseStatus, number>> {
+    const totals: Record<InUseStatus, number> = { allocated: 0, pending_deletion: 0 };
+    const toInput = (place: Place) => ({
+      ...inBucket(DUE_SOME_TIME, place),
+      ProjectionExpression: '#status',
+      ExpressionAttributeNames: { '#status': 'status' },
+      ConsistentRead: consistent,
+    });
+    for await (const { items } of pages(toInput, signal)) {
+      for (const { status } of items) if (isInUse(status)) totals[status]++;
+    }
+    return totals;
+  }
 
   return {
     buckets,
@@ -124,6 +182,18 @@ export function createSandboxReads(
     async all(place, signal) {
       const index = { condition: 'begins_with(sk, :prefix)', values: { ':prefix': SANDBOX_SK } };
       return picked(await page(inBucket(index, place), signal), place.filter);
+    },
+    async inUse({ status, bucket, after, limit, filter }, signal) {
+      const wanted = { ...filter, status };
+      const few = await client.query(
+        inBucket(DUE_SOME_TIME, { bucket, limit: FEW_IN_USE, filter: wanted }),
+        signal,
+      );
+      if (few.lastKey) return await this.all({ bucket, after, limit, filter: wanted }, signal);
+      const begin = after === undefined ? undefined : String(after.sk).slice(SANDBOX_SK.length);
+      const sandboxes = readable(few.items).filter(({ id }) => begin === undefined || isBefore(begin, id));
+      sandboxes.sort((one, other) => (isBefore(one.id, other.id) ? -1 : 1));
+      return picked({ sandboxes, lookedAt: few.lookedAt }, wanted);
     },
     due: ({ nowMs, ...place }, signal) =>
       page(
@@ -143,25 +213,31 @@ export function createSandboxReads(
       id: String(sk).slice(SANDBOX_SK.length),
       ...(status !== undefined && { name: String(key).slice(statusPrefix(status).length) }),
     }),
-    async count(status, consistent, signal) {
-      let total = 0;
-      for (let bucket = 0; bucket < buckets; bucket++) {
-        let after: Item | undefined;
-        do {
-          const input = {
-            ...inBucket(withStatus(status), { bucket, after }),
-            Select: 'COUNT' as const,
-            ConsistentRead: consistent,
-          };
-          const answer = await client.query(input, signal);
-          total += answer.count;
-          after = answer.lastKey;
-        } while (after);
-      }
-      return total;
+    async count<Status extends PoolStatus>(
+      statuses: readonly Status[],
+      consistent: boolean,
+      signal?: AbortSignal,
+    ) {
+      let inUse: Promise<Record<InUseStatus, number>> | undefined;
+      const countOne = async (status: PoolStatus): Promise<number> => {
+        if (!isInUse(status)) return await countListed(status, consistent, signal);
+        inUse ??= countInUse(consistent, signal);
+        return (await inUse)[status];
+      };
+      const entries = await Promise.all(
+        statuses.map(async (status) => [status, await countOne(status)] as const),
+      );
+      return Object.fromEntries(entries) as Record<Status, number>;
     },
   };
 }
+
+/** As DynamoDB sorts texts: by their bytes. */
+const isBefore = (one: string, other: string): boolean =>
+  Buffer.compare(Buffer.from(one), Buffer.from(other)) < 0;
+
+/** What is due in a bucket is read at once where it is no more than this; else the bucket is walked through. */
+const FEW_IN_USE = 500;
 
 const picked = (page: Page, filter: SandboxFilter = {}): Page => ({
   ...page,

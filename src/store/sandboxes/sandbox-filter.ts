@@ -1,7 +1,8 @@
-import type { Sandbox } from '../../domain/sandbox.ts';
+import type { Sandbox, SandboxStatus } from '../../domain/sandbox.ts';
 
 /** What the store itself picks from what it reads; each narrows the others down. Of leases: running or over. */
 export interface SandboxFilter {
+  status?: SandboxStatus | undefined;
   namePrefix?: string | undefined;
   /** The whole holder. */
   holder?: string | undefined;
@@ -25,6 +26,10 @@ const holderOf = (sandbox: Sandbox): string | undefined =>
 
 /** For the store, and for what the store lets through: the embedded engine's `begins_with` ignores case. */
 const CLAUSES: Readonly<Record<Exclude<keyof SandboxFilter, 'isAlive'>, Omit<Clause, 'value'>>> = {
+  status: {
+    expression: '#status = :status',
+    matches: ({ status }, value) => status === value,
+  },
   namePrefix: {
     expression: 'begins_with(#name, :namePrefix)',
     matches: ({ name }, value) => name.startsWith(value),

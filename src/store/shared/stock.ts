@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { StoreClient } from '../dynamo/client.ts';
 import { IS_THERE } from '../sandboxes/conditions.ts';
-import { BY_STATUS, bucketPk, LAYOUT_KEY, POOL } from '../sandboxes/keys.ts';
+import { bucketPk, LAYOUT_KEY, SANDBOX_SK } from '../sandboxes/keys.ts';
 
 /** What the table's layout record remembers of where its sandboxes come from. Times are epoch milliseconds. */
 export interface Stock {
@@ -98,9 +98,8 @@ export async function hasSandboxes(
   for (let bucket = 0; bucket < buckets; bucket++) {
     const { count } = await client.query(
       {
-        IndexName: BY_STATUS,
-        KeyConditionExpression: 'pk = :pk AND begins_with(status_key, :pool)',
-        ExpressionAttributeValues: { ':pk': bucketPk(bucket), ':pool': `${POOL}#` },
+        KeyConditionExpression: 'pk = :pk AND begins_with(sk, :sandbox)',
+        ExpressionAttributeValues: { ':pk': bucketPk(bucket), ':sandbox': SANDBOX_SK },
         Limit: 1,
       },
       signal,

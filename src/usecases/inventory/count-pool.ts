@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import { POOL_STATUSES, type PoolStatus } from '../../domain/sandbox.ts';
+import { POOL_STATUSES } from '../../domain/sandbox.ts';
 import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import { type PoolCounts, toPoolCounts } from '../../store/shared/counts.ts';
 
@@ -13,8 +13,5 @@ export async function countPool(
   signal: AbortSignal,
 ): Promise<PoolCounts> {
   const asOfMs = clock.nowMs();
-  const entries = await Promise.all(
-    POOL_STATUSES.map(async (status) => [status, await reads.count(status, consistent, signal)] as const),
-  );
-  return toPoolCounts(Object.fromEntries(entries) as Record<PoolStatus, number>, asOfMs);
+  return toPoolCounts(await reads.count(POOL_STATUSES, consistent, signal), asOfMs);
 }

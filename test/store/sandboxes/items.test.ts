@@ -125,7 +125,17 @@ describe('the item of a sandbox', () => {
     const item = toSandboxItem(sandbox, 16, 'write-1');
     expect(toSandbox(item)).toEqual(sandbox);
     expect(item).toMatchObject(sandboxKey(sandbox.id, 16));
-    expect(item.status_key).toBe(`default#${sandbox.status}#${sandbox.name}`);
+    const isInUse = ['allocated', 'pending_deletion'].includes(sandbox.status);
+    expect(item.status_key).toBe(isInUse ? undefined : `default#${sandbox.status}#${sandbox.name}`);
+  });
+
+  test('has an entry in an index always', () => {
+    const pending = SANDBOXES.find((each) => each.status === 'pending_deletion');
+    if (pending?.status !== 'pending_deletion') throw new Error('there is none');
+    const { dueMs: _, ...cleanup } = pending.cleanup;
+    const item = toSandboxItem({ ...pending, cleanup }, 16, 'w');
+    expect(item).toMatchObject({ status_key: `default#pending_deletion#${pending.name}` });
+    expect(item).not.toHaveProperty('due_key');
   });
 
   test('has a due time while the broker has to come back to it, and never else', () => {

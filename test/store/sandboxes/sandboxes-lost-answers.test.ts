@@ -156,7 +156,7 @@ describeOnEngines('writes whose answers are lost, in conflict, doubled or thrott
     const run = await core.work.sync({ force: false }, context());
     expect(run).toMatchObject({ listed: 40, created: 40, skipped: 0 });
     expect(faults.left).toBe(0);
-    expect(await core.reads.count('available', true)).toBe(40);
+    expect(await core.reads.count(['available'], true)).toEqual({ available: 40 });
     for (const id of ['sim-0001', 'sim-0033', 'sim-0040']) {
       const { history } = await core.useCases.inspectSandbox(id, context('admin'));
       expect(history.map((event) => event.action)).toEqual(['sync_created']);
