@@ -1,5 +1,6 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
+import { StoreUnavailableError } from '../domain/errors.ts';
 import type { ReadinessFinding } from '../domain/readiness.ts';
 import type { Resource } from '../domain/resilience/action.ts';
 import type { Readiness } from '../http/routes/health.ts';
@@ -18,7 +19,6 @@ import {
   verdictText,
 } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
-import { StoreUnavailableError } from '../store/dynamo/errors.ts';
 import { storeChecks, untold } from '../store/runtime-checks.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { READINESS_CHECKS, type ReadinessCheckName } from '../telemetry/metric-labels.ts';

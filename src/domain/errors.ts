@@ -82,6 +82,29 @@ export class ClockOffError extends BrokerError {
 
 const CLOCK_OFF_RETRY_AFTER_SECONDS = 5;
 
+/** The store did not answer in time, or throttled, however often it was asked. Callers see a 503 with `Retry-After`. */
+export class StoreUnavailableError extends BrokerError {
+  /** Whether a write may have come true all the same, or still may: it was sent, and what became of it is not known. */
+  readonly mayComeTrue: boolean;
+
+  constructor(cause: unknown, { mayComeTrue = true } = {}) {
+    super('STORE_UNAVAILABLE', 'The store does not answer at the moment; nothing was lost. Try again.', {
+      cause,
+      retryAfterSeconds: 1,
+    });
+    this.name = 'StoreUnavailableError';
+    this.mayComeTrue = mayComeTrue;
+  }
+}
+
+/** A lease cannot go on: by the clock of another replica it was over, and its key has another one or none. */
+export class KeyMovedOnError extends Error {
+  constructor() {
+    super('the key of the lease has moved on');
+    this.name = 'KeyMovedOnError';
+  }
+}
+
 /** True for a refusal with this code. */
 export const hasCode = (error: unknown, code: ErrorCode): error is BrokerError =>
   error instanceof BrokerError && error.code === code;

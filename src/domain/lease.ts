@@ -127,3 +127,7 @@ export const keyRememberedUntil = ({
   allocatedAt,
   reclaimAt,
 }: Pick<Lease, 'allocatedAt' | 'reclaimAt'>): number => Math.max(reclaimAt, allocatedAt + KEY_WINDOW_SECONDS);
+
+/** Whether the lease that a key tells of is over; `expiresAt`: its end with the buffer, epoch seconds. */
+export const isLeaseOver = ({ expiresAt }: { expiresAt: number }, nowMs: number): boolean =>
+  expiresAt * 1000 <= nowMs;

@@ -33,7 +33,31 @@ export interface Place {
   aliveUntilMs: number;
 }
 
+/**
+ * What joining and freeing tell each other by. `seq`: the number of the last that has joined. `frees`: how often
+ * sandboxes have become free.
+ */
+export interface LineState {
+  seq: number;
+  frees: number;
+}
+
+/** Of a table in which nobody has joined and nothing was freed. */
+export const NO_STATE: LineState = { seq: 0, frees: 0 };
+
 export const MAX_PRIORITY = 9;
+
+const PLACE_DIGITS = 13;
+/** How every key's `pk` begins. */
+const KEY_PK = 'I#';
+
+/** The ticket of a place: the highest priority first, then by number. The key is the rest of its `pk`. */
+export const ticketOf = (rank: number, number: number, keyPk: string): string =>
+  `${rank}-${number.toString().padStart(PLACE_DIGITS, '0')}-${keyPk.slice(KEY_PK.length)}`;
+
+/** The idempotency key that a ticket belongs to. */
+export const keyPkOfTicket = (ticket: string): string =>
+  `${KEY_PK}${ticket.slice('0-'.length + PLACE_DIGITS + 1)}`;
 
 /** So far apart the clocks may be of who keeps a place alive and of who finds it dead, milliseconds. */
 export const LINE_CLOCK_MARGIN_MS = 10_000;

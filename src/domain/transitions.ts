@@ -277,3 +277,10 @@ const dueAtOnce = (requestedAt: number, nowMs: number): Cleanup => ({
 
 const settled = ({ claimId: _claimId, dueMs: _dueMs, farewell: _farewell, ...rest }: Cleanup): Cleanup =>
   rest;
+
+/** The sandbox was not free before, or not under this name. */
+export const isFreeing = <Change extends { seen: Sandbox | undefined; next: Sandbox }>(
+  change: Change,
+): change is Change & { next: AvailableSandbox } =>
+  change.next.status === 'available' &&
+  (change.seen?.status !== 'available' || change.seen.name !== change.next.name);

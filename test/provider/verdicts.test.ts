@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { BrokerError } from '../../src/domain/errors.ts';
+import { BrokerError, StoreUnavailableError } from '../../src/domain/errors.ts';
 import { ProviderError } from '../../src/provider/provider.ts';
 import {
   classifyCall,
@@ -9,11 +9,7 @@ import {
   healthOfDelete,
   tripOfCall,
 } from '../../src/provider/verdicts.ts';
-import {
-  ConditionFailedError,
-  StoreUnavailableError,
-  TransactionCancelledError,
-} from '../../src/store/dynamo/errors.ts';
+import { ConditionFailedError, TransactionCancelledError } from '../../src/store/dynamo/errors.ts';
 
 const withStatus = (status: number, retryAfterMs?: number) =>
   Object.assign(new Error('answered'), { status, ...(retryAfterMs !== undefined && { retryAfterMs }) });

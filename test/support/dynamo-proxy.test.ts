@@ -1,5 +1,6 @@
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { StoreUnavailableError, TransactionCancelledError } from '../../src/store/dynamo/errors.ts';
+import { StoreUnavailableError } from '../../src/domain/errors.ts';
+import { TransactionCancelledError } from '../../src/store/dynamo/errors.ts';
 import { openTable } from '../../src/store/table.ts';
 import { createCountingClient, uniqueTable } from './broker/core.ts';
 import { type DynamoProxy, startDynamoProxy } from './dynamo-proxy.ts';

@@ -1,4 +1,4 @@
-import { BrokerError } from '../../domain/errors.ts';
+import { StoreUnavailableError } from '../../domain/errors.ts';
 
 /** One item's part in a cancelled transaction: DynamoDB's reason code and, where asked for, the item as it was. */
 export interface CancellationReason {
@@ -29,21 +29,6 @@ const THROTTLES: ReadonlySet<string | undefined> = new Set([
 export const isThrottleCode = (code: string | undefined): boolean => THROTTLES.has(code);
 
 export const isThrottle = (reason: CancellationReason | undefined): boolean => isThrottleCode(reason?.code);
-
-/** The store did not answer in time, or throttled, however often it was asked. Callers see a 503 with `Retry-After`. */
-export class StoreUnavailableError extends BrokerError {
-  /** Whether a write may have come true all the same, or still may: it was sent, and what became of it is not known. */
-  readonly mayComeTrue: boolean;
-
-  constructor(cause: unknown, { mayComeTrue = true } = {}) {
-    super('STORE_UNAVAILABLE', 'The store does not answer at the moment; nothing was lost. Try again.', {
-      cause,
-      retryAfterSeconds: 1,
-    });
-    this.name = 'StoreUnavailableError';
-    this.mayComeTrue = mayComeTrue;
-  }
-}
 
 /** The store has no room for the call as a whole; nothing was done. */
 export class StoreThrottledError extends StoreUnavailableError {

@@ -7,6 +7,7 @@ import {
   TransactionConflictException,
 } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
+import { StoreUnavailableError } from '../../domain/errors.ts';
 import { backoffDelayMs } from '../../domain/resilience/backoff.ts';
 import {
   CONDITION_FAILED,
@@ -14,7 +15,6 @@ import {
   ConditionFailedError,
   isThrottleCode,
   StoreThrottledError,
-  StoreUnavailableError,
   TransactionCancelledError,
 } from './errors.ts';
 import { CredentialsError, isRefusedSignature } from './store-failure.ts';

@@ -1,4 +1,4 @@
-import { StoreUnavailableError } from './errors.ts';
+import { StoreUnavailableError } from '../../domain/errors.ts';
 
 /** Nothing to sign calls to the store with: the SDK's chain of providers found no credentials, or failed. */
 export class CredentialsError extends Error {

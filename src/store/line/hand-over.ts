@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NewId } from '../../clock.ts';
-import type { Place } from '../../domain/line.ts';
+import type { LineState, Place } from '../../domain/line.ts';
 import type { AllocatedSandbox, Sandbox } from '../../domain/sandbox.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
@@ -12,7 +12,6 @@ import type { Grant } from '../sandboxes/grants.ts';
 import { putPointer } from '../sandboxes/holders.ts';
 import { toKeyItem } from '../sandboxes/idempotency.ts';
 import { idempotencyKey, LINE_STATE_KEY, placeKey } from '../sandboxes/keys.ts';
-import type { LineState } from './place-items.ts';
 
 /** A sandbox that becomes free (or is, and stays so), and the lease that a place in the line gets of it. */
 export interface HandOver {

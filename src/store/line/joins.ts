@@ -1,4 +1,5 @@
-import { MAX_PRIORITY, type Place } from '../../domain/line.ts';
+import { StoreUnavailableError } from '../../domain/errors.ts';
+import { type LineState, MAX_PRIORITY, NO_STATE, type Place, ticketOf } from '../../domain/line.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
 import {
@@ -6,7 +7,6 @@ import {
   CONFLICT,
   isThrottle,
   StoreThrottledError,
-  StoreUnavailableError,
   TransactionCancelledError,
 } from '../dynamo/errors.ts';
 import { createGroupCommit, type Verdict } from '../dynamo/group-commit.ts';
@@ -18,8 +18,7 @@ import {
   LINE_IS_NEW,
 } from '../sandboxes/conditions.ts';
 import { type KeyRecord, toKeyRecord, toWaitingKeyItem } from '../sandboxes/idempotency.ts';
-import { ticketOf } from '../sandboxes/keys.ts';
-import { type LineState, NO_STATE, toLineState, toPlaceItem, toStateItem } from './place-items.ts';
+import { toLineState, toPlaceItem, toStateItem } from './place-items.ts';
 
 /** A place as it is before it has its number. */
 export interface Joiner {

@@ -1,4 +1,4 @@
-import type { Place } from '../../domain/line.ts';
+import { type LineState, NO_STATE, type Place } from '../../domain/line.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import {
@@ -10,7 +10,7 @@ import {
 import { IS_THERE, IS_UNCHANGED_PLACE, KEY_WAITS } from '../sandboxes/conditions.ts';
 import { idempotencyKey, LINE_PK, LINE_STATE_KEY, placeKey } from '../sandboxes/keys.ts';
 import { createJoin, type Join } from './joins.ts';
-import { type LineState, NO_STATE, toLineState, toPlace } from './place-items.ts';
+import { toLineState, toPlace } from './place-items.ts';
 
 /** A part of the line in its order. */
 export interface LinePage {
@@ -171,17 +171,4 @@ export function createLineStore(
       if (key?.waits !== place.ticket) await deleteAlone(place, signal);
     },
   };
-}
-
-/** Every place, from the head on, a page at a time in memory. */
-export async function* everyPlace(
-  line: Pick<LineStore, 'page'>,
-  signal?: AbortSignal,
-): AsyncGenerator<Place, void, void> {
-  let after: Item | undefined;
-  do {
-    const page = await line.page({ after }, signal);
-    yield* page.places;
-    after = page.after;
-  } while (after);
 }

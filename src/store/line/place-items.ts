@@ -1,19 +1,7 @@
 import { z } from 'zod';
-import type { Place } from '../../domain/line.ts';
+import { type LineState, NO_STATE, type Place } from '../../domain/line.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { LINE_STATE_KEY, placeKey } from '../sandboxes/keys.ts';
-
-/**
- * What joining and freeing tell each other by. `seq`: the number of the last that has joined. `frees`: how often
- * sandboxes have become free.
- */
-export interface LineState {
-  seq: number;
-  frees: number;
-}
-
-/** Of a table in which nobody has joined and nothing was freed. */
-export const NO_STATE: LineState = { seq: 0, frees: 0 };
 
 const stateItem = z.object({ seq: z.int(), frees: z.int() });
 export const toLineState = (item: Item | undefined): LineState => (item ? stateItem.parse(item) : NO_STATE);

@@ -16,11 +16,6 @@ export interface Change {
 
 export type Freeing = Change & { next: AvailableSandbox };
 
-/** The sandbox was not free before, or not under this name. */
-export const isFreeing = (change: Change): change is Freeing =>
-  change.next.status === 'available' &&
-  (change.seen?.status !== 'available' || change.seen.name !== change.next.name);
-
 /** What a change writes into a table that was laid out with `buckets`. */
 export interface ChangeItems {
   /** The sandbox's record, if nobody has changed it since it was read. */

@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from '../../domain/errors.ts';
 import type { SandboxEvent } from '../../domain/event.ts';
 import type { AllocatedSandbox, AvailableSandbox } from '../../domain/sandbox.ts';
 import type { StoreClient } from '../dynamo/client.ts';
@@ -9,7 +10,6 @@ import {
   isConflict,
   isThrottle,
   StoreThrottledError,
-  StoreUnavailableError,
   TransactionCancelledError,
 } from '../dynamo/errors.ts';
 import { createGroupCommit, type Readiness, type Verdict } from '../dynamo/group-commit.ts';

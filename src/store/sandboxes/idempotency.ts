@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isLeaseOver } from '../../domain/lease.ts';
 import type { Place } from '../../domain/line.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
@@ -128,9 +129,6 @@ export const toWaitingKeyItem = ({ ticket, keyPk, request, attempt, joinedAtMs }
   }),
   ttl: Math.ceil(joinedAtMs / 1000) + WAITING_TTL_SECONDS,
 });
-
-/** Whether the lease that a key tells of is over. */
-export const isLeaseOver = ({ expiresAt }: KeyRecord, nowMs: number): boolean => expiresAt * 1000 <= nowMs;
 
 /** A key's record, whatever it says. */
 export async function findKey(

@@ -48,16 +48,7 @@ export const LINE_PK = `LINE#${POOL}`;
 /** Sorts before every place. */
 export const LINE_STATE_KEY: Key = { pk: LINE_PK, sk: '!' };
 
-const PLACE_DIGITS = 13;
-
-/** The ticket of a place: the highest priority first, then by number. The key is the part behind `I#` of its `pk`. */
-export const ticketOf = (rank: number, number: number, keyPk: string): string =>
-  `${rank}-${number.toString().padStart(PLACE_DIGITS, '0')}-${keyPk.slice('I#'.length)}`;
-
 export const placeKey = (ticket: string): Key => ({ pk: LINE_PK, sk: ticket });
-
-/** The idempotency key that a ticket belongs to. */
-export const keyPkOfTicket = (ticket: string): string => `I#${ticket.slice('0-'.length + PLACE_DIGITS + 1)}`;
 
 export const LAYOUT_KEY: Key = { pk: 'CFG', sk: 'layout' };
 export const COUNTS_KEY: Key = { pk: 'STAT', sk: POOL };

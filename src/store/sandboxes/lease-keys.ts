@@ -5,14 +5,6 @@ import { KEY_IS_OF_LEASE } from './conditions.ts';
 import { GIVEN_BACK, keyTtl } from './idempotency.ts';
 import { idempotencyKey } from './keys.ts';
 
-/** A lease cannot go on: by the clock of another replica it was over, and its key has another one or none. */
-export class KeyMovedOnError extends Error {
-  constructor() {
-    super('the key of the lease has moved on');
-    this.name = 'KeyMovedOnError';
-  }
-}
-
 /** The part of a sandbox's transaction that its lease's key needs: nothing where the lease stays as it is. */
 export function changeKey(
   table: string,

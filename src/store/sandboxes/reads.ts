@@ -243,18 +243,3 @@ const picked = (page: Page, filter: SandboxFilter = {}): Page => ({
   ...page,
   sandboxes: page.sandboxes.filter((sandbox) => passes(sandbox, filter)),
 });
-
-/** Every record that `read` pages through, over all buckets, one page in memory at a time. */
-export async function* everywhere(
-  buckets: number,
-  read: (place: Place) => Promise<Page>,
-): AsyncGenerator<Sandbox, void, void> {
-  for (let bucket = 0; bucket < buckets; bucket++) {
-    let after: Item | undefined;
-    do {
-      const page = await read({ bucket, after });
-      yield* page.sandboxes;
-      after = page.after;
-    } while (after);
-  }
-}

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NewId } from '../../clock.ts';
-import { assertNever } from '../../domain/errors.ts';
+import { assertNever, KeyMovedOnError } from '../../domain/errors.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
 import { workOff } from '../../work-off.ts';
 import type { StoreClient } from '../dynamo/client.ts';
@@ -16,7 +16,6 @@ import { putEvent } from './events.ts';
 import { type BucketPace, createGrants, type Grant, type GrantOutcome } from './grants.ts';
 import { toSandbox } from './items.ts';
 import { sandboxKey } from './keys.ts';
-import { KeyMovedOnError } from './lease-keys.ts';
 
 export interface WriteAllOptions {
   signal?: AbortSignal;

@@ -1,4 +1,5 @@
-import { type Change, isFreeing } from './changes.ts';
+import { isFreeing } from '../../domain/transitions.ts';
+import type { Change } from './changes.ts';
 import type { SandboxStore } from './sandboxes.ts';
 
 /** What became of a sandbox. */

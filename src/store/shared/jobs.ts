@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
+import { StoreUnavailableError } from '../../domain/errors.ts';
 import {
   type AnyJobRequest,
   claimJob,
@@ -15,7 +16,6 @@ import {
   CONDITION_FAILED,
   ConditionFailedError,
   isConflict,
-  StoreUnavailableError,
   TransactionCancelledError,
 } from '../dynamo/errors.ts';
 import { CLOCK_IS_PAST, IS_NEW, JOB_IS_CLAIMABLE, JOB_IS_MINE } from '../sandboxes/conditions.ts';

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
+import { isLeaseOver } from '../../domain/lease.ts';
 import type { RememberedKey } from '../../domain/resilience/kept-answer.ts';
 import type { Key, StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { scanPage } from '../dynamo/scan-page.ts';
-import { isLeaseOver, toKeyRecord } from '../sandboxes/idempotency.ts';
+import { toKeyRecord } from '../sandboxes/idempotency.ts';
 
 /** The keys of requests that are remembered, those of operators and those of leases. */
 export interface RememberedKeys {

@@ -14,9 +14,10 @@ import {
 } from '../../domain/resilience/delete-evidence.ts';
 import { tripOfCall } from '../../provider/verdicts.ts';
 import type { Breaker, GuardOutcome, IrreversibleAdapter } from '../../safety/index.ts';
-import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
+import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import { pause } from '../../time-limit.ts';
 import type { CallContext } from '../context.ts';
+import { everywhere } from '../everywhere.ts';
 import {
   type DeleteUnderClaimDeps,
   deleteUnderClaim,

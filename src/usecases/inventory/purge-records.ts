@@ -5,10 +5,11 @@ import type { Action, Resource } from '../../domain/resilience/action.ts';
 import type { FailedSandbox, StaleSandbox } from '../../domain/sandbox.ts';
 import { purge } from '../../domain/transitions.ts';
 import { type Guard, quotaExceeded } from '../../safety/index.ts';
-import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
+import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { workOff } from '../../work-off.ts';
 import type { CallContext } from '../context.ts';
+import { everywhere } from '../everywhere.ts';
 
 export interface PurgeDeps {
   /** Without effect records: a purge takes longer than their time, and a record's own write is conditional. */

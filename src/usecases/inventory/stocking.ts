@@ -1,8 +1,7 @@
 import type { Clock } from '../../clock.ts';
-import { BrokerError } from '../../domain/errors.ts';
+import { BrokerError, StoreUnavailableError } from '../../domain/errors.ts';
 import type { ReadinessFinding } from '../../domain/readiness.ts';
 import { ProviderError } from '../../provider/provider.ts';
-import { StoreUnavailableError } from '../../store/dynamo/errors.ts';
 import type { Stock, SyncEnd } from '../../store/shared/stock.ts';
 import type { SyncCounts, syncInventory } from './sync-inventory.ts';
 

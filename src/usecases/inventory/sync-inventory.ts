@@ -3,10 +3,11 @@ import { isExpected, judge, type Verdict } from '../../domain/inventory.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
 import { create } from '../../domain/transitions.ts';
 import type { Change } from '../../store/sandboxes/changes.ts';
-import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
+import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { RaiseAlert } from '../alert.ts';
 import type { CallContext } from '../context.ts';
+import { everywhere } from '../everywhere.ts';
 import {
   alertStillListed,
   type Listing,

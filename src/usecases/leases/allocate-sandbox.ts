@@ -1,6 +1,5 @@
-import { BrokerError } from '../../domain/errors.ts';
-import { StoreUnavailableError } from '../../store/dynamo/errors.ts';
-import type { LineState } from '../../store/line/place-items.ts';
+import { BrokerError, StoreUnavailableError } from '../../domain/errors.ts';
+import type { LineState } from '../../domain/line.ts';
 import type { ReadyList } from '../../store/sandboxes/ready-list.ts';
 import type { Sweep } from '../../store/sandboxes/ready-list-sweeps.ts';
 import { limitTime } from '../../time-limit.ts';

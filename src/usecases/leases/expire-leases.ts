@@ -3,10 +3,11 @@ import { eventOf } from '../../domain/event.ts';
 import { isSilent, type Lease } from '../../domain/lease.ts';
 import type { AllocatedSandbox } from '../../domain/sandbox.ts';
 import { requestDeletion } from '../../domain/transitions.ts';
-import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
+import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { workOff } from '../../work-off.ts';
 import type { CallContext } from '../context.ts';
+import { everywhere } from '../everywhere.ts';
 import type { LineServer } from '../line/free-through-line.ts';
 import { isUncollected } from '../line/tend-line.ts';
 

@@ -1,8 +1,8 @@
 import type { Clock } from '../../clock.ts';
+import { KeyMovedOnError } from '../../domain/errors.ts';
 import { heardOf, type LeaseRules, prolonged } from '../../domain/lease.ts';
 import type { AllocatedSandbox } from '../../domain/sandbox.ts';
 import { goOn } from '../../domain/transitions.ts';
-import { KeyMovedOnError } from '../../store/sandboxes/lease-keys.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { changeSandbox, type Decision } from '../change-sandbox.ts';
 import type { CallContext } from '../context.ts';

@@ -1,4 +1,5 @@
-import { isLeaseOver, type KeyRecord } from '../../store/sandboxes/idempotency.ts';
+import { isLeaseOver } from '../../domain/lease.ts';
+import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { CallContext } from '../context.ts';
 import { isOurs, type Kept, keepPlace, type LineDeps, type Wait } from '../line/wait-in-line.ts';
 import { confirmLease } from './confirm-lease.ts';

@@ -4,6 +4,7 @@ import { BrokerError } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
 import {
   type Heartbeat,
+  isLeaseOver,
   keyRememberedUntil,
   type LeaseRules,
   type LeaseTerms,
@@ -12,7 +13,7 @@ import {
 import type { AllocatedSandbox, AvailableSandbox } from '../../domain/sandbox.ts';
 import { allocate } from '../../domain/transitions.ts';
 import type { Grant } from '../../store/sandboxes/grants.ts';
-import { isLeaseOver, type KeyRecord } from '../../store/sandboxes/idempotency.ts';
+import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { CallContext } from '../context.ts';
 
 export interface AllocateInput {

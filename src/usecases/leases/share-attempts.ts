@@ -1,5 +1,4 @@
-import { hasCode } from '../../domain/errors.ts';
-import { StoreUnavailableError } from '../../store/dynamo/errors.ts';
+import { hasCode, StoreUnavailableError } from '../../domain/errors.ts';
 import { untilAborted } from '../../time-limit.ts';
 
 /** What an attempt found out, and when it asked for that at the earliest, on the monotonic clock. */

@@ -1,8 +1,7 @@
 import type { Clock, NewId } from '../../clock.ts';
-import { BrokerError } from '../../domain/errors.ts';
+import { BrokerError, StoreUnavailableError } from '../../domain/errors.ts';
 import type { LeaseRules } from '../../domain/lease.ts';
 import { type Backoff, backoffDelayMs } from '../../domain/resilience/backoff.ts';
-import { StoreUnavailableError } from '../../store/dynamo/errors.ts';
 import type { Grant, GrantOutcome } from '../../store/sandboxes/grants.ts';
 import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { ReadyList } from '../../store/sandboxes/ready-list.ts';

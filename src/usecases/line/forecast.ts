@@ -1,7 +1,8 @@
 import type { Clock } from '../../clock.ts';
 import type { Forecast } from '../../domain/line.ts';
 import type { Change } from '../../store/sandboxes/changes.ts';
-import { everywhere, type SandboxReads } from '../../store/sandboxes/reads.ts';
+import type { SandboxReads } from '../../store/sandboxes/reads.ts';
+import { everywhere } from '../everywhere.ts';
 
 /** What is known of sandboxes to come is read so often at most, and so many of each bucket. */
 const EVERY_MS = 60_000;

@@ -1,10 +1,10 @@
 import { BrokerError } from '../../domain/errors.ts';
-import { etaSeconds, type Place } from '../../domain/line.ts';
-import { everyPlace } from '../../store/line/line.ts';
-import { isLeaseOver, type KeyRecord } from '../../store/sandboxes/idempotency.ts';
-import { keyPkOfTicket } from '../../store/sandboxes/keys.ts';
+import { isLeaseOver } from '../../domain/lease.ts';
+import { etaSeconds, keyPkOfTicket, type Place } from '../../domain/line.ts';
+import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { CallContext } from '../context.ts';
+import { everyPlace } from './every-place.ts';
 import type { LineServer, PlaceEnding } from './free-through-line.ts';
 import { type InLine, keepPlace, type LineDeps, placeOf, type Turn, tellTurn } from './wait-in-line.ts';
 

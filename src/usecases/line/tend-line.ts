@@ -2,10 +2,11 @@ import type { Clock } from '../../clock.ts';
 import type { Actor } from '../../domain/event.ts';
 import { isDead, LINE_CLOCK_MARGIN_MS, type Place } from '../../domain/line.ts';
 import type { AllocatedSandbox } from '../../domain/sandbox.ts';
-import { everyPlace, type LineStore } from '../../store/line/line.ts';
+import type { LineStore } from '../../store/line/line.ts';
 import type { ReadyList } from '../../store/sandboxes/ready-list.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { CallContext } from '../context.ts';
+import { everyPlace } from './every-place.ts';
 import type { LineServer, PlaceEnding } from './free-through-line.ts';
 
 export interface TendLineDeps {

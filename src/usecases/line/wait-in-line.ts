@@ -1,10 +1,9 @@
 import type { Clock } from '../../clock.ts';
 import { BrokerError } from '../../domain/errors.ts';
-import { etaSeconds, type Forecast, type Place } from '../../domain/line.ts';
+import { isLeaseOver } from '../../domain/lease.ts';
+import { etaSeconds, type Forecast, keyPkOfTicket, type LineState, type Place } from '../../domain/line.ts';
 import type { LineStore } from '../../store/line/line.ts';
-import type { LineState } from '../../store/line/place-items.ts';
-import { isLeaseOver, type KeyRecord } from '../../store/sandboxes/idempotency.ts';
-import { keyPkOfTicket } from '../../store/sandboxes/keys.ts';
+import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import { limitTime } from '../../time-limit.ts';
 import type { CallContext } from '../context.ts';
 import { type GrantedLease, type LeaseRequest, toGranted } from '../leases/lease-request.ts';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
-import { StoreUnavailableError } from '../../../src/store/dynamo/errors.ts';
+import { StoreUnavailableError } from '../../../src/domain/errors.ts';
 import { currentCorrelation } from '../../../src/telemetry/correlation.ts';
 import type { CallContext } from '../../../src/usecases/context.ts';
 import { availableSandbox, fakeAppDeps } from '../../support/broker/fake-app-deps.ts';

@@ -1,12 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { BrokerError } from '../../../src/domain/errors.ts';
+import { BrokerError, StoreUnavailableError } from '../../../src/domain/errors.ts';
 import { classify, healthOf } from '../../../src/safety/retry/retryable.ts';
-import {
-  ConditionFailedError,
-  StoreUnavailableError,
-  TransactionCancelledError,
-} from '../../../src/store/dynamo/errors.ts';
+import { ConditionFailedError, TransactionCancelledError } from '../../../src/store/dynamo/errors.ts';
 import { freePort } from '../../support/listen.ts';
 
 const withStatus = (status: number, retryAfterMs?: number) =>

@@ -1,10 +1,10 @@
 import { beforeAll, expect, onTestFinished } from 'vitest';
+import { StoreUnavailableError } from '../../../src/domain/errors.ts';
 import {
   createStoreClient,
   type StoreClient,
   type StoreClientOptions,
 } from '../../../src/store/dynamo/client.ts';
-import { StoreUnavailableError } from '../../../src/store/dynamo/errors.ts';
 import { openTable } from '../../../src/store/table.ts';
 import { uniqueTable } from '../../support/broker/core.ts';
 import { type FaultProxy, startFaultProxy } from '../../support/store/fault-proxy.ts';

@@ -4,11 +4,11 @@ import type { Item } from '../../../src/store/dynamo/documents.ts';
 import { bucketOf, sandboxKey } from '../../../src/store/sandboxes/keys.ts';
 import {
   createSandboxReads,
-  everywhere,
   type Page,
   type Place,
   type SandboxReads,
 } from '../../../src/store/sandboxes/reads.ts';
+import { everywhere } from '../../../src/usecases/everywhere.ts';
 import { context, HOUR_SECONDS, startCore, type TestCore } from '../../support/broker/core.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
 

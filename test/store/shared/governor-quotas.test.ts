@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
+import { StoreUnavailableError } from '../../../src/domain/errors.ts';
 import { type Quota, SLOTS_PER_WINDOW, slotMsOf } from '../../../src/domain/resilience/quota.ts';
-import { StoreUnavailableError } from '../../../src/store/dynamo/errors.ts';
 import { createQuotaStore } from '../../../src/store/shared/quotas.ts';
 import { openTable } from '../../../src/store/table.ts';
 import {

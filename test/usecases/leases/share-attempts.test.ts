@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { BrokerError } from '../../../src/domain/errors.ts';
-import { StoreUnavailableError } from '../../../src/store/dynamo/errors.ts';
+import { BrokerError, StoreUnavailableError } from '../../../src/domain/errors.ts';
 import { type Answer, shareAttempts } from '../../../src/usecases/leases/share-attempts.ts';
 
 /** Calls under one key, each with a deadline of its own; their attempts end when the test says so. */
