@@ -33,7 +33,11 @@ export interface BrokerStatus {
   readiness: { verdict: 'go' | 'degraded' | 'no_go'; reasons: string[] } | null;
   provider: { kind: 'csp' | 'simulated'; last_sync: { listed?: number; error?: string } | null };
   breakers: { name: string; state: string }[];
+  dry_run: { enabled: boolean; strict: boolean };
   pool: PoolStats | null;
+  activity: { leases_per_minute: number; refusals_per_minute: number; p95_ms: number | null };
+  worker_queue_length: number;
+  alerts: Alert[];
   replicas: string[];
   loops: { name: string; recent_runs: { runs: number; with_failures: number } }[];
   version: string;
@@ -58,14 +62,16 @@ export interface JobPage {
   cursor?: string;
 }
 
+export interface Alert {
+  timestamp: number;
+  severity: string;
+  task: string;
+  reason: string;
+  context: Record<string, unknown>;
+}
+
 export interface AlertList {
-  alerts: {
-    timestamp: number;
-    severity: string;
-    task: string;
-    reason: string;
-    context: Record<string, unknown>;
-  }[];
+  alerts: Alert[];
   count: number;
   complete: boolean;
   source: string;

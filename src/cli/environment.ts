@@ -65,12 +65,13 @@ function readToken(file: string): string {
 }
 
 /** A caller of the broker's API in one of the two roles. */
-export function callerFor(role: Role, options: GlobalOptions): Caller {
+export function callerFor(role: Role, options: GlobalOptions, more: { retries?: number } = {}): Caller {
   try {
     return createCaller({
       url: brokerUrl(options),
       token: tokenFor(role, options),
       deadlineMs: options.timeout * 1000,
+      ...more,
     });
   } catch (error) {
     if (error instanceof RangeError) throw usageError(`The broker's ${error.message}.`);

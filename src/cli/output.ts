@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import { terminalWidth } from './environment.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Cell, plain, table } from './table.ts';
+import { colored, isToned } from './tones.ts';
 
 /** Where a command's results go: standard output for results, standard error for everything else. */
 export interface Output {
@@ -53,14 +54,18 @@ function writeAll(fd: number, text: string): void {
   }
 }
 
-/** Names and values, one a line. */
+/** Names and values, one a line; what is undefined is left out. */
 export function fields(record: Record<string, unknown>): string[] {
   const given = Object.entries(record).filter(([, value]) => value !== undefined);
   const width = Math.max(0, ...given.map(([name]) => name.length));
   return given.map(([name, value]) => {
-    const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-    return `${name.padEnd(width)}  ${plain(text)}`;
+    return `${name.padEnd(width)}  ${shown(value)}`;
   });
+}
+
+function shown(value: unknown): string {
+  if (isToned(value)) return colored({ ...value, text: plain(value.text) });
+  return plain(typeof value === 'object' ? JSON.stringify(value) : String(value));
 }
 
 /** Epoch seconds as a person reads them. */

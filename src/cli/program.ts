@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { addDeletionCommands } from './commands/deletion-commands.ts';
+import { addEventsCommand } from './commands/events-command.ts';
 import { addExportCommand } from './commands/export-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addOnceCommands } from './commands/once-commands.ts';
@@ -10,6 +11,7 @@ import { addSafetyCommands } from './commands/safety-commands.ts';
 import { addShowCommands } from './commands/show-command.ts';
 import { addTableCommands } from './commands/table-commands.ts';
 import { addTrackCommands } from './commands/track-commands.ts';
+import { addWatchCommand } from './commands/watch-command.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addDoctorCommand } from './doctor/doctor-command.ts';
 import { setVariable } from './environment.ts';
@@ -80,6 +82,8 @@ Examples:
   addReleaseCommand(program);
   addPoolCommands(program);
   addShowCommands(program);
+  addWatchCommand(program);
+  addEventsCommand(program);
   addRunCommands(program);
   addJobCommands(program);
   addDeletionCommands(program);

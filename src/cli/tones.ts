@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { JobStatus } from '../domain/job.ts';
+import type { Verdict } from '../domain/readiness.ts';
 import type { AlertSeverity } from '../domain/resilience/alert.ts';
 import type { BreakerState } from '../domain/resilience/breaker.ts';
 import type { SandboxStatus } from '../domain/sandbox.ts';
@@ -15,6 +16,9 @@ export interface Toned {
 
 const COLORS = { good: 'green', warning: 'yellow', bad: 'red', busy: 'blue', quiet: 'gray' } as const;
 
+export const isToned = (value: unknown): value is Toned =>
+  typeof value === 'object' && value !== null && 'tone' in value && 'text' in value;
+
 /** In its colour where standard output is a terminal that has some; `NO_COLOR` and `FORCE_COLOR` are heard. */
 export const colored = ({ text, tone }: Toned): string => styleText(COLORS[tone], text);
 
@@ -25,6 +29,11 @@ const SANDBOXES: Readonly<Record<SandboxStatus, Tone>> = {
   deletion_failed: 'bad',
   stale: 'quiet',
   deleted: 'quiet',
+};
+const VERDICTS: Readonly<Record<Verdict, Toned>> = {
+  go: { text: 'GO', tone: 'good' },
+  degraded: { text: 'serving, but', tone: 'warning' },
+  no_go: { text: 'NO-GO', tone: 'bad' },
 };
 const JOBS: Readonly<Record<JobStatus, Tone>> = {
   pending: 'quiet',
@@ -47,6 +56,10 @@ const tonedBy =
     const tone = tones[word];
     return tone === undefined ? word : { text: word, tone };
   };
+
+/** How the broker stands, in the words that it has everywhere. */
+export const verdictWord = (verdict: Verdict | undefined): Toned =>
+  verdict === undefined ? { text: 'not known yet', tone: 'quiet' } : VERDICTS[verdict];
 
 export const sandboxStatus = tonedBy(SANDBOXES);
 export const jobStatus = tonedBy(JOBS);

@@ -173,9 +173,9 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       deleteMayRunMs: config.deleteMayRunMs,
       deleteEvidence: config.deleteEvidence,
       alert,
-      onSandboxChange({ seen, next }) {
+      onSandboxChange({ seen, next, event }) {
         own.note(seen?.status, next.status);
-        live.onSandboxChange(next.id);
+        live.onSandboxChange(next, event);
       },
       onUnreadable: (sortKey, error) =>
         logger.error(

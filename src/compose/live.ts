@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { jobRecord } from '../api/jobs.ts';
+import { changeRecord } from '../api/live.ts';
 import type { Clock } from '../clock.ts';
+import type { SandboxEvent } from '../domain/event.ts';
+import type { Sandbox } from '../domain/sandbox.ts';
 import { alertRecord } from '../http/routes/alerts.ts';
 import { type LiveRoutesDeps, seriesColumns } from '../http/routes/live.ts';
 import { type StatusRoutesDeps, statusRecord } from '../http/routes/status.ts';
@@ -39,6 +42,8 @@ const NEWEST_JOBS = 10;
 const REPEAT_STATUS_MS = 10_000;
 /** Ids in one event; beyond, it only says that there are more. */
 const MAX_CHANGED = 100;
+/** What became of sandboxes, in one event: more than anybody reads, and little enough to be kept for who comes back. */
+const MAX_TOLD = 50;
 /** In a larger pool a count is too dear to be made for every change: the loop's own has to do. */
 const RECOUNT_UP_TO = 5_000;
 const RECOUNT_AFTER_MS = 2_000;
@@ -52,6 +57,7 @@ export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_I
   events.on('alert', (alert) => hub.publish({ type: 'alert', data: alertRecord(alert) }));
 
   const changed = new Set<string>();
+  let told: ReturnType<typeof changeRecord>[] = [];
   let isMore = false;
   let changes = 0;
   let countedChanges = 0;
@@ -60,10 +66,12 @@ export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_I
   return {
     series,
     /** This replica has changed a sandbox. */
-    onSandboxChange(sandboxId: string): void {
+    onSandboxChange({ id, name }: Pick<Sandbox, 'id' | 'name'>, event?: SandboxEvent): void {
       changes++;
-      if (changed.size < MAX_CHANGED) changed.add(sandboxId);
-      else if (!changed.has(sandboxId)) isMore = true;
+      if (changed.size < MAX_CHANGED) changed.add(id);
+      else if (!changed.has(id)) isMore = true;
+      // Nobody is there to read it, or can.
+      if (event !== undefined && hub.size > 0 && told.length < MAX_TOLD) told.push(changeRecord(name, event));
     },
     /** How many changes this replica has made so far. */
     sandboxChanges: () => changes,
@@ -107,8 +115,9 @@ export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_I
 
       function tellChanges(): void {
         if (changed.size === 0) return;
-        hub.publish({ type: 'sandboxes', data: { changed: [...changed], more: isMore } });
+        hub.publish({ type: 'sandboxes', data: { changed: [...changed], more: isMore, events: told } });
         changed.clear();
+        told = [];
         isMore = false;
       }
 

@@ -1,6 +1,8 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { until } from '../support/until.ts';
 
 export const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -59,4 +61,45 @@ export async function onTerminal(
   const options = { env: { TERM: 'xterm', ...env }, ...(stdin !== undefined && { stdin }) };
   const { code, stdout } = await run(SCRIPT, ['-qec', command, '/dev/null'], options);
   return { code, lines: stdout.trimEnd().split('\r\n') };
+}
+
+/** A command that goes on until it is told to end; it ends with the test at the latest. */
+export interface RunningCli {
+  /** Waits until it has said something like this on standard output or error, and gives that. */
+  says(pattern: RegExp): Promise<string>;
+  /** Types into it. */
+  type(text: string): void;
+  signal(name: NodeJS.Signals): void;
+  ended: Promise<number | null>;
+}
+
+/** Starts the command line; `terminal`: on one of its own, with `script`. */
+export function startCli(
+  args: string[],
+  { env = {}, terminal = false }: { env?: Record<string, string>; terminal?: boolean } = {},
+): RunningCli {
+  const command = [process.execPath, MAIN, ...args];
+  const [file = '', ...rest] = terminal
+    ? [SCRIPT, '-qec', `exec ${command.join(' ')}`, '/dev/null']
+    : command;
+  const child = spawn(file, rest, {
+    env: { PATH: '/usr/bin:/bin', TERM: 'xterm', NODE_COMPILE_CACHE, ...env },
+  });
+  let said = '';
+  for (const output of [child.stdout, child.stderr]) {
+    output.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+  }
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  return {
+    says: (pattern) => until(() => pattern.exec(said)?.[0], { what: `${pattern} in ${args.join(' ')}` }),
+    type: (text) => void child.stdin.write(text),
+    signal: (name) => void child.kill(name),
+    ended,
+  };
 }

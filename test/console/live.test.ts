@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
 import { composeLive } from '../../src/compose/live.ts';
 import { createEventParser, type ServerEvent } from '../../src/console/page/broker/event-parser.ts';
+import type { SandboxEvent } from '../../src/domain/event.ts';
 import type { RunningJob } from '../../src/domain/job.ts';
 import type { AlertEvents } from '../../src/safety/alerts/hooks.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -16,6 +17,17 @@ const running: RunningJob = {
   worker: 'w',
   startedAtMs: 0,
   leaseUntilMs: 0,
+};
+
+const EVENT: SandboxEvent = {
+  sandboxId: 'a',
+  generation: 1,
+  actor: 'track',
+  action: 'allocate',
+  to: 'allocated',
+  atMs: 1_000,
+  requestId: 'r',
+  correlationId: 'c',
 };
 
 /** The news of a broker of which only the sources are there. */
@@ -65,21 +77,35 @@ it('tells how far the jobs under way here have come', async () => {
 it('names the sandboxes that changed, or says that they are too many to be named', async () => {
   const { live, listen } = startLive();
   const few = listen();
-  for (const id of ['a', 'b', 'a']) live.onSandboxChange(id);
-  expect(await few.first('sandboxes')).toEqual({ changed: ['a', 'b'], more: false });
+  for (const id of ['a', 'b', 'a']) live.onSandboxChange({ id, name: id });
+  expect(await few.first('sandboxes')).toEqual({ changed: ['a', 'b'], more: false, events: [] });
   const many = listen();
-  for (let id = 0; id < 5_000; id++) live.onSandboxChange(`sbx-${id}`);
+  for (let id = 0; id < 5_000; id++) live.onSandboxChange({ id: `sbx-${id}`, name: 'x' });
   const told = await many.first('sandboxes');
   expect([told.changed.length, told.more]).toEqual([100, true]);
 });
 
+it('tells whoever listens what became of sandboxes, of no more than anybody reads', async () => {
+  const { live, listen } = startLive();
+  const event = { ...EVENT, sandboxId: 'a', to: 'allocated' as const };
+  live.onSandboxChange({ id: 'a', name: 'lab-a' }, event);
+  const audience = listen();
+  expect(await audience.first('sandboxes')).toMatchObject({ changed: ['a'], events: [] });
+  const later = listen();
+  for (let index = 0; index < 60; index++)
+    live.onSandboxChange({ id: `${index}`, name: 'lab-b' }, { ...event, sandboxId: `${index}` });
+  const { events, changed } = await later.first('sandboxes');
+  expect([events.length, changed.length]).toEqual([50, 60]);
+  expect(events[0]).toMatchObject({ sandbox_id: '0', name: 'lab-b', to: 'allocated', correlation_id: 'c' });
+});
+
 it('has the pool counted again when it changes before an audience, unless that is dear', async () => {
   const alone = startLive();
-  alone.live.onSandboxChange('a');
+  alone.live.onSandboxChange({ id: 'a', name: 'lab-a' });
   const large = startLive({ total: 50_000 });
-  large.live.onSandboxChange('a');
+  large.live.onSandboxChange({ id: 'a', name: 'lab-a' });
   const watched = startLive();
-  watched.live.onSandboxChange('a');
+  watched.live.onSandboxChange({ id: 'a', name: 'lab-a' });
   const audiences = [large.listen(), watched.listen()];
   await until(() => watched.counted.length > 0, { what: 'the count' });
   for (const each of audiences) await each.first('status');
@@ -93,7 +119,7 @@ it('goes on with what it has in memory while the store does not answer, and comp
   });
   const stream = silent.listen();
   await stream.first('status');
-  silent.live.onSandboxChange('a');
+  silent.live.onSandboxChange({ id: 'a', name: 'lab-a' });
   await stream.first('sandboxes');
 
   let refusals = 0;

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { JOB_STATUSES, JOB_TYPES } from '../../domain/job.ts';
 import { as, type Job, type JobPage } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
+import { endingOf } from '../job-words.ts';
 import { createOutput, fields, time, withTimes } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
 import { jobStatus } from '../tones.ts';
@@ -42,7 +43,7 @@ Examples:
         jobStatus(job.status),
         time(job.submitted_at),
         time(job.ended_at),
-        job.error?.code ?? (job.result && JSON.stringify(job.result)),
+        endingOf(job),
       ]);
       const output = createOutput(options);
       output.result({ jobs: items, count: items.length, more }, () =>

@@ -7,6 +7,7 @@ import { wholeNumber } from '../numbers.ts';
 import { createOutput, fields, time } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
 import { SANDBOX_COLUMNS, sandboxRow } from '../sandbox-rows.ts';
+import { statusLines } from '../status-lines.ts';
 import { severity } from '../tones.ts';
 
 interface ListOptions extends GlobalOptions {
@@ -105,31 +106,4 @@ Examples:
       ]);
       output.result(list, () => output.table(['TIME', 'SEVERITY', 'TASK', 'REASON', 'CONTEXT'], rows));
     });
-}
-
-const VERDICTS = { go: 'GO', degraded: 'serving, but', no_go: 'NO-GO' } as const;
-
-function statusLines({
-  readiness,
-  provider,
-  breakers,
-  pool,
-  loops,
-  replicas,
-  version,
-}: BrokerStatus): string[] {
-  const troubled = loops.filter(({ recent_runs: { with_failures: failures } }) => failures > 0);
-  return fields({
-    verdict: readiness ? VERDICTS[readiness.verdict] : 'not known yet',
-    reasons: readiness?.reasons.join('; '),
-    available: pool?.['available'],
-    total: pool?.total,
-    provider: provider.kind,
-    last_sync:
-      provider.last_sync?.error ?? (provider.last_sync ? `${provider.last_sync.listed} listed` : 'none yet'),
-    open_breakers: breakers.flatMap(({ name, state }) => (state === 'closed' ? [] : name)).join(', '),
-    loops_with_failures: troubled.map(({ name }) => name).join(', '),
-    replicas: replicas.length,
-    version,
-  });
 }

@@ -3,7 +3,7 @@ import type { Change } from './changes.ts';
 import type { SandboxStore } from './sandboxes.ts';
 
 /** What became of a sandbox. */
-export type SandboxChange = Pick<Change, 'seen' | 'next'>;
+export type SandboxChange = Pick<Change, 'seen' | 'next' | 'event'>;
 
 /** A holder was heard of: nothing that anybody looks at has changed. */
 const isSignOfLife = ({ seen, next, event }: Change): boolean =>
