@@ -7,8 +7,6 @@ import { type Engine, type EngineEvent, startEngine } from '../store/engine/engi
 import { openTable } from '../store/table.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-const NO_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
-
 /** Starts the bundled engine, where the configuration chooses it; `signal` ends the attempt. */
 export async function startEmbeddedEngine(
   { store }: Pick<Config, 'store'>,
@@ -91,11 +89,11 @@ export function openStore(
         ...common,
         region: 'local',
         endpoint: engine?.endpoint,
-        credentials: NO_CREDENTIALS,
+        credentials: 'nobodys',
       });
     case 'endpoint': {
-      // Nobody signs in to a local engine over plain HTTP, but the SDK insists on something to sign with.
-      const credentials = store.credentials ?? (store.url.startsWith('http:') ? NO_CREDENTIALS : undefined);
+      // Nobody signs in to a local engine over plain HTTP.
+      const credentials = store.credentials ?? (store.url.startsWith('http:') ? 'nobodys' : undefined);
       return createStoreClient({ ...common, region: store.region, endpoint: store.url, credentials });
     }
     case 'aws':

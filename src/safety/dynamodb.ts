@@ -15,8 +15,6 @@ import type { DatabaseChoice, DatabaseRecords } from './database/sandbox-databas
 
 const TABLE = 'SandboxSafety';
 const LOCAL_REGION = 'local';
-/** Nobody signs in to a local engine, but the SDK insists on something to sign with. */
-const NO_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
 /** These records need no more: none of them is spread over buckets. */
 const BUCKETS = 1;
 const OPEN_WITHIN_MS = 60_000;
@@ -73,9 +71,9 @@ export async function openTableRecords(
 function whereOf(choice: Exclude<DatabaseChoice, string> | { kind: 'embedded' }, endpoint?: string) {
   switch (choice.kind) {
     case 'embedded':
-      return { endpoint, region: LOCAL_REGION, credentials: NO_CREDENTIALS };
+      return { endpoint, region: LOCAL_REGION, credentials: 'nobodys' } as const;
     case 'endpoint': {
-      const { url, region = LOCAL_REGION, credentials = NO_CREDENTIALS } = choice;
+      const { url, region = LOCAL_REGION, credentials = 'nobodys' as const } = choice;
       return { endpoint: url, region, credentials };
     }
     case 'aws':

@@ -3,6 +3,7 @@ import {
   DeleteItemCommand,
   type DeleteItemCommandInput,
   DynamoDBClient,
+  type DynamoDBClientConfig,
   GetItemCommand,
   type GetItemCommandInput,
   PutItemCommand,
@@ -30,7 +31,7 @@ import {
 } from './documents.ts';
 import { isAnswer, type OnRetry, retryUnavailable, translate, translateOnce } from './faults.ts';
 import { type CallLimit, createPatience } from './patience.ts';
-import { learnTime, leaveOutTokens, leaveOutUnused, tellCredentialsApart } from './sdk-path.ts';
+import { learnTime, leaveOutTokens, leaveOutUnused, tellCredentialsApart, UNSIGNED } from './sdk-path.ts';
 import type { StoreTime } from './store-time.ts';
 
 export type Key = { pk: string; sk: string };
@@ -40,8 +41,8 @@ export interface StoreClientOptions {
   /** `undefined`: AWS, found by region. */
   endpoint?: string | undefined;
   region: string;
-  /** `undefined`: the default credential chain. */
-  credentials?: { accessKeyId: string; secretAccessKey: string } | undefined;
+  /** `undefined`: the default credential chain; `nobodys`: the store is a local engine, which nobody signs in to. */
+  credentials?: { accessKeyId: string; secretAccessKey: string } | 'nobodys' | undefined;
   table: string;
   /** Calls under way at once at the most, and the number of sockets; more wait their turn. A slow store gets fewer. */
   maxConcurrentCalls?: number;
@@ -100,6 +101,16 @@ const IDLE_CONNECTION_MS = 30_000;
 /** A call that took this part of its time limit shows that the store has more to do than it can. */
 const SLOW_PART = 4;
 
+function credentialsOf(credentials: StoreClientOptions['credentials']): DynamoDBClientConfig {
+  if (credentials === undefined) return {};
+  // The SDK insists on something to sign with.
+  if (credentials === 'nobodys') return { credentials: { ...NOBODY }, signer: UNSIGNED };
+  // A copy: the SDK writes into it where it came from, and what the configuration has frozen would not let it.
+  return { credentials: { ...credentials } };
+}
+
+const NOBODY = { accessKeyId: 'local', secretAccessKey: 'local' };
+
 /**
  * A client for one table.
  *
@@ -115,8 +126,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   const raw = new DynamoDBClient({
     region: options.region,
     ...(options.endpoint && { endpoint: options.endpoint }),
-    // A copy: the SDK writes into it where it came from, and what the configuration has frozen would not let it.
-    ...(options.credentials && { credentials: { ...options.credentials } }),
+    ...credentialsOf(options.credentials),
     // Retries are ours: the SDK knows neither our deadlines nor conflicts and cancellations.
     maxAttempts: 1,
     requestHandler: new UndiciHttpHandler({

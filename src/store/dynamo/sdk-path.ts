@@ -1,6 +1,8 @@
-import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { DynamoDBClient, DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
 import { CredentialsError } from './store-failure.ts';
 import type { StoreTime } from './store-time.ts';
+
+type Signer = Exclude<NonNullable<DynamoDBClientConfig['signer']>, (...args: never[]) => unknown>;
 
 /* What is changed of the way that a call takes through the SDK. */
 
@@ -39,6 +41,19 @@ export function leaveOutUnused({ middlewareStack }: DynamoDBClient): void {
   } as const;
   middlewareStack.add((next) => next, place);
 }
+
+/**
+ * For an engine that nobody signs in to: it wants to see a signature, and asks for no more. Hashing each body for one takes
+ * a tenth of a call's time.
+ */
+export const UNSIGNED: Signer = {
+  sign: async (request) => {
+    request.headers['x-amz-date'] = '20200101T000000Z';
+    request.headers['authorization'] =
+      'AWS4-HMAC-SHA256 Credential=local/20200101/local/dynamodb/aws4_request, SignedHeaders=host, Signature=0';
+    return request;
+  },
+};
 
 /** Every answer has the store's time in its head, refusals included: it costs no call of its own. */
 export function learnTime({ middlewareStack }: DynamoDBClient, time: StoreTime): void {
