@@ -1,4 +1,3 @@
-import type { FastifyBaseLogger } from 'fastify';
 import { BrokerError, type ErrorCode } from '../domain/errors.ts';
 import type { AllocationOutcome, LeaseCallOutcome, MarkOutcome } from '../telemetry/metric-labels.ts';
 import type { AllocateResult, GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
@@ -6,6 +5,7 @@ import type { LeaseClaim } from '../usecases/leases/held-lease.ts';
 import type { MarkResult } from '../usecases/leases/mark-for-deletion.ts';
 import type { InLine } from '../usecases/line/wait-in-line.ts';
 import { isTimeUp } from './error-handler.ts';
+import type { CallOutcome } from './plugins/request-context.ts';
 
 /** The part of the metrics that counts what labs do. */
 export interface CallMetrics {
@@ -36,12 +36,12 @@ const LEASE_CALL_REFUSALS: Partial<Record<ErrorCode, LeaseCallOutcome>> = {
 
 interface Observers {
   metrics: CallMetrics;
-  logger: FastifyBaseLogger;
+  tell: (outcome: CallOutcome) => void;
 }
 
-/** Runs one allocation, counts it, and logs a line with its outcome and `latency_ms`. An error comes out as it was. */
+/** Runs one allocation, counts it, and tells its outcome. An error comes out as it was. */
 export async function observeAllocation<Result extends AllocateResult | InLine>(
-  { metrics, logger, holder }: Observers & { holder: string },
+  { metrics, tell, holder }: Observers & { holder: string },
   allocate: () => Promise<Result>,
 ): Promise<Result> {
   const startedAtMs = performance.now();
@@ -50,7 +50,7 @@ export async function observeAllocation<Result extends AllocateResult | InLine>(
     // How long somebody waits in line is no measure of the broker.
     const latencyMs = performance.now() - startedAtMs - waitedMs;
     metrics.allocation(outcome, latencyMs / 1000, conflicts);
-    log(logger, { action: 'allocate', outcome, latencyMs, fields: { holder, conflicts, ...fields } });
+    tell({ action: 'allocate', outcome, holder, conflicts, ...fields, ...waited(waitedMs) });
   };
   let result: Result;
   try {
@@ -73,19 +73,12 @@ export async function observeAllocation<Result extends AllocateResult | InLine>(
 
 /** {@link observeAllocation} for a sandbox that is given back. */
 export async function observeMark(
-  { metrics, logger, sandboxId, holder }: Observers & { sandboxId: string; holder: string },
+  { metrics, tell, sandboxId, holder }: Observers & { sandboxId: string; holder: string },
   mark: () => Promise<MarkResult>,
 ): Promise<MarkResult> {
-  const startedAtMs = performance.now();
   const record = (outcome: MarkOutcome) => {
     metrics.marked(outcome);
-    const latencyMs = performance.now() - startedAtMs;
-    log(logger, {
-      action: 'mark_for_deletion',
-      outcome,
-      latencyMs,
-      fields: { sandbox_id: sandboxId, holder },
-    });
+    tell({ action: 'mark_for_deletion', outcome, sandbox_id: sandboxId, holder });
   };
   let result: MarkResult;
   try {
@@ -98,28 +91,23 @@ export async function observeMark(
   return result;
 }
 
-/** {@link observeAllocation} for a holder's word on its running lease. A sign of life that went well is no line in the log. */
+/** {@link observeAllocation} for a holder's word on its running lease. */
 export async function observeLeaseCall(
   action: 'extend' | 'heartbeat',
   {
     metrics,
-    logger,
+    tell,
     claim,
-  }: {
+  }: Pick<Observers, 'tell'> & {
     metrics: Pick<CallMetrics, 'leaseExtended' | 'heartbeat'>;
-    logger: FastifyBaseLogger;
     claim: LeaseClaim;
   },
   call: () => Promise<GrantedLease>,
 ): Promise<GrantedLease> {
-  const startedAtMs = performance.now();
   const record = (outcome: LeaseCallOutcome, more: object) => {
     if (action === 'extend') metrics.leaseExtended(outcome);
     else metrics.heartbeat(outcome);
-    if (action === 'heartbeat' && outcome === 'success') return;
-    const latencyMs = performance.now() - startedAtMs;
-    const fields = { sandbox_id: claim.sandboxId, holder: claim.holder, ...more };
-    log(logger, { action, outcome, latencyMs, fields });
+    tell({ action, outcome, sandbox_id: claim.sandboxId, holder: claim.holder, ...more });
   };
   let lease: GrantedLease;
   try {
@@ -138,17 +126,5 @@ function refusal<Outcome>(error: unknown, outcomes: Partial<Record<ErrorCode, Ou
   return outcomes[code] ?? 'error';
 }
 
-/** A refusal is an everyday thing; `error` is the broker's own failure, whose cause the error handler logs. */
-function log(
-  logger: FastifyBaseLogger,
-  {
-    action,
-    outcome,
-    latencyMs,
-    fields,
-  }: { action: string; outcome: string; latencyMs: number; fields: object },
-): void {
-  const line = { action, outcome, latency_ms: Math.round(latencyMs * 100) / 100, ...fields };
-  if (outcome === 'error') logger.error(line, 'call failed');
-  else logger.info(line, 'call ended');
-}
+/** The part of a call's time for which it stood in line. */
+const waited = (waitedMs: number) => (waitedMs > 0 ? { waited_ms: Math.round(waitedMs) } : {});

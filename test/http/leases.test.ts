@@ -78,7 +78,7 @@ describe('POST /v1/sandboxes/{id}/extend', () => {
 });
 
 describe('POST /v1/sandboxes/{id}/heartbeat', () => {
-  test('says when the next one is to come by; one that went well is no line in the log', async () => {
+  test('says when the next one is to come by', async () => {
     const { useCases } = fakeAppDeps().deps;
     const lease = { ...fakeLease, heartbeat: { seconds: 60, by: 1_767_225_700 } };
     const { call, recorded } = await startApp({
@@ -88,7 +88,6 @@ describe('POST /v1/sandboxes/{id}/heartbeat', () => {
     expect(answer.status).toBe(200);
     expect(answer.json).toMatchObject({ heartbeat_seconds: 60, heartbeat_by: 1_767_225_700 });
     expect(recorded.of('metrics.heartbeat')).toEqual([['success']]);
-    expect(recorded.logs.filter(({ action }) => action === 'heartbeat')).toEqual([]);
   });
 
   test('too late is 409 LEASE_OVER, counted and logged as that', async () => {

@@ -14,6 +14,10 @@ declare module 'fastify' {
     correlationId: string;
     /** Set by the error handler, for the log line. */
     errorCode: ErrorCode | undefined;
+    /** What the call came to, for the log line; see {@link tellOutcome}. */
+    callOutcome: CallOutcome | undefined;
+    /** Its log line is written. */
+    isLogged: boolean;
   }
   interface FastifyContextConfig {
     /** Called every few seconds by a machine: its log line is `debug`. */
@@ -21,6 +25,25 @@ declare module 'fastify' {
     /** An answer that goes on until one side ends it: what is measured is the time to its beginning. */
     endless?: boolean;
   }
+}
+
+/** What a call came to, in the terms of what it is about, and what belongs to that. */
+export interface CallOutcome {
+  action: string;
+  /** `error` is the broker's own failure, whose cause the error handler logs. */
+  outcome: string;
+  [field: string]: unknown;
+}
+
+/** Puts what the call came to into the request's log line. If its client has gone meanwhile, it is a line of its own. */
+export function tellOutcome(request: FastifyRequest, outcome: CallOutcome): void {
+  if (!request.isLogged) request.callOutcome = outcome;
+  else request.log[levelOf(request, outcome)](outcome, 'call ended');
+}
+
+function levelOf(request: FastifyRequest, outcome: CallOutcome | undefined): 'error' | 'info' | 'debug' {
+  if (outcome?.outcome === 'error') return 'error';
+  return request.routeOptions.config.probe === true ? 'debug' : 'info';
 }
 
 const MAX_LOGGED_PATH = 256;
@@ -34,6 +57,8 @@ const CLIENT_CLOSED_REQUEST = 499;
 export function trackRequests(app: FastifyInstance, { metrics }: { metrics: RequestMetrics }): void {
   app.decorateRequest('correlationId', '');
   app.decorateRequest('errorCode', undefined);
+  app.decorateRequest('callOutcome', undefined);
+  app.decorateRequest('isLogged', false);
   app.addHook('onRequest', (request, reply, done) => {
     const requestId = request.id;
     const correlationId = acceptCorrelationId(request.headers['x-correlation-id']) ?? requestId;
@@ -64,10 +89,11 @@ export function trackRequests(app: FastifyInstance, { metrics }: { metrics: Requ
     const isAnswered = reply.raw.writableFinished || begunAtMs.has(request);
     const status = isAnswered ? reply.statusCode : CLIENT_CLOSED_REQUEST;
     metrics.request(request.method, route, status, latencyMs / 1000);
-    const { probe } = request.routeOptions.config;
-    request.log[probe === true ? 'debug' : 'info'](
+    request.isLogged = true;
+    request.log[levelOf(request, request.callOutcome)](
       {
         action: 'request',
+        ...request.callOutcome,
         method: request.method,
         endpoint: route,
         // Without the query, and cut: it is the caller's text.

@@ -6,7 +6,7 @@ import type { ErrorCode } from '../../domain/errors.ts';
 import type { ExtendInput, KeepLease } from '../../usecases/leases/keep-lease.ts';
 import { holderOf } from '../holder.ts';
 import { type CallMetrics, observeLeaseCall } from '../observed-calls.ts';
-import { callContext } from '../plugins/request-context.ts';
+import { callContext, tellOutcome } from '../plugins/request-context.ts';
 
 export interface LeaseRoutesDeps {
   useCases: { extendLease: KeepLease<ExtendInput>; heartbeat: KeepLease };
@@ -48,8 +48,10 @@ export function leaseRoutes({ useCases, requireTrack, metrics }: LeaseRoutesDeps
       handler: async (request) => {
         const { duration_seconds: durationSeconds, lease_id: leaseId } = request.body;
         const claim = { sandboxId: request.params.id, holder: holderOf(request.headers), leaseId };
-        const lease = await observeLeaseCall('extend', { metrics, logger: request.log, claim }, () =>
-          useCases.extendLease({ ...claim, durationSeconds }, callContext(request, 'track')),
+        const lease = await observeLeaseCall(
+          'extend',
+          { metrics, tell: (outcome) => tellOutcome(request, outcome), claim },
+          () => useCases.extendLease({ ...claim, durationSeconds }, callContext(request, 'track')),
         );
         return leaseRecord(lease);
       },
@@ -78,8 +80,10 @@ export function leaseRoutes({ useCases, requireTrack, metrics }: LeaseRoutesDeps
           holder: holderOf(request.headers),
           leaseId: request.body.lease_id,
         };
-        const lease = await observeLeaseCall('heartbeat', { metrics, logger: request.log, claim }, () =>
-          useCases.heartbeat(claim, callContext(request, 'track')),
+        const lease = await observeLeaseCall(
+          'heartbeat',
+          { metrics, tell: (outcome) => tellOutcome(request, outcome), claim },
+          () => useCases.heartbeat(claim, callContext(request, 'track')),
         );
         return leaseRecord(lease);
       },

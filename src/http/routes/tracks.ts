@@ -16,7 +16,7 @@ import type { MarkForDeletion } from '../../usecases/leases/mark-for-deletion.ts
 import type { Wait } from '../../usecases/line/wait-in-line.ts';
 import { holderOf } from '../holder.ts';
 import { type CallMetrics, observeAllocation, observeMark } from '../observed-calls.ts';
-import { callContext } from '../plugins/request-context.ts';
+import { callContext, tellOutcome } from '../plugins/request-context.ts';
 
 export interface TrackRoutesDeps {
   useCases: {
@@ -105,8 +105,10 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           heartbeatSeconds: request.body.heartbeat_seconds,
         };
         const context = callContext(request, 'track');
-        const result = await observeAllocation({ metrics, logger: request.log, holder }, () =>
-          wait ? useCases.allocateInLine(input, wait, context) : useCases.allocateSandbox(input, context),
+        const result = await observeAllocation(
+          { metrics, tell: (outcome) => tellOutcome(request, outcome), holder },
+          () =>
+            wait ? useCases.allocateInLine(input, wait, context) : useCases.allocateSandbox(input, context),
         );
         const preferred = preferredWait(request.headers.prefer);
         if (preferred !== undefined && preferred === wait?.seconds) {
@@ -144,8 +146,9 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
       },
       handler: async (request) => {
         const input = { sandboxId: request.params.id, holder: holderOf(request.headers) };
-        const result = await observeMark({ metrics, logger: request.log, ...input }, () =>
-          useCases.markForDeletion(input, callContext(request, 'track')),
+        const result = await observeMark(
+          { metrics, tell: (outcome) => tellOutcome(request, outcome), ...input },
+          () => useCases.markForDeletion(input, callContext(request, 'track')),
         );
         return {
           sandbox_id: result.sandboxId,

@@ -64,7 +64,6 @@ describe('ids', () => {
 
 describe('the line and the count of a request', () => {
   test.each([
-    ['POST', '/v1/allocate', asTrack(), '/v1/allocate', 201, undefined],
     ['GET', '/v1/sandboxes/sbx-1?x=secret', asTrack(), '/v1/sandboxes/:id', 200, undefined],
     ['GET', '/v1/admin/stats', asAdmin(), '/v1/admin/stats', 200, undefined],
     ['POST', '/v1/admin/sync', asAdmin(), '/v1/admin/sync', 200, undefined],
@@ -89,6 +88,26 @@ describe('the line and the count of a request', () => {
     expect([line['endpoint'], line['error_code']]).toEqual([endpoint, errorCode]);
     expect(JSON.stringify(line)).not.toContain('secret');
     expect(recorded.of('metrics.request')).toEqual([[method, endpoint, status, expect.any(Number)]]);
+  });
+
+  test('is one line, with what the call came to', async () => {
+    const { call, recorded, logged } = await startApp();
+    await call('POST', '/v1/allocate', { headers: asTrack() });
+    const line = await logged(({ msg }) => msg === 'request');
+    expect(recorded.logs.filter((each) => each['request_id'] === 'id-1')).toEqual([line]);
+    expect(line).toMatchObject({
+      level: 'info',
+      request_id: 'id-1',
+      action: 'allocate',
+      outcome: 'success',
+      holder: 'holder-1',
+      sandbox_id: 'sbx-1',
+      method: 'POST',
+      endpoint: '/v1/allocate',
+      path: '/v1/allocate',
+      status: 201,
+      latency_ms: expect.any(Number),
+    });
   });
 
   test.each(['/healthz', '/readyz', '/metrics'])('%s has its line at debug only', async (path) => {

@@ -27,6 +27,11 @@ export interface BrokerHere {
   metric(series: string): Promise<number | undefined>;
 }
 
+interface Loop {
+  last_run: object | null;
+  left_to_others_at: number | null;
+}
+
 /** Starts one with its simulated pool listed, and ends it with the test. Loops come by only at the start. */
 export async function startBrokerHere(
   endpoint: string,
@@ -92,8 +97,11 @@ export async function startBrokerHere(
   await until(async () => Number((await here.asAdmin('GET', '/v1/admin/stats')).json['total']) > 0, {
     what: 'the first sync',
   });
-  await until(async () => (await here.asAdmin('GET', '/readyz')).json.error?.code !== 'POOL_NOT_SYNCED', {
-    what: 'the end of the first sync',
-  });
+  // Another run of the kind is refused while one is at work.
+  const isAtRest = async () => {
+    const { loops } = (await here.asAdmin('GET', '/v1/admin/status')).json as { loops: Loop[] };
+    return loops.every((loop) => loop.last_run !== null || loop.left_to_others_at !== null);
+  };
+  await until(isAtRest, { what: 'the end of each loop’s first run' });
   return here;
 }
