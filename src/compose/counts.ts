@@ -1,16 +1,9 @@
 import type { NewId } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
+import { entriesOf, type PoolCounts, withDifferences } from '../domain/pool-counts.ts';
 import type { PoolDifferences } from '../live/pool-differences.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
-import {
-  addDifferences,
-  entriesOf,
-  type PoolCounts,
-  type PublishedCounts,
-  readCounts,
-  withDifferences,
-  writeCounts,
-} from '../store/shared/counts.ts';
+import { addDifferences, type PublishedCounts, readCounts, writeCounts } from '../store/shared/counts.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Core } from './core.ts';
 

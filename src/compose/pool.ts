@@ -1,7 +1,7 @@
 import type { Clock, NewId } from '../clock.ts';
+import type { PoolCounts } from '../domain/pool-counts.ts';
 import type { PoolDifferences } from '../live/pool-differences.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
-import type { PoolCounts } from '../store/shared/counts.ts';
 import { hasSandboxes, noteStocked, noteSync, readStock } from '../store/shared/stock.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { createStocking, type Stocking } from '../usecases/inventory/stocking.ts';

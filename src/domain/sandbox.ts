@@ -23,6 +23,15 @@ export type PoolStatus = (typeof POOL_STATUSES)[number];
 export const isPoolStatus = (status: string): status is PoolStatus =>
   POOL_STATUSES.some((each) => each === status);
 
+/** Leased, or on its way to be cleaned: it has an end, and is found by that. */
+const IN_USE = ['allocated', 'pending_deletion'] as const satisfies readonly SandboxStatus[];
+export type InUseStatus = (typeof IN_USE)[number];
+/** The statuses whose sandboxes stay, and are found by their status. */
+export type ListedStatus = Exclude<SandboxStatus, InUseStatus>;
+
+export const isInUse = (status: SandboxStatus): status is InUseStatus =>
+  IN_USE.some((each) => each === status);
+
 /** What the provider says about a sandbox; a sync may change it at any time, whatever the status. */
 export interface Description {
   name: string;

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
+import { type Differences, entriesOf } from '../domain/pool-counts.ts';
 import { isPoolStatus, type PoolStatus, type SandboxStatus } from '../domain/sandbox.ts';
-import { type Differences, entriesOf } from '../store/shared/counts.ts';
 
 /** A moment between two changes of this replica. */
 export type Mark = number;

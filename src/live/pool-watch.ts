@@ -1,5 +1,5 @@
 import { type PoolLevel, poolLevel } from '../domain/inventory.ts';
-import type { PoolCounts } from '../store/shared/counts.ts';
+import type { PoolCounts } from '../domain/pool-counts.ts';
 import type { PoolLevels } from '../store/shared/pool-level.ts';
 import type { Alert, RaiseAlert } from '../usecases/alert.ts';
 

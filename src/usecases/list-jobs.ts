@@ -1,7 +1,7 @@
 import { BrokerError } from '../domain/errors.ts';
 import type { Job, JobReads, JobStatus, JobType } from '../domain/job.ts';
-import { decodeJobCursor, encodeCursor } from '../store/dynamo/cursor.ts';
 import type { CallContext } from './context.ts';
+import { decodeJobCursor, encodeCursor } from './cursor.ts';
 
 export interface ListJobsInput {
   status?: JobStatus | undefined;

@@ -1,16 +1,9 @@
 import { BrokerError } from '../domain/errors.ts';
-import type { Sandbox, SandboxStatus } from '../domain/sandbox.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  type ListCursor,
-  queryMark,
-  TOLD_AT_MOST,
-} from '../store/dynamo/cursor.ts';
-import { bucketOf, isInUse, type ListedStatus } from '../store/sandboxes/keys.ts';
+import { isInUse, type ListedStatus, type Sandbox, type SandboxStatus } from '../domain/sandbox.ts';
+import { passes, type SandboxFilter } from '../domain/sandbox-filter.ts';
 import type { Page, Place, SandboxReads } from '../store/sandboxes/reads.ts';
-import { passes, type SandboxFilter } from '../store/sandboxes/sandbox-filter.ts';
 import type { CallContext } from './context.ts';
+import { decodeCursor, encodeCursor, type ListCursor, queryMark, TOLD_AT_MOST } from './cursor.ts';
 
 export interface ListInput {
   /** Absent: the whole pool, tombstones left out. */
@@ -62,25 +55,25 @@ export function listSandboxes(deps: ListDeps): ListSandboxes {
   return async ({ limit, cursor, ...query }, { signal }) => {
     const { status, prefix } = query;
     const listed = listedStatusOf(query);
-    const start = cursor === undefined ? undefined : resume(cursor, query, reads.buckets);
+    const start = cursor === undefined ? undefined : resume(cursor, query, reads);
     const toCursor = (place: Pick<ListCursor, 'bucket' | 'last'>, told = start?.told): string =>
       encodeCursor({ version: 1, query: markOf(query), ...place, ...(told && { told }) });
     const behind = ({ id, name }: Sandbox) => ({
-      bucket: bucketOf(id, reads.buckets),
+      bucket: reads.bucketOf(id),
       last: { id, ...(listed !== undefined && { name }) },
     });
 
     if (isByHolder(query)) {
       const held = await deps.heldIds(query.holder, signal);
       const left = held.filter((id) => start?.last === undefined || id > start.last.id);
-      const found = await readMeant(reads, left, isMeantBy(query), limit + 1, signal);
+      const found = await readMatching(reads, left, matcherOf(query), limit + 1, signal);
       const last = found.length > limit ? found[limit - 1] : undefined;
       return { sandboxes: found.slice(0, limit), ...(last && { cursor: toCursor(behind(last)) }) };
     }
     if (query.find !== undefined && start === undefined) {
       const exact = new Set([query.find, ...(await deps.heldIds(query.find, signal))]);
       const most = Math.min(limit, TOLD_AT_MOST);
-      const found = await readMeant(reads, [...exact], isExactly(query, query.find), most, signal);
+      const found = await readMatching(reads, [...exact], exactMatcherOf(query, query.find), most, signal);
       const told = found.map(({ id }) => id);
       if (told.length > 0) return { sandboxes: found, cursor: toCursor({ bucket: 0 }, told) };
     }
@@ -105,7 +98,7 @@ export function listSandboxes(deps: ListDeps): ListSandboxes {
         after = page.after;
         if (after !== undefined && lookedAt >= MAX_LOOKED_AT) {
           const place = { bucket, last: reads.sandboxAt(after, listed) };
-          if (isInRange(place, query, reads.buckets)) return { sandboxes, cursor: toCursor(place) };
+          if (isInRange(place, query, reads)) return { sandboxes, cursor: toCursor(place) };
         }
       } while (after);
       if (lookedAt >= MAX_LOOKED_AT && bucket + 1 < reads.buckets) {
@@ -148,11 +141,13 @@ const filterOf = ({ status, prefix, holder, holderPrefix, lab, find }: Query): S
   holderOrName: find,
 });
 
-/** Those of the ids that are meant, in the ids' order, up to `most`. */
-async function readMeant(
+type Matcher = (sandbox: Sandbox) => boolean;
+
+/** Those of the ids that match, in the ids' order, up to `most`. */
+async function readMatching(
   reads: SandboxReads,
   ids: readonly string[],
-  isMeant: (sandbox: Sandbox) => boolean,
+  matches: Matcher,
   most: number,
   signal: AbortSignal,
 ): Promise<Sandbox[]> {
@@ -161,13 +156,13 @@ async function readMeant(
     const byId = new Map(
       (await reads.byIds(ids.slice(start, start + MAX_IDS), signal)).map((sandbox) => [sandbox.id, sandbox]),
     );
-    found.push(...ids.flatMap((id) => byId.get(id) ?? []).filter(isMeant));
+    found.push(...ids.flatMap((id) => byId.get(id) ?? []).filter(matches));
   }
   return found.slice(0, most);
 }
 
 /** As the walk picks. */
-function isMeantBy({ find, ...query }: Query): (sandbox: Sandbox) => boolean {
+function matcherOf({ find, ...query }: Query): Matcher {
   const filter = { ...filterOf(query), namePrefix: query.prefix };
   return (sandbox) =>
     (query.status === undefined || sandbox.status === query.status) &&
@@ -176,20 +171,20 @@ function isMeantBy({ find, ...query }: Query): (sandbox: Sandbox) => boolean {
 }
 
 /** Those that `find` names by their id, tombstones too, or by their holder. */
-function isExactly(query: Query, find: string): (sandbox: Sandbox) => boolean {
-  const isMeant = isMeantBy(query);
+function exactMatcherOf(query: Query, find: string): Matcher {
+  const matches = matcherOf(query);
   return (sandbox) =>
     sandbox.id === find
-      ? (query.status === undefined ? isMeantBy({ ...query, status: sandbox.status }) : isMeant)(sandbox)
-      : isMeant(sandbox) && passes(sandbox, { holder: find });
+      ? (query.status === undefined ? matcherOf({ ...query, status: sandbox.status }) : matches)(sandbox)
+      : matches(sandbox) && passes(sandbox, { holder: find });
 }
 
 const markOf = ({ status, prefix, holder, lab, holderPrefix, find }: Query): string =>
   queryMark([status, prefix, holder, lab, holderPrefix, find, holder && 'by id']);
 
-function resume(text: string, query: Query, buckets: number): ListCursor {
+function resume(text: string, query: Query, reads: ListDeps['reads']): ListCursor {
   const cursor = decodeCursor(text);
-  if (cursor?.query !== markOf(query) || !isInRange(cursor, query, buckets)) {
+  if (cursor?.query !== markOf(query) || !isInRange(cursor, query, reads)) {
     throw new BrokerError(
       'INVALID_CURSOR',
       'The cursor is not one this query gave; start again without it.',
@@ -205,10 +200,10 @@ function resume(text: string, query: Query, buckets: number): ListCursor {
 function isInRange(
   { bucket, last }: Pick<ListCursor, 'bucket' | 'last'>,
   query: Query,
-  buckets: number,
+  reads: ListDeps['reads'],
 ): boolean {
-  if (!last) return bucket < buckets;
-  if (bucketOf(last.id, buckets) !== bucket) return false;
+  if (!last) return bucket < reads.buckets;
+  if (reads.bucketOf(last.id) !== bucket) return false;
   return listedStatusOf(query) === undefined
     ? last.name === undefined
     : last.name?.startsWith(query.prefix ?? '') === true;

@@ -7,6 +7,7 @@ import type { Sandbox } from '../domain/sandbox.ts';
 import type { OldEntry } from '../store/old-table.ts';
 import type { KeyRecord } from '../store/sandboxes/idempotency.ts';
 import type { SandboxImports } from '../store/sandboxes/imports.ts';
+import { keyRecordOf } from './leases/key-record.ts';
 
 export interface MigrateTableDeps {
   entries: (signal: AbortSignal) => AsyncIterable<OldEntry[]>;
@@ -87,21 +88,6 @@ const differs = (old: Sandbox, found: Sandbox): string =>
   `is ${old.status} in the old table and ${found.status} in the new one, where it stays so`;
 
 /** What answers the holder who asks again; a lease that has ended needs none. */
-function keyOf(sandbox: Sandbox, attempt: string): KeyRecord | undefined {
-  if (sandbox.status !== 'allocated') return undefined;
-  const { lease } = sandbox;
-  return {
-    pk: lease.idempotencyPk,
-    sandboxId: sandbox.id,
-    name: sandbox.name,
-    externalId: sandbox.externalId,
-    sfdcAccountId: sandbox.metadata['sfdc_account_id'],
-    leaseId: lease.leaseId,
-    allocatedAt: lease.allocatedAt,
-    leaseExpiresAt: lease.expiresAt,
-    expiresAt: lease.reclaimAt,
-    // The key is the holder itself, and what that one asked for does not matter then.
-    requestHash: ACTION,
-    attempt,
-  };
-}
+const keyOf = (sandbox: Sandbox, attempt: string): KeyRecord | undefined =>
+  // The key is the holder itself, and what that one asked for does not matter then.
+  sandbox.status === 'allocated' ? keyRecordOf(sandbox, { requestHash: ACTION, attempt }) : undefined;

@@ -1,6 +1,6 @@
 import { BrokerError } from '../domain/errors.ts';
 import type { Key } from '../store/dynamo/client.ts';
-import { decodeScanCursor, encodeCursor, queryMark, type ScanCursor } from '../store/dynamo/cursor.ts';
+import { decodeScanCursor, encodeCursor, queryMark, type ScanCursor } from './cursor.ts';
 
 type Query = readonly (string | undefined)[];
 

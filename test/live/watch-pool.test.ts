@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { poolLevel } from '../../src/domain/inventory.ts';
+import { toPoolCounts } from '../../src/domain/pool-counts.ts';
 import { watchPool } from '../../src/live/pool-watch.ts';
-import { toPoolCounts } from '../../src/store/shared/counts.ts';
 import { createPoolLevels, type PoolLevels } from '../../src/store/shared/pool-level.ts';
 import type { Alert } from '../../src/usecases/alert.ts';
 import { allocate, coreOfTest, mark, replicaOfTest } from '../support/broker/csp-core.ts';

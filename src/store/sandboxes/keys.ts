@@ -96,18 +96,6 @@ export const jobKey = (id: string): Key => ({ pk: JOBS_PK, sk: id });
 /** The sort key of `by_status`: jobs in one status, in their order. */
 export const jobStatusKey = (status: JobStatus, id: string): string => `${status}#${id}`;
 
-/**
- * What is in use has an end, and is found by that: in `by_due` alone. An entry by its status, too, would cost a life of a
- * lease five more writes. Replicas of an earlier version write that one, too.
- */
-const IN_USE = ['allocated', 'pending_deletion'] as const satisfies readonly SandboxStatus[];
-export type InUseStatus = (typeof IN_USE)[number];
-/** The statuses that `by_status` has. */
-export type ListedStatus = Exclude<SandboxStatus, InUseStatus>;
-
-export const isInUse = (status: SandboxStatus): status is InUseStatus =>
-  IN_USE.some((each) => each === status);
-
 /** The beginning of `by_status` sort keys for a status, and for names that begin with `namePrefix`. */
 export const statusPrefix = (status: SandboxStatus, namePrefix = ''): string =>
   `${POOL}#${status}#${cut(namePrefix)}`;

@@ -1,21 +1,26 @@
-import type { PoolStatus, Sandbox } from '../../domain/sandbox.ts';
+import {
+  type InUseStatus,
+  isInUse,
+  type ListedStatus,
+  type PoolStatus,
+  type Sandbox,
+} from '../../domain/sandbox.ts';
+import { passes, type SandboxFilter } from '../../domain/sandbox-filter.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { toSandbox } from './items.ts';
 import {
   BY_DUE,
   BY_STATUS,
+  bucketOf,
   bucketPk,
   dueUpTo,
-  type InUseStatus,
-  isInUse,
-  type ListedStatus,
   SANDBOX_SK,
   sandboxKey,
   statusPrefix,
   statusSortKey,
 } from './keys.ts';
-import { filterMembers, passes, type SandboxFilter } from './sandbox-filter.ts';
+import { filterMembers } from './sandbox-filter.ts';
 
 /** A place in a bucket: the last key that was read. */
 export interface Place {
@@ -40,6 +45,8 @@ interface Reading extends Place {
 /** Strongly consistent reads over the buckets. */
 export interface SandboxReads {
   readonly buckets: number;
+  /** The bucket that a sandbox is in. */
+  bucketOf(sandboxId: string): number;
   /** One page of a bucket in one status, by name, from the index; `backwards`: from the last name on. */
   byStatus(
     query: {
@@ -174,6 +181,7 @@ export function createSandboxReads(
 
   return {
     buckets,
+    bucketOf: (sandboxId) => bucketOf(sandboxId, buckets),
     async byStatus({ status, namePrefix = '', ...place }, signal) {
       const found = await page(inBucket(withStatus(status, namePrefix), place), signal);
       // The index may give more: a long prefix is cut there, and the embedded engine's begins_with ignores case.

@@ -1,28 +1,18 @@
 import { z } from 'zod';
 import type { NewId } from '../../clock.ts';
-import { isPoolStatus, POOL_STATUSES, type PoolStatus } from '../../domain/sandbox.ts';
+import { type Differences, entriesOf, type PoolCounts, toPoolCounts } from '../../domain/pool-counts.ts';
+import { POOL_STATUSES, type PoolStatus } from '../../domain/sandbox.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
 import { COUNTS_ARE_AS_SEEN, IS_FIRST_DELIVERY, IS_THERE } from '../sandboxes/conditions.ts';
 import { COUNTS_KEY } from '../sandboxes/keys.ts';
 
-/** The pool's counts at a moment. */
-export interface PoolCounts {
-  counts: Record<PoolStatus, number>;
-  total: number;
-  /** Epoch milliseconds. */
-  asOfMs: number;
-}
-
 /** Counts that all replicas know. */
 export interface PublishedCounts extends PoolCounts {
   /** How often differences were added to counts, ever: what was added while somebody counts may be missing there. */
   additions: number;
 }
-
-/** By how many each status of the pool has grown. */
-export type Differences = Partial<Record<PoolStatus, number>>;
 
 const countsItem = z.object({
   counts: z.object(
@@ -31,28 +21,6 @@ const countsItem = z.object({
   as_of_ms: z.int(),
   additions: z.int().optional(),
 });
-
-/** Adds up what a count of each status gave. */
-export const toPoolCounts = (counts: Record<PoolStatus, number>, asOfMs: number): PoolCounts => ({
-  counts,
-  total: POOL_STATUSES.reduce((sum, status) => sum + counts[status], 0),
-  asOfMs,
-});
-
-/** The counts, and what has changed since. */
-export const withDifferences = ({ counts, asOfMs }: PoolCounts, by: Differences): PoolCounts =>
-  toPoolCounts(
-    Object.fromEntries(
-      POOL_STATUSES.map((status) => [status, Math.max(0, counts[status] + (by[status] ?? 0))]),
-    ) as Record<PoolStatus, number>,
-    asOfMs,
-  );
-
-/** The statuses that are in it, with their numbers. */
-export const entriesOf = (by: Differences): [PoolStatus, number][] =>
-  Object.entries(by).flatMap(([status, number]): [PoolStatus, number][] =>
-    isPoolStatus(status) ? [[status, number]] : [],
-  );
 
 /**
  * Publishes counts for all replicas, unless newer ones are there. False: differences have been added since `additions`

@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
+import { type PoolCounts, toPoolCounts } from '../../domain/pool-counts.ts';
 import { POOL_STATUSES } from '../../domain/sandbox.ts';
 import type { SandboxReads } from '../../store/sandboxes/reads.ts';
-import { type PoolCounts, toPoolCounts } from '../../store/shared/counts.ts';
 
 /**
  * Counts the pool. The counts are as of the start: what changes meanwhile may be in them or not, and, unless the reads

@@ -1,4 +1,4 @@
-import type { PoolCounts } from '../../store/shared/counts.ts';
+import type { PoolCounts } from '../../domain/pool-counts.ts';
 
 export type { PoolCounts };
 

@@ -15,6 +15,7 @@ import { allocate } from '../../domain/transitions.ts';
 import type { Grant } from '../../store/sandboxes/grants.ts';
 import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { CallContext } from '../context.ts';
+import { keyRecordOf } from './key-record.ts';
 
 export interface AllocateInput {
   /** All track tokens are one principal, so rotating them changes nothing. */
@@ -126,22 +127,7 @@ export function toGrant(
     },
     nowMs,
   );
-  const key: KeyRecord = {
-    pk: keyPk,
-    sandboxId: seen.id,
-    name: seen.name,
-    externalId: seen.externalId,
-    sfdcAccountId: seen.metadata.sfdc_account_id,
-    leaseId,
-    fencingToken: next.lease.fencingToken,
-    heartbeatSeconds,
-    allocatedAt: times.allocatedAt,
-    leaseExpiresAt: times.expiresAt,
-    expiresAt: times.reclaimAt,
-    rememberedUntil,
-    requestHash: hash,
-    attempt,
-  };
+  const key = keyRecordOf(next, { requestHash: hash, attempt });
   return { seen, next, event: eventOf(seen, next, 'allocate', context), key, nowMs };
 }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { toPoolCounts } from '../../../src/domain/pool-counts.ts';
 import { COUNTS_KEY } from '../../../src/store/sandboxes/keys.ts';
-import { addDifferences, readCounts, toPoolCounts, writeCounts } from '../../../src/store/shared/counts.ts';
+import { addDifferences, readCounts, writeCounts } from '../../../src/store/shared/counts.ts';
 import { startCore, type TestCore } from '../../support/broker/core.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
 import { duplicate, injectFaults, loseAnswer } from '../../support/store/injected-faults.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { JOB_STATUSES, JOB_TYPES } from '../../domain/job.ts';
+import { JOB_STATUSES, JOB_TYPES } from '../domain/job.ts';
 
 /** A half of a surrogate pair has no place in a key: the engine answers it with a failure. */
 const keyText = (maxLength: number) =>
