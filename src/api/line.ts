@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { ListedPlace } from '../usecases/line/places.ts';
 import type { InLine } from '../usecases/line/wait-in-line.ts';
+import { leaseSchema } from './leases.ts';
 import { decimal, withDefault } from './requests.ts';
-import { leaseSchema } from './sandboxes.ts';
 
 /** The longest that one call may wait, seconds: load balancers cut off what is silent for much longer. */
 export const MAX_WAIT_SECONDS = 60;

@@ -205,6 +205,19 @@ export const operateQuery = z.strictObject({
     .describe('Only if the sandbox still has this lease: the one that was looked at. Else 409 LEASE_OVER.'),
 });
 
+export const quarantineBody = optionalBody(
+  {
+    reason: text.describe('Why, for whoever looks at it.'),
+    end_lease: z
+      .boolean({ error: 'must be true or false' })
+      .optional()
+      .describe(
+        'End a lease that it has. Else that goes on, and the sandbox is out of the pool when it is over.',
+      ),
+  },
+  'an object',
+);
+
 export const syncQuery = z.strictObject({
   force: withDefault(
     z.preprocess(

@@ -4,11 +4,11 @@ import type { SandboxEvent } from '../domain/event.ts';
 import { takenBackAt } from '../domain/lease.ts';
 import { IRREVERSIBLE_ACTIONS } from '../domain/resilience/action.ts';
 import { outcomeOf } from '../domain/run-outcome.ts';
-import { SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
+import { type Quarantine, SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
 import type { EndedRun } from '../loops/run.ts';
-import type { GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
 
-const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
+/** A time in an answer. */
+export const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
 
 export const errorSchema = z
   .object({
@@ -21,55 +21,6 @@ export const errorSchema = z
     }),
   })
   .meta({ id: 'Error', description: 'The form of every error.' });
-
-export const leaseSchema = z
-  .object({
-    sandbox_id: z.string(),
-    name: z.string(),
-    external_id: z.string(),
-    lease_id: z.string().describe('Differs for every lease, also of one sandbox to one holder.'),
-    fencing_token: z
-      .int()
-      .optional()
-      .describe(
-        'Higher with every lease of a sandbox: whatever stands before it can refuse an earlier holder. Only a lease ' +
-          'from before an upgrade has none.',
-      ),
-    allocated_at: epochSeconds('Start of the lease'),
-    expires_at: epochSeconds('End of the lease'),
-    heartbeat_seconds: z.int().optional().describe('How often the holder is to give a sign of life.'),
-    heartbeat_by: epochSeconds(
-      'Only of a lease with a heartbeat: when the next one is to come by',
-    ).optional(),
-    sfdc_account_id: z.string().optional(),
-    lease_over: z
-      .literal(true)
-      .optional()
-      .describe('Only for an Idempotency-Key whose lease is over: the sandbox is not yours any more.'),
-  })
-  .meta({
-    id: 'Lease',
-    description: 'What a holder gets.',
-    examples: [
-      {
-        sandbox_id: '00u1x2y3-lab-0042',
-        name: 'lab-0042',
-        external_id: 'sandbox/accounts/5b1c7e0a-3f7e-4f0b-8a4e-2f6c1f1f9d11',
-        lease_id: '8c0f1c4e-2b1a-4c5d-9e57-5a1f1d0b7c3e',
-        fencing_token: 1_767_139_207,
-        allocated_at: 1_767_225_600,
-        expires_at: 1_767_240_000,
-      },
-    ],
-  });
-
-export const markSchema = z
-  .object({
-    sandbox_id: z.string(),
-    status: z.enum(SANDBOX_STATUSES),
-    deletion_requested_at: epochSeconds('The first mark'),
-  })
-  .meta({ id: 'Marked', description: 'A sandbox that was given back.' });
 
 const recordShape = {
   sandbox_id: z.string(),
@@ -91,6 +42,12 @@ const recordShape = {
   deletion_error: z.string().optional().describe("The last failure's kind."),
   deletion_due_at: epochSeconds('The next attempt').optional(),
   stale_since: epochSeconds('When the provider stopped listing it').optional(),
+  quarantine_reason: z
+    .string()
+    .optional()
+    .describe('Why it is kept out of the pool; of a leased one: as soon as its lease is over.'),
+  quarantined_at: epochSeconds('When that was asked for').optional(),
+  missing_since: epochSeconds('Only in quarantine: when the provider stopped listing it').optional(),
   deleted_at: epochSeconds('End of the deletion').optional(),
   deletion_reason: z.enum(['destroyed', 'already_gone', 'purged']).optional(),
   created_at: epochSeconds('First seen'),
@@ -144,6 +101,7 @@ export const statsSchema = z
     pending_deletion: z.int(),
     stale: z.int(),
     deletion_failed: z.int(),
+    quarantined: z.int(),
     as_of: epochSeconds('When it was counted'),
   })
   .meta({
@@ -199,12 +157,22 @@ export function sandboxRecord(sandbox: Sandbox): z.output<typeof recordSchema> {
         ...leaseFields(sandbox),
         heartbeat_by: sandbox.lease.heartbeat?.by,
         reclaim_at: takenBackAt(sandbox.lease),
+        ...quarantineFields(sandbox.quarantine),
       };
     case 'pending_deletion':
     case 'deletion_failed':
       return { ...base, status: sandbox.status, ...leaseFields(sandbox), ...cleanupFields(sandbox) };
     case 'stale':
       return { ...base, status: sandbox.status, stale_since: seconds(sandbox.staleSinceMs) };
+    case 'quarantined':
+      return {
+        ...base,
+        status: sandbox.status,
+        ...leaseFields(sandbox),
+        ...cleanupFields(sandbox),
+        ...quarantineFields(sandbox.quarantine),
+        missing_since: sandbox.missingSinceMs === undefined ? undefined : seconds(sandbox.missingSinceMs),
+      };
     case 'deleted':
       return {
         ...base,
@@ -237,6 +205,9 @@ function leaseFields({ lease }: Pick<Leased, 'lease'>) {
   };
 }
 
+const quarantineFields = (quarantine: Quarantine | undefined) =>
+  quarantine && { quarantine_reason: quarantine.reason, quarantined_at: seconds(quarantine.sinceMs) };
+
 function cleanupFields({ cleanup }: Pick<Cleaned, 'cleanup'>) {
   if (cleanup === undefined) return {};
   return {
@@ -246,21 +217,6 @@ function cleanupFields({ cleanup }: Pick<Cleaned, 'cleanup'>) {
     deletion_due_at: cleanup.dueMs === undefined ? undefined : seconds(cleanup.dueMs),
   };
 }
-
-/** A lease as its holder is shown it. */
-export const leaseRecord = (lease: GrantedLease, leaseOver?: true): z.output<typeof leaseSchema> => ({
-  sandbox_id: lease.sandboxId,
-  name: lease.name,
-  external_id: lease.externalId,
-  lease_id: lease.leaseId,
-  fencing_token: lease.fencingToken,
-  allocated_at: lease.allocatedAt,
-  expires_at: lease.expiresAt,
-  heartbeat_seconds: lease.heartbeat?.seconds,
-  heartbeat_by: leaseOver ? undefined : lease.heartbeat?.by,
-  sfdc_account_id: lease.sfdcAccountId,
-  lease_over: leaseOver,
-});
 
 /** What a run did. Status and duration come last: no count may pass for them. */
 export function runRecord({ counts, durationMs, aborted }: EndedRun): z.output<typeof runSchema> {

@@ -5,6 +5,7 @@ import { addExportCommand } from './commands/export-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addOnceCommands } from './commands/once-commands.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
+import { addQuarantineCommands } from './commands/quarantine-commands.ts';
 import { addReleaseCommand } from './commands/release-command.ts';
 import { addRunCommands } from './commands/run-commands.ts';
 import { addSafetyCommands } from './commands/safety-commands.ts';
@@ -87,6 +88,7 @@ Examples:
   addRunCommands(program);
   addJobCommands(program);
   addDeletionCommands(program);
+  addQuarantineCommands(program);
   addSafetyCommands(program);
   addDoctorCommand(program);
   addTableCommands(program);

@@ -28,6 +28,7 @@ const SANDBOXES: Readonly<Record<SandboxStatus, Tone>> = {
   pending_deletion: 'warning',
   deletion_failed: 'bad',
   stale: 'quiet',
+  quarantined: 'warning',
   deleted: 'quiet',
 };
 const VERDICTS: Readonly<Record<Verdict, Toned>> = {

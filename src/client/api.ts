@@ -61,6 +61,10 @@ export interface SandboxRecord {
   deletion_error?: string | undefined;
   deletion_due_at?: number | undefined;
   stale_since?: number | undefined;
+  /** Why it is kept out of the pool; of a leased one: as soon as its lease is over. */
+  quarantine_reason?: string | undefined;
+  quarantined_at?: number | undefined;
+  missing_since?: number | undefined;
   deleted_at?: number | undefined;
   deletion_reason?: 'destroyed' | 'already_gone' | 'purged' | undefined;
   created_at: number;

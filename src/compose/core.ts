@@ -28,6 +28,7 @@ import { extendLease, heartbeat } from '../usecases/leases/keep-lease.ts';
 import { markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
 import { countSandboxes, operateOnMany } from '../usecases/leases/operate-on-many.ts';
 import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate-sandbox.ts';
+import { quarantineSandbox, restoreSandbox } from '../usecases/leases/quarantine-sandbox.ts';
 import { listSandboxes } from '../usecases/list-sandboxes.ts';
 import { composeLine, type LineOptions } from './line.ts';
 import type { Safety } from './safety.ts';
@@ -142,6 +143,8 @@ export function composeCore(options: CoreOptions) {
         operate: retryDeletion,
         status: 'deletion_failed',
       }),
+      quarantineSandbox: quarantineSandbox(deps),
+      restoreSandbox: restoreSandbox(deps),
     },
     work: {
       sync: syncInventory({

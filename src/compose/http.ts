@@ -91,6 +91,8 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
       releaseSandboxes: counts.added(core.useCases.releaseSandboxes),
       releaseSandbox: counts.added(core.useCases.releaseSandbox),
       retryDeletion: counts.added(core.useCases.retryDeletion),
+      quarantineSandbox: counts.added(core.useCases.quarantineSandbox),
+      restoreSandbox: counts.added(core.useCases.restoreSandbox),
       poolStats: counts.latest,
       listAlerts: alerting.listAlerts,
     },

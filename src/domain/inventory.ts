@@ -1,4 +1,12 @@
-import type { DeletedSandbox, Description, LeavingSandbox, Sandbox, StaleSandbox } from './sandbox.ts';
+import { noteMissing } from './quarantine.ts';
+import type {
+  DeletedSandbox,
+  Description,
+  LeavingSandbox,
+  QuarantinedSandbox,
+  Sandbox,
+  StaleSandbox,
+} from './sandbox.ts';
 import {
   deleteAgain,
   describe,
@@ -18,7 +26,7 @@ export interface InventoryItem extends Description {
 export type Verdict =
   | { type: 'describe' | 'restore' | 'revive' | 'delete_again'; next: Sandbox; action: string }
   /** For what it lacks, and holds only if another listing lacks it, too: pages shift while something is removed. */
-  | { type: 'mark_stale' | 'see_gone'; next: Sandbox; action: string; detail?: string }
+  | { type: 'mark_stale' | 'note_missing' | 'see_gone'; next: Sandbox; action: string; detail?: string }
   /** Nothing is to be done. `recent`: a later listing may tell otherwise. `still_listed`: said to be gone, and is not. */
   | { type: 'leave' | 'recent' | 'still_listed' };
 
@@ -62,7 +70,7 @@ export function judge(
     const next = deleteAgain(record, listed, nowMs);
     return { type: 'delete_again', next, action: 'cleanup_still_listed' };
   }
-  return sameDescription(record, listed)
+  return sameDescription(record, listed) && !isBackAgain(record, listingStartedAtMs)
     ? { type: 'leave' }
     : { type: 'describe', next: describe(record, listed, nowMs), action: 'sync_updated' };
 }
@@ -71,6 +79,12 @@ function judgeAbsent(record: Sandbox, settledBefore: number, nowMs: number): Ver
   if (record.status === 'available') {
     return record.updatedAtMs < settledBefore
       ? { type: 'mark_stale', next: markStale(record, nowMs), action: 'sync_missing' }
+      : { type: 'recent' };
+  }
+  if (record.status === 'quarantined') {
+    if (record.missingSinceMs !== undefined) return { type: 'leave' };
+    return record.updatedAtMs < settledBefore
+      ? { type: 'note_missing', next: noteMissing(record, nowMs), action: 'sync_missing' }
       : { type: 'recent' };
   }
   if (isLeaving(record)) {
@@ -123,6 +137,13 @@ const judgeStale = (
     ? { type: 'recent' }
     : { type: 'restore', next: restore(record, listed, nowMs), action: 'sync_restored' };
 
+/** In quarantine it stays, whatever is listed; what is not listed cannot be given away when it is restored. */
+const isBackAgain = (record: Sandbox, listingStartedAtMs: number): boolean =>
+  isMissing(record) && record.missingSinceMs <= listingStartedAtMs;
+
+const isMissing = (record: Sandbox): record is QuarantinedSandbox & { missingSinceMs: number } =>
+  record.status === 'quarantined' && record.missingSinceMs !== undefined;
+
 const isOverdue = (sinceMs: number, listingStartedAtMs: number): boolean =>
   sinceMs + STILL_LISTED_LIMIT_MS < listingStartedAtMs;
 
@@ -135,7 +156,9 @@ export const isLeaving = (record: Sandbox): record is LeavingSandbox =>
 
 /** True for a record whose absence from a listing speaks against the listing (what is being deleted may be gone). */
 export const isExpected = (record: Sandbox): boolean =>
-  record.status === 'available' || record.status === 'allocated';
+  record.status === 'available' ||
+  record.status === 'allocated' ||
+  (record.status === 'quarantined' && !isMissing(record));
 
 function sameDescription(a: Description, b: Description): boolean {
   if (a.name !== b.name || a.externalId !== b.externalId) return false;

@@ -1,4 +1,5 @@
 import type { Actor } from './event.ts';
+import type { AvailableSandbox, Sandbox } from './sandbox.ts';
 
 /** What a place asks for: enough to lease a sandbox to it when its caller is between two calls. */
 export interface PlaceRequest {
@@ -68,6 +69,13 @@ export const isDead = ({ aliveUntilMs }: Place, nowMs: number): boolean =>
 
 export const fits = ({ request }: Place, sandboxName: string): boolean =>
   sandboxName.startsWith(request.namePrefix ?? '');
+
+/** The sandbox was not free before, or not under this name. */
+export const isFreeing = <Change extends { seen: Sandbox | undefined; next: Sandbox }>(
+  change: Change,
+): change is Change & { next: AvailableSandbox } =>
+  change.next.status === 'available' &&
+  (change.seen?.status !== 'available' || change.seen.name !== change.next.name);
 
 /** What is known of the sandboxes to come, and how fast the line has moved. */
 export interface Forecast {

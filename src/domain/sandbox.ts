@@ -6,6 +6,7 @@ export const SANDBOX_STATUSES = [
   'pending_deletion',
   'deletion_failed',
   'stale',
+  'quarantined',
   'deleted',
 ] as const;
 export type SandboxStatus = (typeof SANDBOX_STATUSES)[number];
@@ -17,6 +18,7 @@ export const POOL_STATUSES = [
   'pending_deletion',
   'deletion_failed',
   'stale',
+  'quarantined',
 ] as const;
 export type PoolStatus = (typeof POOL_STATUSES)[number];
 
@@ -90,6 +92,8 @@ export interface AvailableSandbox extends Base {
 export interface AllocatedSandbox extends Base {
   status: 'allocated';
   lease: Lease;
+  /** It is not to be given away again: when its lease ends, it goes into quarantine. */
+  quarantine?: Quarantine | undefined;
 }
 export interface PendingSandbox extends Base {
   status: 'pending_deletion';
@@ -110,6 +114,24 @@ export interface StaleSandbox extends Base {
   /** Epoch milliseconds. */
   staleSinceMs: number;
 }
+/** Why a sandbox is kept out of the pool, in the words of who asked for it, and since when. */
+export interface Quarantine {
+  reason: string;
+  /** Epoch milliseconds. */
+  sinceMs: number;
+}
+
+/** Kept out of the pool until an operator restores it: neither leased nor deleted, whatever the provider lists. */
+export interface QuarantinedSandbox extends Base {
+  status: 'quarantined';
+  quarantine: Quarantine;
+  /** Since when complete listings lack it, epoch milliseconds. */
+  missingSinceMs?: number | undefined;
+  /** Both only of a used one: it is cleaned before it is free again. Nothing is due as long as it is here. */
+  lease?: Lease | undefined;
+  cleanup?: Cleanup | undefined;
+}
+
 /**
  * A tombstone: the record of something that is gone by the provider's word or an operator's. Never leased. That of a used
  * sandbox stays until a listing has lacked it, and is dropped by TTL then.
@@ -133,4 +155,5 @@ export type Sandbox =
   | PendingSandbox
   | FailedSandbox
   | StaleSandbox
+  | QuarantinedSandbox
   | DeletedSandbox;

@@ -9,6 +9,7 @@ import type {
   Farewell,
   LeavingSandbox,
   PendingSandbox,
+  QuarantinedSandbox,
   Sandbox,
   StaleSandbox,
 } from './sandbox.ts';
@@ -22,10 +23,12 @@ import type {
  *         again ──┘  └────────── recycled ◀──────────────────────────────────────┐         ▼
  *                                                                                └── deletion_failed
  *
- * A lease that a place in the line got and nobody collected goes back by `passOn`, without a cleanup.
+ * A lease that a place in the line got and nobody collected goes back by `passOn`, without a cleanup. What leads into
+ * quarantine and out of it is in `quarantine.ts`.
  */
 
-const next = <T extends Sandbox>(seen: Sandbox, nowMs: number, fields: Omit<T, keyof Common>): T =>
+/** The record after a change: what every status has, and `fields` of the new one. */
+export const next = <T extends Sandbox>(seen: Sandbox, nowMs: number, fields: Omit<T, keyof Common>): T =>
   ({
     id: seen.id,
     name: seen.name,
@@ -65,19 +68,24 @@ export const allocate = (
   });
 
 /** The same lease goes on, with other times. */
-export const goOn = (seen: AllocatedSandbox, lease: Lease, nowMs: number): AllocatedSandbox =>
-  next<AllocatedSandbox>(seen, nowMs, { status: 'allocated', lease });
+export const goOn = (seen: AllocatedSandbox, lease: Lease, nowMs: number): AllocatedSandbox => ({
+  ...seen,
+  generation: seen.generation + 1,
+  updatedAtMs: nowMs,
+  lease,
+});
+
 /** The holder is told of a lease that it got while it waited: from now on it is like any other. */
 export const collect = (seen: AllocatedSandbox, nowMs: number): AllocatedSandbox => {
   const { collectBy: _collectBy, ...lease } = seen.lease;
-  return next<AllocatedSandbox>(seen, nowMs, { status: 'allocated', lease: heardOf(lease, nowMs) });
+  return goOn(seen, heardOf(lease, nowMs), nowMs);
 };
 
 /** Nobody came for it, and nobody has seen it: free as it was. */
-export const passOn = (seen: AllocatedSandbox, nowMs: number): AvailableSandbox =>
+export const makeFree = (seen: AllocatedSandbox | QuarantinedSandbox, nowMs: number): AvailableSandbox =>
   next<AvailableSandbox>(seen, nowMs, { status: 'available' });
 
-/** The holder gives it back, the lease ran out, or an operator takes it: due for deletion at once. */
+/** Its lease is over, and it was used: due for deletion at once. */
 export const requestDeletion = (seen: AllocatedSandbox, nowMs: number): PendingSandbox =>
   next<PendingSandbox>(seen, nowMs, {
     status: 'pending_deletion',
@@ -257,9 +265,13 @@ export function revive(
       );
 }
 
-/** The provider describes it differently now; status and lease stay as they are. */
-export const describe = <T extends Sandbox>(seen: T, listed: Description, nowMs: number): T =>
-  withDescription({ ...seen, generation: seen.generation + 1, updatedAtMs: nowMs }, listed);
+/** The provider lists it, and describes it so now; status and lease stay as they are. */
+export function describe(seen: Sandbox, listed: Description, nowMs: number): Sandbox {
+  const described = withDescription({ ...seen, generation: seen.generation + 1, updatedAtMs: nowMs }, listed);
+  if (described.status !== 'quarantined') return described;
+  const { missingSinceMs: _missingSinceMs, ...found } = described;
+  return found;
+}
 
 const withDescription = <T extends Sandbox>(sandbox: T, { name, externalId, metadata }: Description): T => ({
   ...sandbox,
@@ -268,19 +280,18 @@ const withDescription = <T extends Sandbox>(sandbox: T, { name, externalId, meta
   metadata,
 });
 
-const dueAtOnce = (requestedAt: number, nowMs: number): Cleanup => ({
+/** To be deleted from `nowMs` on, epoch milliseconds; asked for at `requestedAt`, epoch seconds. */
+export const dueAtOnce = (requestedAt: number, nowMs: number): Cleanup => ({
   requestedAt,
   attempts: 0,
   retries: 0,
   dueMs: nowMs,
 });
 
-const settled = ({ claimId: _claimId, dueMs: _dueMs, farewell: _farewell, ...rest }: Cleanup): Cleanup =>
-  rest;
-
-/** The sandbox was not free before, or not under this name. */
-export const isFreeing = <Change extends { seen: Sandbox | undefined; next: Sandbox }>(
-  change: Change,
-): change is Change & { next: AvailableSandbox } =>
-  change.next.status === 'available' &&
-  (change.seen?.status !== 'available' || change.seen.name !== change.next.name);
+/** Nobody is at it, and nothing is due. */
+export const settled = ({
+  claimId: _claimId,
+  dueMs: _dueMs,
+  farewell: _farewell,
+  ...rest
+}: Cleanup): Cleanup => rest;

@@ -70,7 +70,7 @@ const WORDING: Readonly<Record<string, Wording>> = {
         'sandbox',
         'sandboxes',
       )}`,
-    rest: ['available', 'allocated', 'pending_deletion', 'deletion_failed', 'stale'].map(
+    rest: ['available', 'allocated', 'pending_deletion', 'deletion_failed', 'stale', 'quarantined'].map(
       (status): Phrase => [status, (count) => `${count} ${status.replaceAll('_', ' ')}`],
     ),
   },

@@ -70,6 +70,31 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     expect(late).toMatchObject({ code: 3, stderr: expect.stringContaining('LEASE_OVER') });
   });
 
+  test('an operator takes a sandbox out of the pool, and puts it back', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '1' });
+    const env = { BROKER_URL: here.url };
+    const held = (await cliJson(['allocate', '--holder', 'a'], { env })).result;
+    const id = String(held['sandbox_id']);
+    const keep = (...more: string[]) => ['quarantine', id, '--reason', 'disk errors', ...more];
+    const [unsaid, wrong, marked] = await Promise.all([
+      cli(['quarantine', id], { env }),
+      cli(keep('--lease', 'another'), { env }),
+      cliJson(keep('--lease', String(held['lease_id'])), { env }),
+    ]);
+    expect(unsaid).toMatchObject({ code: 2, stderr: expect.stringContaining('--reason') });
+    expect(wrong).toMatchObject({ code: 3, stderr: expect.stringContaining('LEASE_OVER') });
+    expect(marked.result).toMatchObject({ status: 'allocated', quarantine_reason: 'disk errors' });
+    expect((await cliJson(keep('--end-lease'), { env })).result).toMatchObject({ status: 'quarantined' });
+    const [listed, stats] = await Promise.all([
+      cliJson(['list', '--status', 'quarantined'], { env }),
+      cliJson(['stats'], { env }),
+    ]);
+    expect(listed.result).toMatchObject({ count: 1, sandboxes: [{ sandbox_id: id }] });
+    expect(stats.result).toMatchObject({ quarantined: 1, allocated: 0, total: 1 });
+    const back = await cli(['restore', id], { env });
+    expect(back).toMatchObject({ code: 0, stdout: expect.stringContaining('pending_deletion') });
+  });
+
   test('a sandbox is shown by its id, its name or its holder; several that are meant are listed', async () => {
     const here = await startBrokerHere(endpoint, ROTATING);
     const env = { ...TOKENS, BROKER_URL: here.url };

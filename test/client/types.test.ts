@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { z } from 'zod';
-import { leaseSchema, markSchema, recordSchema } from '../../src/api/sandboxes.ts';
+import { leaseSchema, markSchema } from '../../src/api/leases.ts';
+import { recordSchema } from '../../src/api/sandboxes.ts';
 import type { Lease, Marked, SandboxRecord } from '../../src/client/index.ts';
 
 /** True for types that are the same, down to what is optional. */

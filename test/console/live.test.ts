@@ -40,7 +40,14 @@ function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
   const live = composeLive({ clock: recorded.clock, logger, events, sampleIntervalMs: 30 });
   const counted: number[] = [];
   const { total = 15, listJobs = async () => ({ jobs: [running] }) } = options;
-  const counts = { available: total - 10, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 };
+  const counts = {
+    available: total - 10,
+    allocated: 4,
+    pending_deletion: 3,
+    deletion_failed: 2,
+    stale: 1,
+    quarantined: 0,
+  };
   const news = live.connect({
     status: { ...deps.status, queueLength: () => 0, poolStats: () => ({ counts, total, asOfMs: 1_000 }) },
     listJobs,

@@ -167,8 +167,29 @@ describeInChromium('the console', (browser: () => Browser) => {
     await question.getByRole('button', { name: 'Release' }).click();
     await drawer.getByText('Pending deletion', { exact: true }).waitFor();
     await drawer.locator('.history').getByText('by admin').waitFor();
-    await drawer.getByText('Nothing for an operator to do').waitFor();
+    await drawer.getByRole('button', { name: 'Quarantine' }).waitFor();
     await expect.poll(() => said(page)).toMatch(/is released/);
+  });
+
+  it('keeps a sandbox out of the pool for a reason that is said, and puts it back', async () => {
+    const page = await open();
+    await page.getByLabel('Status').selectOption('available');
+    await rowOf(page, 'Free').first().locator('button.name').click();
+    const drawer = page.locator('dialog.drawer');
+    const question = page.locator('dialog.confirmation');
+    await drawer.getByRole('button', { name: 'Quarantine' }).click();
+    const confirm = question.getByRole('button', { name: 'Quarantine' });
+    expect(await confirm.isDisabled()).toBe(true);
+    await question.getByLabel('Reason').fill('disk errors');
+    await confirm.click();
+    await drawer.getByText('Quarantined', { exact: true }).waitFor();
+    await drawer.locator('.facts').getByText('disk errors').waitFor();
+    await expect.poll(() => figure(page, 'Quarantined').innerText()).toBe('1');
+    await drawer.getByRole('button', { name: 'Restore' }).click();
+    await question.getByText('It was not used').waitFor();
+    await question.getByRole('button', { name: 'Restore' }).click();
+    await drawer.getByText('Free', { exact: true }).waitFor();
+    await expect.poll(() => said(page)).toMatch(/is restored/);
   });
 
   it('starts a run, follows it while it goes on, and retries what it could not delete', async () => {

@@ -4,7 +4,14 @@ import { createPoolSeries } from '../../src/live/pool-series.ts';
 import { ALLOCATION_OUTCOMES } from '../../src/telemetry/metric-labels.ts';
 import { createFakeClock } from '../support/broker/core.ts';
 
-const COUNTS = { available: 5, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 };
+const COUNTS = {
+  available: 5,
+  allocated: 4,
+  pending_deletion: 3,
+  deletion_failed: 2,
+  stale: 1,
+  quarantined: 0,
+};
 
 it('tells how many sandboxes were leased per minute, and how fast, in each stretch', () => {
   const clock = createFakeClock();

@@ -8,6 +8,7 @@ import {
   STILL_LISTED_LIMIT_MS,
   type Verdict,
 } from '../../src/domain/inventory.ts';
+import { noteMissing } from '../../src/domain/quarantine.ts';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
 import { purge, seeOff } from '../../src/domain/transitions.ts';
 import { MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
@@ -26,6 +27,8 @@ const SETTLED_MS = MADE_AT_MS + CLOCK_SKEW_ALLOWANCE_MS + 1;
 const JUST_NOW_MS = MADE_AT_MS + CLOCK_SKEW_ALLOWANCE_MS;
 const OVERDUE_MS = MADE_AT_MS + STILL_LISTED_LIMIT_MS + 1;
 const GONE: Sandbox = { ...deleted, seenGoneMs: MADE_AT_MS };
+const { quarantined } = RECORDS;
+const MISSED = noteMissing(quarantined, MADE_AT_MS);
 const leaving = seeOff(pending, 'destroyed', MADE_AT_MS);
 
 const JUDGEMENTS: [string, Sandbox, InventoryItem | undefined, number, Verdict['type']][] = [
@@ -86,6 +89,25 @@ const JUDGEMENTS: [string, Sandbox, InventoryItem | undefined, number, Verdict['
   ['a failed deletion may be renamed', failed, RENAMED, SETTLED_MS, 'describe'],
   ['a stale one that is listed is back', stale, RENAMED, SETTLED_MS, 'restore'],
   ['a stale one that was listed before it was missing is stale', stale, SAME, MADE_AT_MS - 1, 'recent'],
+  ['one in quarantine that is listed stays there', quarantined, SAME, SETTLED_MS, 'leave'],
+  ['one in quarantine may be renamed', quarantined, RENAMED, SETTLED_MS, 'describe'],
+  ['one in quarantine that is missing is known for it', quarantined, undefined, SETTLED_MS, 'note_missing'],
+  [
+    'one in quarantine that may be younger than the listing is not',
+    quarantined,
+    undefined,
+    JUST_NOW_MS,
+    'recent',
+  ],
+  ['one in quarantine is missing still', MISSED, undefined, SETTLED_MS, 'leave'],
+  ['one in quarantine that is listed again is not missing any more', MISSED, SAME, SETTLED_MS, 'describe'],
+  [
+    'one in quarantine that was listed before it was missing is missing',
+    MISSED,
+    SAME,
+    MADE_AT_MS - 1,
+    'leave',
+  ],
   ['a deleted one that was seen gone and is listed is new', GONE, SAME, SETTLED_MS, 'revive'],
   ['a deleted one that was listed before it was gone is not', GONE, SAME, JUST_NOW_MS, 'recent'],
   [
@@ -146,7 +168,7 @@ it('the first of several entries for an id counts, and the others are counted', 
   expect(duplicates).toBe(1);
 });
 
-it('only what is free or leased speaks against a listing that lacks it', () => {
-  const expected = Object.values(RECORDS).filter(isExpected);
-  expect(expected.map((record) => record.status)).toEqual(['available', 'allocated']);
+it('only what is free, leased or in quarantine speaks against a listing that lacks it, until it is known to', () => {
+  const expected = [...Object.values(RECORDS), MISSED].filter(isExpected);
+  expect(expected).toEqual([available, allocated, quarantined]);
 });

@@ -149,6 +149,7 @@ describe('GET /v1/admin/stats', () => {
       pending_deletion: 3,
       deletion_failed: 2,
       stale: 1,
+      quarantined: 0,
       as_of: 1_767_225_600,
     });
   });
@@ -251,6 +252,7 @@ describe("an operator's hand on one sandbox", () => {
   test.each([
     ['release', 'releaseSandbox'],
     ['retry-deletion', 'retryDeletion'],
+    ['restore', 'restoreSandbox'],
   ])('POST /v1/admin/sandboxes/{id}/%s is 200 with the record', async (path, name) => {
     const { call, recorded } = await startApp();
     const answer = await call('POST', `/v1/admin/sandboxes/sbx-1/${path}`, { headers: asAdmin() });
@@ -260,6 +262,33 @@ describe("an operator's hand on one sandbox", () => {
     const bound = `/v1/admin/sandboxes/sbx-1/${path}?lease_id=lease-1`;
     await call('POST', bound, { headers: asAdmin() });
     expect(recorded.of(name)[1]).toMatchObject(['sbx-1', {}, 'lease-1']);
+  });
+
+  test('POST /v1/admin/sandboxes/{id}/quarantine passes on why, and whether the lease ends', async () => {
+    const { call, recorded } = await startApp();
+    const path = '/v1/admin/sandboxes/sbx-1/quarantine';
+    const ask = (query: string, body: object) =>
+      call('POST', `${path}${query}`, {
+        headers: { ...asAdmin(), 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    expect(await ask('', { reason: 'disk errors' })).toMatchObject({ status: 200, json: RECORD });
+    await ask('?lease_id=lease-1', { reason: 'keys leaked', end_lease: true });
+    expect(recorded.of('quarantineSandbox').map(([input]) => input)).toEqual([
+      { sandboxId: 'sbx-1', reason: 'disk errors', endLease: false, leaseId: undefined },
+      { sandboxId: 'sbx-1', reason: 'keys leaked', endLease: true, leaseId: 'lease-1' },
+    ]);
+    for (const [body, name] of [
+      [{}, 'reason'],
+      [{ reason: '' }, 'reason'],
+      [{ reason: 'a\nb' }, 'reason'],
+      [{ reason: 'x'.repeat(129) }, 'reason'],
+      [{ reason: 'x', end_lease: 'yes' }, 'end_lease'],
+      [{ reason: 'x', endLease: true }, 'endLease'],
+    ] as const) {
+      const { status, json } = await ask('', body);
+      expect([status, json.error?.details?.fields?.[0]?.name]).toEqual([400, name]);
+    }
   });
 
   test('a status in which it makes no sense is 409 with the status', async () => {

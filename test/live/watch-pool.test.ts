@@ -32,7 +32,14 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
     /** What was raised when replica `which` counted so many. */
     async function count(available: number, { allocated = 5, which = 0, ageMs = -1_000 } = {}) {
       asOfMs = Math.max(asOfMs, asOfMs - ageMs);
-      const counts = { available, allocated, pending_deletion: 0, deletion_failed: 0, stale: 0 };
+      const counts = {
+        available,
+        allocated,
+        pending_deletion: 0,
+        deletion_failed: 0,
+        stale: 0,
+        quarantined: 0,
+      };
       await watches[which]?.(toPoolCounts(counts, ageMs > 0 ? asOfMs - ageMs : asOfMs));
       return alerts.splice(0).map(({ reason, severity }) => `${reason} ${severity}`);
     }
@@ -71,7 +78,14 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
   test('says it once when all replicas count at the same moment', async () => {
     const { watches, alerts, count } = await start(0);
     await count(5);
-    const counts = { available: 0, allocated: 5, pending_deletion: 0, deletion_failed: 0, stale: 0 };
+    const counts = {
+      available: 0,
+      allocated: 5,
+      pending_deletion: 0,
+      deletion_failed: 0,
+      stale: 0,
+      quarantined: 0,
+    };
     await Promise.all(
       Array.from({ length: 20 }, (_, n) => watches[n % 2]?.(toPoolCounts(counts, 1_000_000 + n))),
     );
@@ -95,7 +109,10 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
       watchPool({ levels: each, lowWatermark: 0, alert: (alert) => alerts.push(alert) }),
     );
     const counted = (available: number, asOfMs: number) =>
-      toPoolCounts({ available, allocated: 5, pending_deletion: 0, deletion_failed: 0, stale: 0 }, asOfMs);
+      toPoolCounts(
+        { available, allocated: 5, pending_deletion: 0, deletion_failed: 0, stale: 0, quarantined: 0 },
+        asOfMs,
+      );
     const slow = one?.(counted(0, 1_000));
     await noted.promise;
     await two?.(counted(3, 2_000));

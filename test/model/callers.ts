@@ -1,6 +1,6 @@
 import { BrokerError, type ErrorCode } from '../../src/domain/errors.ts';
 import type { CallContext } from '../../src/usecases/context.ts';
-import type { AllocateCall, Call, Refused, Unknown } from '../support/history/history.ts';
+import type { AllocateCall, Call, OperatorCall, Refused, Unknown } from '../support/history/history.ts';
 import type { Recorder } from '../support/history/recorder.ts';
 import { type Cluster, OPEN_ENDS } from './cluster.ts';
 import type { FarSide } from './far-side.ts';
@@ -125,9 +125,15 @@ export function createCallers(
     cluster.begin(replica, step.do, step.do === 'mark' ? mark : get);
   }
 
-  function operate(replica: Replica, op: 'release' | 'retry_deletion', sandboxId: string): void {
-    const { releaseSandbox, retryDeletion } = replica.core.useCases;
-    const work = op === 'release' ? releaseSandbox : retryDeletion;
+  function operate(replica: Replica, op: OperatorCall['op'], sandboxId: string, endLease = false): void {
+    const { releaseSandbox, retryDeletion, quarantineSandbox, restoreSandbox } = replica.core.useCases;
+    const work = {
+      release: releaseSandbox,
+      retry_deletion: retryDeletion,
+      restore: restoreSandbox,
+      quarantine: (sandboxId: string, by: CallContext) =>
+        quarantineSandbox({ sandboxId, reason: 'looked odd', endLease }, by),
+    }[op];
     cluster.begin(replica, op, () =>
       recorder.record({ op, sandboxId }, (id) =>
         outcomeOf(op, async () => {
@@ -173,7 +179,11 @@ export function createCallers(
         break;
       case 'release':
       case 'retry_deletion':
+      case 'restore':
         operate(replica, step.do, idOf(step.sandbox));
+        break;
+      case 'quarantine':
+        operate(replica, step.do, idOf(step.sandbox), step.endsLease);
         break;
       case 'sync':
         run(replica, step.do, (by) => runs.sync({ force: step.force }, by));

@@ -18,6 +18,8 @@ export interface Bench {
   recordOf(table: string, sandboxId: string): Promise<Sandbox | undefined>;
   /** Ids of the sandboxes that wait for an operator. */
   parked(table: string): Promise<string[]>;
+  /** Ids of the sandboxes that are in quarantine, or will be after their leases. */
+  quarantined(table: string): Promise<string[]>;
   /** What is not yet as it has to be when all is over: what the provider lists is free, what it does not is gone. */
   unsettled(table: string, inventory: ReadonlyMap<string, InventoryItem>): Promise<string[]>;
   /** Told of everything that happens, for looking into a run. */
@@ -56,6 +58,8 @@ export function createBench(endpoint: string, onTrace?: (line: string) => void):
       (await recordsOf(table)).flatMap((record) =>
         record.status === 'deletion_failed' && record.cleanup.dueMs === undefined ? [record.id] : [],
       ),
+    quarantined: async (table) =>
+      (await recordsOf(table)).flatMap((record) => ('quarantine' in record ? [record.id] : [])),
     async unsettled(table, inventory) {
       const records = new Map((await recordsOf(table)).map((record) => [record.id, record]));
       const listed = [...inventory.values()].flatMap(({ sandboxId, name }) => {

@@ -20,6 +20,8 @@ const SEEN = [
   'allocate unknown',
   'mark done',
   'release done',
+  'quarantine done',
+  'restore done',
   'expire done',
   'sync done',
   'cleanup done',

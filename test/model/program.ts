@@ -18,7 +18,8 @@ export type ReplicaStep = { waits: boolean; on: Choice } & (
   | { do: 'leave'; place: Choice }
   | { do: 'mark'; lease: Choice; byOther?: boolean }
   | { do: 'get'; lease: Choice }
-  | { do: 'release' | 'retry_deletion'; sandbox: Choice }
+  | { do: 'release' | 'retry_deletion' | 'restore'; sandbox: Choice }
+  | { do: 'quarantine'; sandbox: Choice; endsLease: boolean }
   | { do: 'sync'; force: boolean }
   | { do: 'cleanup' | 'expire' | 'tend_line' | 'refresh' | 'kill' }
   | { do: 'purge'; hours: number }

@@ -59,6 +59,8 @@ const onReplica: fc.Arbitrary<Body<ReplicaStep>> = fc.oneof(
   body(10, { do: verb('mark'), lease: choice, byOther: rarely }),
   body(1, { do: verb('get'), lease: choice }),
   body(3, { do: verb('release', 'retry_deletion'), sandbox: choice }),
+  body(2, { do: verb('quarantine'), sandbox: choice, endsLease: fc.boolean() }),
+  body(2, { do: verb('restore'), sandbox: choice }),
   body(3, { do: verb('sync'), force: fc.boolean() }),
   body(8, { do: verb('cleanup') }),
   body(2, { do: verb('expire') }),
@@ -174,6 +176,19 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'mark', on: other, lease: 6 },
     { waits: false, do: 'mark', on, lease: 7 },
   ]),
+  // Kept out of the pool while it is leased, given back, asked for, and restored.
+  fc
+    .tuple(choice, choice, holder, fc.boolean())
+    .map(([on, other, holder, endsLease]): Step[] => [
+      { waits: true, do: 'allocate', on, holder },
+      ...[0, 1].map((sandbox): Step => ({ waits: false, do: 'quarantine', on: other, sandbox, endsLease })),
+      { waits: false, do: 'mark', on, lease: 7 },
+      { waits: true, do: 'cleanup', on: other },
+      { waits: false, do: 'sync', on, force: true },
+      ...[0, 1].map((each): Step => ({ waits: false, do: 'allocate', on, holder: each })),
+      { waits: false, do: 'restore', on: other, sandbox: 0 },
+      { waits: false, do: 'cleanup', on },
+    ]),
   // Gone from the inventory, and back again.
   fc.tuple(choice, choice).map(([on, sandbox]): Step[] => [
     { waits: true, do: 'pass', seconds: 12 },

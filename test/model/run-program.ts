@@ -157,6 +157,9 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
           const sandbox = Number(sandboxId.slice(1)) - 1;
           await done({ waits: true, do: 'retry_deletion', on, sandbox });
         }
+        for (const sandboxId of await bench.quarantined(table)) {
+          await done({ waits: true, do: 'restore', on, sandbox: Number(sandboxId.slice(1)) - 1 });
+        }
         await done({ waits: true, do: 'tend_line', on });
         await done({ waits: true, do: 'expire', on });
         await done({ waits: true, do: 'cleanup', on });

@@ -35,7 +35,14 @@ function exercise(metrics: Metrics): void {
   metrics.alert('cleanup', 'warning');
 }
 
-const POOL = { available: 1, allocated: 2, pending_deletion: 3, deletion_failed: 4, stale: 5 };
+const POOL = {
+  available: 1,
+  allocated: 2,
+  pending_deletion: 3,
+  deletion_failed: 4,
+  stale: 5,
+  quarantined: 0,
+};
 const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'];
 const oneOf = (name: string, label: string, values: string[]) =>
   values.map((value) => `${name}{${label}="${value}"}`);

@@ -14,8 +14,10 @@ export interface Question {
   /** Why it is not to be done, as far as the page knows; what was asked for and what is there differ. */
   refusal?: string | undefined;
   isDangerous?: boolean;
-  /** Does it; gives what is to be said when it is done. */
-  act: () => Promise<string>;
+  /** A word of the operator's own that it needs, by the name of its field. */
+  asksFor?: string | undefined;
+  /** Does it, with that word; gives what is to be said when it is done. */
+  act: (word: string) => Promise<string>;
 }
 
 interface ConfirmationProps {
@@ -30,6 +32,8 @@ export function Confirmation({ question, dryRun, onClose, onNews }: Confirmation
   const dialog = useRef<HTMLDialogElement>(null);
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | undefined>();
+  const [word, setWord] = useState('');
+  const isComplete = question?.asksFor === undefined || word.trim() !== '';
   /** Whoever cancels and asks something else must not get the end of the first for the end of the second. */
   const asked = useRef(question);
   asked.current = question;
@@ -37,17 +41,18 @@ export function Confirmation({ question, dryRun, onClose, onNews }: Confirmation
   useLayoutEffect(() => {
     setProblem(question?.refusal);
     setBusy(false);
+    setWord('');
     if (question !== undefined && dialog.current?.open === false) dialog.current.showModal();
     if (question === undefined) dialog.current?.close();
   }, [question]);
 
   async function confirm(): Promise<void> {
-    if (question === undefined) return;
+    if (question === undefined || !isComplete) return;
     setBusy(true);
     setProblem(undefined);
     const isAsked = () => asked.current === question;
     try {
-      onNews(await question.act());
+      onNews(await question.act(word.trim()));
       if (isAsked()) onClose();
     } catch (error) {
       if (isAsked()) setProblem(explain(error));
@@ -69,13 +74,26 @@ export function Confirmation({ question, dryRun, onClose, onNews }: Confirmation
               : null
           }
         </div>
+        ${
+          question?.asksFor === undefined
+            ? null
+            : html`<label>
+                ${question.asksFor}
+                <input
+                  type="text"
+                  maxlength="128"
+                  value=${word}
+                  onInput=${(event: InputEvent) => setWord((event.currentTarget as HTMLInputElement).value)}
+                />
+              </label>`
+        }
         <p class="problem" role="alert">${problem}</p>
         <div class="buttons">
           <button type="submit" class="secondary outline" autofocus>Cancel</button>
           <button
             type="button"
             class=${question?.isDangerous ? 'dangerous' : ''}
-            disabled=${isBusy || question?.refusal !== undefined}
+            disabled=${isBusy || !isComplete || question?.refusal !== undefined}
             aria-busy=${isBusy}
             onClick=${() => void confirm()}
           >

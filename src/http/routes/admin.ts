@@ -1,6 +1,13 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { emptyBody, listQuery, noQuery, operateQuery, sandboxParams } from '../../api/requests.ts';
+import {
+  emptyBody,
+  listQuery,
+  noQuery,
+  operateQuery,
+  quarantineBody,
+  sandboxParams,
+} from '../../api/requests.ts';
 import {
   eventRecord,
   historySchema,
@@ -9,10 +16,11 @@ import {
   sandboxRecord,
   statsSchema,
 } from '../../api/sandboxes.ts';
-import { BrokerError } from '../../domain/errors.ts';
+import { BrokerError, type ErrorCode } from '../../domain/errors.ts';
 import type { InspectSandbox } from '../../usecases/inspect-sandbox.ts';
 import type { LatestPoolStats } from '../../usecases/inventory/pool-stats.ts';
 import type { OperateSandbox } from '../../usecases/leases/operate-sandbox.ts';
+import type { QuarantineSandbox } from '../../usecases/leases/quarantine-sandbox.ts';
 import type { ListSandboxes } from '../../usecases/list-sandboxes.ts';
 import { callContext } from '../plugins/request-context.ts';
 
@@ -23,12 +31,23 @@ export interface AdminRoutesDeps {
     poolStats: LatestPoolStats;
     releaseSandbox: OperateSandbox;
     retryDeletion: OperateSandbox;
+    quarantineSandbox: QuarantineSandbox;
+    restoreSandbox: OperateSandbox;
   };
   requireAdmin: onRequestHookHandler;
 }
 
 /** What every operation of an administrator has in common in the API's description. */
 export const ADMIN_OPERATION = { tags: ['admin'], security: [{ adminToken: [] }] };
+
+const HAND_REFUSALS: readonly ErrorCode[] = [
+  'SANDBOX_NOT_FOUND',
+  'LEASE_OVER',
+  'INVALID_STATE',
+  'BUSY',
+  'STORE_UNAVAILABLE',
+  'CLOCK_OFF',
+];
 
 /** What operators call: look at the pool, and lend a hand to single sandboxes or records. */
 export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): FastifyPluginAsyncZod {
@@ -98,24 +117,50 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
       },
     });
 
+    app.route({
+      method: 'POST',
+      url: '/v1/admin/sandboxes/:id/quarantine',
+      config: { errors: HAND_REFUSALS, bodyRequired: true },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'quarantineSandbox',
+        summary: 'Take a sandbox out of the pool',
+        description:
+          'It is neither leased nor deleted until it is restored, whatever the provider lists. A lease that it has goes on, ' +
+          'unless end_lease says otherwise: the sandbox is out of the pool when that is over, instead of being cleaned. One ' +
+          'whose deletion is under way cannot be kept: 409 INVALID_STATE.',
+        params: sandboxParams,
+        querystring: operateQuery,
+        body: quarantineBody,
+        response: { 200: recordSchema },
+      },
+      handler: async (request) => {
+        const { params, query, body } = request;
+        const input = {
+          sandboxId: params.id,
+          reason: body.reason,
+          endLease: body.end_lease ?? false,
+          leaseId: query.lease_id,
+        };
+        return sandboxRecord(await useCases.quarantineSandbox(input, callContext(request, 'admin')));
+      },
+    });
+
     const hands = [
       ['release', 'releaseSandbox', 'Take a sandbox back whoever holds it', useCases.releaseSandbox],
       ['retry-deletion', 'retryDeletion', 'Try a failed deletion again', useCases.retryDeletion],
+      [
+        'restore',
+        'restoreSandbox',
+        'Put a sandbox from quarantine back: to a cleanup if it was used, else to who waits for it, or free',
+        useCases.restoreSandbox,
+      ],
     ] as const;
     for (const [name, operationId, summary, operate] of hands) {
       app.route({
         method: 'POST',
         url: `/v1/admin/sandboxes/:id/${name}`,
-        config: {
-          errors: [
-            'SANDBOX_NOT_FOUND',
-            'LEASE_OVER',
-            'INVALID_STATE',
-            'BUSY',
-            'STORE_UNAVAILABLE',
-            'CLOCK_OFF',
-          ],
-        },
+        config: { errors: HAND_REFUSALS },
         schema: {
           ...ADMIN_OPERATION,
           operationId,

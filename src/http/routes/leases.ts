@@ -1,7 +1,7 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { leaseRecord, leaseSchema } from '../../api/leases.ts';
 import { extendBody, heartbeatBody, holderHeaders, sandboxParams } from '../../api/requests.ts';
-import { leaseRecord, leaseSchema } from '../../api/sandboxes.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { ExtendInput, KeepLease } from '../../usecases/leases/keep-lease.ts';
 import { holderOf } from '../holder.ts';

@@ -1,5 +1,6 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { leaseRecord } from '../../api/leases.ts';
 import {
   inLineRecord,
   inLineSchema,
@@ -11,7 +12,6 @@ import {
   ticketParams,
 } from '../../api/line.ts';
 import { emptyBody, holderHeaders, noQuery } from '../../api/requests.ts';
-import { leaseRecord } from '../../api/sandboxes.ts';
 import type { Places } from '../../usecases/line/places.ts';
 import { holderOf } from '../holder.ts';
 import { callContext } from '../plugins/request-context.ts';

@@ -1,5 +1,6 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { leaseRecord, leaseSchema, markSchema } from '../../api/leases.ts';
 import { inLineRecord, inLineSchema, preferredWait } from '../../api/line.ts';
 import {
   allocateBody,
@@ -8,7 +9,7 @@ import {
   holderHeaders,
   sandboxParams,
 } from '../../api/requests.ts';
-import { leaseRecord, leaseSchema, markSchema, recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
+import { recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
 import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import type { AllocateInLine, AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
 import type { GetSandbox } from '../../usecases/leases/get-sandbox.ts';

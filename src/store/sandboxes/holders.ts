@@ -11,7 +11,7 @@ import { idempotencyPk, SANDBOX_SK } from './keys.ts';
  *
  *     available ──▶ allocated ──▶ pending_deletion, deletion_failed ──▶ available, deleted
  *                   └───────────────── pointer ──────────────────┘
- *     available ──▶ allocated, and never collected ──▶ available
+ *     available ──▶ allocated, and never collected ──▶ available, or kept out of the pool
  *
  * Both are hints: what they name is looked at before anybody is told.
  */
@@ -44,9 +44,9 @@ export function putPointer(
 
 /** The part of a transaction that ends the clean-up after a lease: what leads from its holder to the sandbox goes. */
 export function dropPointer(table: string, seen: Sandbox | undefined, next: Sandbox): TransactItems {
-  const isEnd = next.status === 'available' || next.status === 'deleted';
-  if (!isEnd || seen === undefined || seen.status === 'deleted' || !('lease' in seen)) return [];
-  if (hasOwnKey(seen.lease)) return [];
+  if (seen === undefined || seen.status === 'deleted' || !('lease' in seen) || !seen.lease) return [];
+  const isEnd = next.status === 'deleted' || !('lease' in next) || next.lease === undefined;
+  if (!isEnd || hasOwnKey(seen.lease)) return [];
   return [{ Delete: { TableName: table, Key: pointerKey(seen.lease.holder, seen.id) } }];
 }
 

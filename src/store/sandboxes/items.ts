@@ -1,9 +1,23 @@
 import { z } from 'zod';
 import { assertNever } from '../../domain/errors.ts';
-import { type Lease, takenBackAt } from '../../domain/lease.ts';
-import { type Cleanup, isInUse, type Sandbox } from '../../domain/sandbox.ts';
+import { takenBackAt } from '../../domain/lease.ts';
+import { isInUse, type Sandbox } from '../../domain/sandbox.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { dueSortKey, sandboxKey, statusSortKey } from './keys.ts';
+import {
+  cleanupColumns,
+  cleanupFields,
+  cleanupOf,
+  leaseColumns,
+  leaseFields,
+  leaseOf,
+  quarantineColumns,
+  quarantineFields,
+  quarantineOf,
+  usedColumns,
+  usedFields,
+  usedOf,
+} from './lease-columns.ts';
 
 /*
  * The records as the table has them, and their translation to the domain's types and back. Attribute names are what an
@@ -25,58 +39,46 @@ const baseFields = {
   write_id: z.string(),
 };
 
-const leaseFields = {
-  lease_id: z.string(),
-  allocated_to_track: z.string(),
-  track_name: z.string().optional(),
-  allocated_at: z.int(),
-  expires_at: z.int(),
-  reclaim_at: z.int(),
-  idempotency_pk: z.string(),
-  key_remembered_until: z.int().optional(),
-  fencing_token: z.int().optional(),
-  /** Together. */
-  heartbeat_seconds: z.int().optional(),
-  heartbeat_by: z.int().optional(),
-  collect_by: z.int().optional(),
-};
-
-const cleanupFields = {
-  deletion_requested_at: z.int(),
-  deletion_attempts: z.int(),
-  deletion_retry_count: z.int(),
-  due_key: z
-    .string()
-    .regex(/^\d{13}#/)
-    .optional(),
-  claim_id: z.string().optional(),
-  /** Together: since when the provider is said to have let it go, and as what. */
-  farewell_ms: z.int().optional(),
-  farewell_reason: z.enum(['destroyed', 'already_gone']).optional(),
-  last_error: z.string().optional(),
-  may_run_until_ms: z.int().optional(),
-};
-
 const available = z.object({
   ...baseFields,
   status: z.literal('available'),
   released: z.object({ holder: z.string(), requested_at: z.int() }).optional(),
 });
-const allocated = z.object({ ...baseFields, ...leaseFields, status: z.literal('allocated') });
+const allocated = z.object({
+  ...baseFields,
+  ...leaseFields,
+  ...z.object(quarantineFields).partial().shape,
+  status: z.literal('allocated'),
+});
 const used = { ...baseFields, ...leaseFields, ...cleanupFields };
 const pending = z.object({ ...used, status: z.literal('pending_deletion') });
 const failed = z.object({ ...used, status: z.literal('deletion_failed') });
 const stale = z.object({ ...baseFields, status: z.literal('stale'), stale_since_ms: z.int() });
+const quarantined = z.object({
+  ...baseFields,
+  ...usedFields,
+  ...quarantineFields,
+  status: z.literal('quarantined'),
+  missing_since_ms: z.int().optional(),
+});
 const deleted = z.object({
   ...baseFields,
-  ...z.object({ ...leaseFields, ...cleanupFields }).partial().shape,
+  ...usedFields,
   status: z.literal('deleted'),
   deleted_at_ms: z.int(),
   deletion_reason: z.enum(['destroyed', 'already_gone', 'purged']),
   seen_gone_ms: z.int().optional(),
 });
 
-const sandboxItem = z.discriminatedUnion('status', [available, allocated, pending, failed, stale, deleted]);
+const sandboxItem = z.discriminatedUnion('status', [
+  available,
+  allocated,
+  pending,
+  failed,
+  stale,
+  quarantined,
+  deleted,
+]);
 type SandboxItem = z.infer<typeof sandboxItem>;
 
 /** Reads a sandbox's item. Throws a `ZodError` for one that is not as this version writes it. */
@@ -100,13 +102,29 @@ export function toSandbox(item: Item): Sandbox {
       return { ...base, status: row.status, ...(released && { released }) };
     }
     case 'allocated':
-      return { ...base, status: row.status, lease: leaseOf(row) };
+      return {
+        ...base,
+        status: row.status,
+        lease: leaseOf(row),
+        ...(row.quarantine_reason !== undefined &&
+          row.quarantined_at_ms !== undefined && {
+            quarantine: { reason: row.quarantine_reason, sinceMs: row.quarantined_at_ms },
+          }),
+      };
     case 'pending_deletion':
       return { ...base, status: row.status, lease: leaseOf(row), cleanup: cleanupOf(row) };
     case 'deletion_failed':
       return { ...base, status: row.status, lease: leaseOf(row), cleanup: cleanupOf(row) };
     case 'stale':
       return { ...base, status: row.status, staleSinceMs: row.stale_since_ms };
+    case 'quarantined':
+      return {
+        ...base,
+        status: row.status,
+        quarantine: quarantineOf(row),
+        ...(row.missing_since_ms !== undefined && { missingSinceMs: row.missing_since_ms }),
+        ...usedOf(row),
+      };
     case 'deleted':
       return {
         ...base,
@@ -114,8 +132,7 @@ export function toSandbox(item: Item): Sandbox {
         deletedAtMs: row.deleted_at_ms,
         reason: row.deletion_reason,
         ...(row.seen_gone_ms !== undefined && { seenGoneMs: row.seen_gone_ms }),
-        ...(row.lease_id !== undefined && { lease: leaseOf(leaseRow.parse(row)) }),
-        ...(row.deletion_requested_at !== undefined && { cleanup: cleanupOf(cleanupRow.parse(row)) }),
+        ...usedOf(row),
       };
     default:
       return assertNever(row);
@@ -160,7 +177,12 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
       return { ...base, status: sandbox.status, ...(released && { released }) };
     }
     case 'allocated':
-      return { ...base, status: sandbox.status, ...leaseColumns(sandbox.lease) };
+      return {
+        ...base,
+        status: sandbox.status,
+        ...leaseColumns(sandbox.lease),
+        ...(sandbox.quarantine && quarantineColumns(sandbox.quarantine)),
+      };
     case 'pending_deletion':
     case 'deletion_failed':
       return {
@@ -171,6 +193,14 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
       };
     case 'stale':
       return { ...base, status: sandbox.status, stale_since_ms: sandbox.staleSinceMs };
+    case 'quarantined':
+      return {
+        ...base,
+        status: sandbox.status,
+        ...quarantineColumns(sandbox.quarantine),
+        ...(sandbox.missingSinceMs !== undefined && { missing_since_ms: sandbox.missingSinceMs }),
+        ...usedColumns(sandbox),
+      };
     case 'deleted':
       return {
         ...base,
@@ -178,8 +208,7 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
         deleted_at_ms: sandbox.deletedAtMs,
         deletion_reason: sandbox.reason,
         ...(sandbox.seenGoneMs !== undefined && { seen_gone_ms: sandbox.seenGoneMs }),
-        ...(sandbox.lease && leaseColumns(sandbox.lease)),
-        ...(sandbox.cleanup && cleanupColumns(sandbox.cleanup)),
+        ...usedColumns(sandbox),
       };
     default:
       return assertNever(sandbox);
@@ -196,6 +225,7 @@ function dueOf(sandbox: Sandbox): number | undefined {
       return sandbox.cleanup.dueMs;
     case 'available':
     case 'stale':
+    case 'quarantined':
     case 'deleted':
       return undefined;
     default:
@@ -212,67 +242,3 @@ function forgetOf(sandbox: Sandbox): number | undefined {
   const goneMs = sandbox.lease ? sandbox.seenGoneMs : sandbox.deletedAtMs;
   return goneMs === undefined ? undefined : goneMs + TOMBSTONE_TTL_MS;
 }
-
-const leaseRow = z.object(leaseFields);
-const cleanupRow = z.object(cleanupFields);
-
-const leaseOf = (row: z.infer<typeof leaseRow>): Lease => ({
-  leaseId: row.lease_id,
-  holder: row.allocated_to_track,
-  ...(row.track_name !== undefined && { lab: row.track_name }),
-  allocatedAt: row.allocated_at,
-  expiresAt: row.expires_at,
-  reclaimAt: row.reclaim_at,
-  idempotencyPk: row.idempotency_pk,
-  ...(row.key_remembered_until !== undefined && { keyRememberedUntil: row.key_remembered_until }),
-  ...(row.fencing_token !== undefined && { fencingToken: row.fencing_token }),
-  ...(row.heartbeat_seconds !== undefined &&
-    row.heartbeat_by !== undefined && {
-      heartbeat: { seconds: row.heartbeat_seconds, by: row.heartbeat_by },
-    }),
-  ...(row.collect_by !== undefined && { collectBy: row.collect_by }),
-});
-
-const leaseColumns = (lease: Lease): z.infer<typeof leaseRow> => ({
-  lease_id: lease.leaseId,
-  allocated_to_track: lease.holder,
-  ...(lease.lab !== undefined && { track_name: lease.lab }),
-  allocated_at: lease.allocatedAt,
-  expires_at: lease.expiresAt,
-  reclaim_at: lease.reclaimAt,
-  idempotency_pk: lease.idempotencyPk,
-  ...(lease.keyRememberedUntil !== undefined && { key_remembered_until: lease.keyRememberedUntil }),
-  ...(lease.fencingToken !== undefined && { fencing_token: lease.fencingToken }),
-  ...(lease.heartbeat && {
-    heartbeat_seconds: lease.heartbeat.seconds,
-    heartbeat_by: lease.heartbeat.by,
-  }),
-  ...(lease.collectBy !== undefined && { collect_by: lease.collectBy }),
-});
-
-const cleanupOf = (row: z.infer<typeof cleanupRow>): Cleanup => ({
-  requestedAt: row.deletion_requested_at,
-  attempts: row.deletion_attempts,
-  retries: row.deletion_retry_count,
-  ...(row.due_key !== undefined && { dueMs: Number(row.due_key.slice(0, row.due_key.indexOf('#'))) }),
-  ...(row.claim_id !== undefined && { claimId: row.claim_id }),
-  ...(row.farewell_ms !== undefined &&
-    row.farewell_reason !== undefined && {
-      farewell: { sinceMs: row.farewell_ms, reason: row.farewell_reason },
-    }),
-  ...(row.last_error !== undefined && { lastError: row.last_error }),
-  ...(row.may_run_until_ms !== undefined && { mayRunUntilMs: row.may_run_until_ms }),
-});
-
-const cleanupColumns = (cleanup: Cleanup): z.infer<typeof cleanupRow> => ({
-  deletion_requested_at: cleanup.requestedAt,
-  deletion_attempts: cleanup.attempts,
-  deletion_retry_count: cleanup.retries,
-  ...(cleanup.claimId !== undefined && { claim_id: cleanup.claimId }),
-  ...(cleanup.farewell && {
-    farewell_ms: cleanup.farewell.sinceMs,
-    farewell_reason: cleanup.farewell.reason,
-  }),
-  ...(cleanup.lastError !== undefined && { last_error: cleanup.lastError }),
-  ...(cleanup.mayRunUntilMs !== undefined && { may_run_until_ms: cleanup.mayRunUntilMs }),
-});

@@ -1,4 +1,4 @@
-import { isFreeing } from '../../domain/transitions.ts';
+import { isFreeing } from '../../domain/line.ts';
 import type { Change } from './changes.ts';
 import type { SandboxStore } from './sandboxes.ts';
 

@@ -14,9 +14,13 @@ export interface PublishedCounts extends PoolCounts {
   additions: number;
 }
 
+/** An older version knows fewer statuses, and counts none of the others. */
 const countsItem = z.object({
   counts: z.object(
-    Object.fromEntries(POOL_STATUSES.map((status) => [status, z.int()])) as Record<PoolStatus, z.ZodInt>,
+    Object.fromEntries(POOL_STATUSES.map((status) => [status, z.int().default(0)])) as Record<
+      PoolStatus,
+      z.ZodDefault<z.ZodInt>
+    >,
   ),
   as_of_ms: z.int(),
   additions: z.int().optional(),

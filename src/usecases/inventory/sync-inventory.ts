@@ -70,7 +70,7 @@ export function syncInventory(deps: SyncDeps) {
     const plan = await compare(deps, listing, context, onProgress);
     await lookAgain(deps, plan, context, onProgress);
     const staleRefused = options.force ? 0 : refuseShrinking(deps, plan, listing.byId.size);
-    if (staleRefused > 0) plan.mark_stale = [];
+    if (staleRefused > 0) Object.assign(plan, { mark_stale: [], note_missing: [] });
 
     const { failed, ...written } = await apply(deps, plan, context, onProgress);
     alertStillListed(
@@ -102,6 +102,7 @@ const WRITTEN = [
   ['restore', 'restored'],
   ['revive', 'revived'],
   ['mark_stale', 'stale'],
+  ['note_missing', 'updated'],
   ['see_gone', 'gone'],
   ['delete_again', 'delete_again'],
 ] as const;
@@ -180,6 +181,7 @@ async function compare(
     restore: [],
     revive: [],
     mark_stale: [],
+    note_missing: [],
     see_gone: [],
     delete_again: [],
     unchanged: 0,
@@ -246,12 +248,13 @@ async function lookAgain(
  * Leased ones count too, because a listing that lacks them is not to be believed about the free ones either.
  */
 function refuseShrinking({ maxStaleRatio, alert }: SyncDeps, plan: Plan, listed: number): number {
-  if (plan.mark_stale.length === 0 || plan.missing <= maxStaleRatio * plan.expected) return 0;
+  const lacked = plan.mark_stale.length + plan.note_missing.length;
+  if (lacked === 0 || plan.missing <= maxStaleRatio * plan.expected) return 0;
   alert({
     task: 'sync',
     reason: 'shrink_guard',
     severity: 'critical',
     context: { missing: plan.missing, expected: plan.expected, listed, max_stale_ratio: maxStaleRatio },
   });
-  return plan.mark_stale.length;
+  return lacked;
 }

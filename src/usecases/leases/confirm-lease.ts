@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { isSilent } from '../../domain/lease.ts';
-import { requestDeletion } from '../../domain/transitions.ts';
+import { endLease } from '../../domain/quarantine.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { changeSandbox } from '../change-sandbox.ts';
 import type { CallContext } from '../context.ts';
@@ -27,7 +27,7 @@ export async function confirmLease(
     const nowMs = clock.nowMs();
     const isThere = seen.status === 'allocated' && seen.lease.leaseId === leaseId;
     if (!isThere || !isSilent(seen.lease, nowMs)) return { answer: seen };
-    return { next: requestDeletion(seen, nowMs), ...expiryOf(seen.lease, nowMs) };
+    return { next: endLease(seen, nowMs), ...expiryOf(seen.lease, nowMs) };
   });
   return seen.status === 'allocated' && seen.lease.leaseId === leaseId
     ? { ...found, lease: grantedOf(seen) }

@@ -1,8 +1,8 @@
 import type { Clock } from '../../clock.ts';
 import { eventOf } from '../../domain/event.ts';
 import { isSilent, type Lease } from '../../domain/lease.ts';
+import { endLease } from '../../domain/quarantine.ts';
 import type { AllocatedSandbox } from '../../domain/sandbox.ts';
-import { requestDeletion } from '../../domain/transitions.ts';
 import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { workOff } from '../../work-off.ts';
@@ -55,7 +55,7 @@ export function expireLeases(deps: ExpireDeps) {
       );
       for await (const seen of found) if (seen.status === 'allocated') yield seen;
     }
-    const endLease = async (seen: AllocatedSandbox) => {
+    const takeBack = async (seen: AllocatedSandbox) => {
       const nowMs = deps.clock.nowMs();
       const { collectBy, reclaimAt } = seen.lease;
       if (collectBy !== undefined && reclaimAt * 1000 > nowMs) {
@@ -66,7 +66,7 @@ export function expireLeases(deps: ExpireDeps) {
         return;
       }
       counts.overdue++;
-      const next = requestDeletion(seen, nowMs);
+      const next = endLease(seen, nowMs);
       const { action, detail } = expiryOf(seen.lease, nowMs);
       const event = eventOf(seen, next, action, context, detail);
       context.assertHeld?.();
@@ -74,7 +74,7 @@ export function expireLeases(deps: ExpireDeps) {
       counts[written ? 'marked' : 'skipped']++;
       onProgress?.();
     };
-    const { failed } = await workOff(due(), endLease, {
+    const { failed } = await workOff(due(), takeBack, {
       atOnce: AT_ONCE,
       signal: context.signal,
       onFailure: ({ id }, error) => deps.onFailure(id, error),

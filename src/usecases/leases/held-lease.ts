@@ -28,6 +28,7 @@ function holderOf(seen: Sandbox): string | undefined {
     case 'allocated':
     case 'pending_deletion':
     case 'deletion_failed':
+    case 'quarantined':
     case 'deleted':
       return seen.lease?.holder;
     case 'available':

@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { assertNever } from '../../domain/errors.ts';
+import { endLease } from '../../domain/quarantine.ts';
 import type { Sandbox, SandboxStatus } from '../../domain/sandbox.ts';
-import { requestDeletion } from '../../domain/transitions.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { changeSandbox, type Decision, notOwner } from '../change-sandbox.ts';
 import type { CallContext } from '../context.ts';
@@ -33,9 +33,10 @@ export function markForDeletion(deps: {
       switch (seen.status) {
         case 'allocated':
           if (seen.lease.holder !== holder) throw notOwner(sandboxId);
-          return { next: requestDeletion(seen, deps.clock.nowMs()), action: 'mark_for_deletion' };
+          return { next: endLease(seen, deps.clock.nowMs()), action: 'mark_for_deletion' };
         case 'pending_deletion':
         case 'deletion_failed':
+        case 'quarantined':
         case 'deleted':
           if (!seen.cleanup || seen.lease?.holder !== holder) throw notOwner(sandboxId);
           return { answer: toResult(seen, seen.cleanup.requestedAt, true) };

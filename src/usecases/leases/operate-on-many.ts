@@ -50,6 +50,8 @@ interface Deps {
 const PAGE = 100;
 const AT_ONCE = 8;
 const MAX_NAMED = 100;
+/** Where a hand leads: to a cleanup, or to the quarantine that was waiting for the lease's end. */
+const DONE: ReadonlySet<SandboxStatus> = new Set(['pending_deletion', 'quarantined']);
 
 export function operateOnMany({ listSandboxes, operate, status }: Deps): OperateOnMany {
   return async ({ leasedBefore, limit, cursor: start, ...filter }, context) => {
@@ -63,7 +65,7 @@ export function operateOnMany({ listSandboxes, operate, status }: Deps): Operate
       context.assertHeld?.();
       try {
         const changed = await operate(sandbox.id, context, leaseOf(sandbox)?.leaseId);
-        if (changed.status !== 'pending_deletion') return void counts.skipped++;
+        if (!DONE.has(changed.status)) return void counts.skipped++;
         counts.changed++;
         name(changedIds, sandbox.id);
       } catch (error) {

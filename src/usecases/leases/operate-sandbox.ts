@@ -1,7 +1,8 @@
 import type { Clock } from '../../clock.ts';
 import { BrokerError } from '../../domain/errors.ts';
+import { endLease } from '../../domain/quarantine.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
-import { requestDeletion, retryDeletion } from '../../domain/transitions.ts';
+import { retryDeletion } from '../../domain/transitions.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { changeSandbox } from '../change-sandbox.ts';
 import type { CallContext } from '../context.ts';
@@ -27,8 +28,8 @@ export function releaseSandbox({ store, clock }: Deps): OperateSandbox {
     changeSandbox<Sandbox, Sandbox>(store, sandboxId, context, (seen) => {
       refuseOtherLease(seen, leaseId);
       if (seen.status === 'pending_deletion') return { answer: seen };
-      if (seen.status !== 'allocated') throw invalidState(seen, 'Only a leased sandbox can be released.');
-      return { next: requestDeletion(seen, clock.nowMs()), action: 'release' };
+      if (seen.status !== 'allocated') throw refuseState(seen, 'Only a leased sandbox can be released.');
+      return { next: endLease(seen, clock.nowMs()), action: 'release' };
     });
 }
 
@@ -39,7 +40,7 @@ export function retrySandboxDeletion({ store, clock }: Deps): OperateSandbox {
       refuseOtherLease(seen, leaseId);
       if (seen.status === 'pending_deletion') return { answer: seen };
       if (seen.status !== 'deletion_failed') {
-        throw invalidState(seen, 'Only a failed deletion can be retried.');
+        throw refuseState(seen, 'Only a failed deletion can be retried.');
       }
       // A cleaner at work has a claim on it; its end decides what there is to retry.
       if (seen.cleanup.claimId !== undefined) return { answer: seen };
@@ -48,7 +49,7 @@ export function retrySandboxDeletion({ store, clock }: Deps): OperateSandbox {
 }
 
 /** Between an operator's look and hand the sandbox may have gone to somebody else. Who that is, is never said. */
-function refuseOtherLease(seen: Sandbox, leaseId: string | undefined): void {
+export function refuseOtherLease(seen: Sandbox, leaseId: string | undefined): void {
   if (leaseId === undefined || ('lease' in seen && seen.lease?.leaseId === leaseId)) return;
   throw new BrokerError(
     'LEASE_OVER',
@@ -57,7 +58,7 @@ function refuseOtherLease(seen: Sandbox, leaseId: string | undefined): void {
   );
 }
 
-const invalidState = (sandbox: Sandbox, message: string) =>
+export const refuseState = (sandbox: Sandbox, message: string) =>
   new BrokerError('INVALID_STATE', `${message} This one is ${sandbox.status}.`, {
     details: { status: sandbox.status },
   });

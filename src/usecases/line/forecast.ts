@@ -48,7 +48,8 @@ export function createForecast(deps: ForecastDeps): SandboxForecast {
       after: undefined,
     }));
     for await (const sandbox of due) {
-      if (sandbox.status === 'allocated') coming.push(sandbox.lease.reclaimAt * 1000 + cleaningMs);
+      if (sandbox.status === 'allocated' && sandbox.quarantine === undefined)
+        coming.push(sandbox.lease.reclaimAt * 1000 + cleaningMs);
       else if (sandbox.status === 'pending_deletion') {
         coming.push(Math.max(clock.nowMs(), sandbox.cleanup.requestedAt * 1000 + usualMs));
       }

@@ -5,6 +5,7 @@ import {
   type AvailableSandbox,
   type Cleanup,
   type DeletedSandbox,
+  type Quarantine,
   SANDBOX_STATUSES,
   type Sandbox,
 } from '../../../src/domain/sandbox.ts';
@@ -55,6 +56,8 @@ const base = (id: string): Omit<AvailableSandbox, 'status'> => ({
   updatedAtMs: AT_MS,
 });
 
+const QUARANTINE: Quarantine = { reason: 'disk errors', sinceMs: AT_MS };
+
 const { lab: _lab, ...LEASE_WITHOUT_LAB } = LEASE;
 
 /** Every shape that a record can have. */
@@ -75,6 +78,16 @@ const SANDBOXES: Sandbox[] = [
   { ...base('failed'), status: 'deletion_failed', lease: LEASE, cleanup: CLAIMED },
   { ...base('failed-parked'), status: 'deletion_failed', lease: LEASE, cleanup: PARKED },
   { ...base('stale'), status: 'stale', staleSinceMs: AT_MS },
+  { ...base('allocated-last'), status: 'allocated', lease: LEASE, quarantine: QUARANTINE },
+  { ...base('quarantined'), status: 'quarantined', quarantine: QUARANTINE },
+  { ...base('quarantined-missing'), status: 'quarantined', quarantine: QUARANTINE, missingSinceMs: AT_MS },
+  {
+    ...base('quarantined-used'),
+    status: 'quarantined',
+    quarantine: QUARANTINE,
+    lease: LEASE,
+    cleanup: { requestedAt: AT, attempts: 0, retries: 0 },
+  },
   { ...base('deleted-purged'), status: 'deleted', deletedAtMs: AT_MS, reason: 'purged' },
   ...(['destroyed', 'already_gone'] as const).map(
     (reason): DeletedSandbox => ({
@@ -151,6 +164,9 @@ describe('the item of a sandbox', () => {
       'available-given-back',
       'failed-parked',
       'stale',
+      'quarantined',
+      'quarantined-missing',
+      'quarantined-used',
       'deleted-purged',
       'deleted-destroyed',
       'deleted-already_gone',
@@ -186,6 +202,8 @@ describe('an item that was bent by hand', () => {
     ['an end of the lease that is no time', 'allocated', { expires_at: Number.NaN }],
     ['no request though pending', 'pending', { deletion_requested_at: undefined }],
     ['a stale mark without a time', 'stale', { stale_since_ms: undefined }],
+    ['a quarantine without a reason', 'quarantined', { quarantine_reason: undefined }],
+    ['a quarantine with half a lease', 'quarantined-used', { expires_at: undefined }],
     ['a tombstone without a reason', 'deleted-purged', { deletion_reason: undefined }],
     ['a tombstone with half a lease', 'deleted-destroyed', { lease_id: 'x', expires_at: undefined }],
     ['a tombstone with half a cleanup', 'deleted-destroyed', { deletion_attempts: undefined }],

@@ -17,7 +17,10 @@ describeOnEngines('the published counts', ({ endpoint }) => {
   afterAll(() => core.close());
 
   const countsOf = (available: number, asOfMs: number) =>
-    toPoolCounts({ available, allocated: 1, pending_deletion: 2, deletion_failed: 3, stale: 4 }, asOfMs);
+    toPoolCounts(
+      { available, allocated: 1, pending_deletion: 2, deletion_failed: 3, stale: 4, quarantined: 0 },
+      asOfMs,
+    );
 
   test('are unknown before the first count', async () => {
     expect(await readCounts(core.client)).toBeUndefined();
@@ -28,7 +31,14 @@ describeOnEngines('the published counts', ({ endpoint }) => {
     await writeCounts(core.client, countsOf(30, 3_000));
     await writeCounts(core.client, countsOf(20, 2_000));
     expect(await readCounts(core.client)).toEqual({
-      counts: { available: 30, allocated: 1, pending_deletion: 2, deletion_failed: 3, stale: 4 },
+      counts: {
+        available: 30,
+        allocated: 1,
+        pending_deletion: 2,
+        deletion_failed: 3,
+        stale: 4,
+        quarantined: 0,
+      },
       total: 40,
       asOfMs: 3_000,
       additions: 0,
@@ -68,10 +78,25 @@ describeOnEngines('the published counts', ({ endpoint }) => {
       { actor: 'track', requestId: 'r', correlationId: 'c', signal: new AbortController().signal },
     );
     expect(await core.work.count(AbortSignal.timeout(10_000))).toEqual({
-      counts: { available: 4, allocated: 1, pending_deletion: 0, deletion_failed: 0, stale: 0 },
+      counts: {
+        available: 4,
+        allocated: 1,
+        pending_deletion: 0,
+        deletion_failed: 0,
+        stale: 0,
+        quarantined: 0,
+      },
       total: 5,
       asOfMs: core.clock.nowMs(),
     });
     expect(lease.sandboxId).toMatch(/^sim-/);
+  });
+
+  test('are read as an older version publishes them, which knows fewer statuses', async () => {
+    const { quarantined: _quarantined, ...counts } = countsOf(10, 1_000).counts;
+    await core.client.put({ Item: { ...COUNTS_KEY, counts, as_of_ms: 3_500 } });
+    expect(await readCounts(core.client)).toMatchObject({ counts: { stale: 4, quarantined: 0 }, total: 20 });
+    const added = await addDifferences(core.client, { stale: -1, quarantined: 1 }, randomUUID);
+    expect(added).toMatchObject({ counts: { stale: 3, quarantined: 1 }, total: 20 });
   });
 });

@@ -133,6 +133,8 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       retryDeletions: record('retryDeletions', async () => MANY),
       releaseSandboxes: record('releaseSandboxes', async () => ({ ...MANY, cursor: 'the-rest' })),
       countSandboxes: record('countSandboxes', async () => ({ count: 3, asOfMs: START_MS })),
+      quarantineSandbox: record('quarantineSandbox', async () => availableSandbox),
+      restoreSandbox: record('restoreSandbox', async () => availableSandbox),
       listAlerts: record('listAlerts', async () => ({ alerts: [], complete: true, stored: true })),
       listEffects: record('listEffects', async () => ({ effects: [] })),
       getEffect: record('getEffect', async (id) => ({
@@ -152,7 +154,14 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       getJob: record('getJob', async () => pendingJob),
       listJobs: record('listJobs', async () => ({ jobs: [pendingJob] })),
       poolStats: record('poolStats', async () => ({
-        counts: { available: 5, allocated: 4, pending_deletion: 3, deletion_failed: 2, stale: 1 },
+        counts: {
+          available: 5,
+          allocated: 4,
+          pending_deletion: 3,
+          deletion_failed: 2,
+          stale: 1,
+          quarantined: 0,
+        },
         total: 15,
         asOfMs: START_MS + 999,
       })),

@@ -1,4 +1,5 @@
 import type { Lease } from '../../../src/domain/lease.ts';
+import { quarantine } from '../../../src/domain/quarantine.ts';
 import type { Sandbox, SandboxStatus } from '../../../src/domain/sandbox.ts';
 import {
   allocate,
@@ -44,5 +45,6 @@ export const RECORDS = {
     MADE_AT_MS,
   ),
   stale: markStale(free, MADE_AT_MS),
+  quarantined: quarantine(free, { reason: 'disk errors', sinceMs: MADE_AT_MS }, MADE_AT_MS),
   deleted: bury(pending, 'destroyed', MADE_AT_MS),
 } as const satisfies { [Status in SandboxStatus]: Extract<Sandbox, { status: Status }> };

@@ -59,8 +59,10 @@ function checkAllocation(
   if (outcome.type === 'none_free') {
     violations.push(...checkRefusal(call, timeline, history));
   } else if (outcome.type === 'leased' && !outcome.replayed) {
-    // The event of a lease by a place in the line names the call that joined.
-    const isByPlace = call.waitSeconds !== undefined && toldOf(timeline.leases, call).length > 0;
+    // The event of a lease by a place in the line names the call that joined; any call of its key collects it.
+    const isByPlace = toldOf(timeline.leases, call).some(
+      ({ granted: { call: by } }) => by?.op === 'allocate' && by.waitSeconds !== undefined,
+    );
     const isKnown = isByPlace || granted.some(({ event }) => event.sandboxId === outcome.sandboxId);
     const message = `${asked(call)} was told of a new lease of ${outcome.sandboxId} that no event knows`;
     if (!isKnown) violations.push({ rule: 'lost_lease', message });

@@ -1,15 +1,22 @@
+import type { SandboxEvent } from '../../../src/domain/event.ts';
 import type { SandboxStatus } from '../../../src/domain/sandbox.ts';
-import type { Call, History, Violation } from './history.ts';
+import type { Call, History, Rule, Violation } from './history.ts';
 import type { Step, Timeline } from './timeline.ts';
 
 /** What may begin and end a lease. Everything else that happens to a sandbox leaves leases alone. */
-const LEASE_STEPS: Record<string, { from: SandboxStatus; to: SandboxStatus }> = {
-  allocate: { from: 'available', to: 'allocated' },
-  mark_for_deletion: { from: 'allocated', to: 'pending_deletion' },
-  release: { from: 'allocated', to: 'pending_deletion' },
-  pass_on: { from: 'allocated', to: 'available' },
-  expire: { from: 'allocated', to: 'pending_deletion' },
+const LEASE_STEPS: Record<string, { from: SandboxStatus; to: readonly SandboxStatus[] }> = {
+  allocate: { from: 'available', to: ['allocated'] },
+  mark_for_deletion: { from: 'allocated', to: ['pending_deletion', 'quarantined'] },
+  release: { from: 'allocated', to: ['pending_deletion', 'quarantined'] },
+  pass_on: { from: 'allocated', to: ['available', 'quarantined'] },
+  expire: { from: 'allocated', to: ['pending_deletion', 'quarantined'] },
 };
+
+/** What an operator says of a leased sandbox without ending its lease, or with it. */
+const isHandOnLease = ({ action, from, to }: SandboxEvent): boolean =>
+  from === 'allocated' &&
+  ((action === 'quarantine' && (to === 'allocated' || to === 'quarantined')) ||
+    (action === 'restore' && to === 'allocated'));
 
 /** Each sandbox's events, held against each other, against the calls that caused them, and against the clock. */
 export function checkChains({ chains }: Timeline, history: History): Violation[] {
@@ -26,12 +33,17 @@ function checkLinks(steps: readonly Step[]): Violation[] {
   return steps.flatMap((step, index) => {
     const before = steps[index - 1];
     if (before === undefined || step.event.from === before.event.to) return [];
-    const isSecondLease = step.event.action === 'allocate' && before.event.to === 'allocated';
     return {
-      rule: isSecondLease ? 'two_holders' : 'broken_history',
+      rule: step.event.action === 'allocate' ? lostBy(before.event.to) : 'broken_history',
       message: `${told(step)} follows ${told(before)}, which left it ${before.event.to}`,
     } as const;
   });
+}
+
+/** What it means that somebody gets a sandbox that is so. */
+function lostBy(status: SandboxStatus): Rule {
+  if (status === 'allocated') return 'two_holders';
+  return status === 'quarantined' ? 'unfit_lease' : 'broken_history';
 }
 
 /** No event can have happened after one that comes later in the history. */
@@ -53,8 +65,10 @@ function checkOrder(steps: readonly Step[]): Violation[] {
 function checkShape(step: Step): Violation[] {
   const { action, from, to } = step.event;
   const shape = LEASE_STEPS[action];
-  const isRight = shape ? from === shape.from && to === shape.to : from !== 'allocated' && to !== 'allocated';
-  if (isRight) return [];
+  const isRight = shape
+    ? from === shape.from && shape.to.includes(to)
+    : from !== 'allocated' && to !== 'allocated';
+  if (isRight || isHandOnLease(step.event)) return [];
   const rule = from === 'allocated' ? 'lost_lease' : 'broken_history';
   return [{ rule, message: `${told(step)} leads from ${from} to ${to}` }];
 }
@@ -76,6 +90,8 @@ function isCause({ event }: Step, call: Call | undefined): boolean {
       return call?.op === 'mark' && call.sandboxId === event.sandboxId && call.holder === event.holder;
     case 'release':
     case 'retry_deletion':
+    case 'quarantine':
+    case 'restore':
       return call?.op === event.action && call.sandboxId === event.sandboxId;
     default:
       return true;
@@ -85,8 +101,9 @@ function isCause({ event }: Step, call: Call | undefined): boolean {
 /** By the clock of whoever took it back, the lease and its buffer were over. */
 function checkExpiries(steps: readonly Step[], termMs: number): Violation[] {
   return steps.flatMap((step, index) => {
-    const granted = steps[index - 1];
-    if (step.event.action !== 'expire' || granted?.event.action !== 'allocate') return [];
+    if (step.event.action !== 'expire') return [];
+    const granted = steps.slice(0, index).findLast(({ event }) => event.action === 'allocate');
+    if (granted === undefined) return [];
     const dueMs = reclaimMs(granted, termMs);
     if (step.event.atMs >= dueMs) return [];
     return { rule: 'lost_lease', message: `${told(step)} came ${dueMs - step.event.atMs} ms early` } as const;

@@ -3,13 +3,22 @@ import { ANSWER_PAIRS } from './answer-stories.ts';
 import { checkHistory } from './check-history.ts';
 import { DELETE_PAIRS } from './delete-stories.ts';
 import { END_PAIRS } from './end-stories.ts';
+import { FIT_PAIRS } from './fit-stories.ts';
 import { GONE_PAIRS } from './gone-stories.ts';
 import { RULES } from './history.ts';
 import { LEASE_PAIRS } from './lease-stories.ts';
 import { LINE_PAIRS } from './line-stories.ts';
 import { historyOf } from './story.ts';
 
-const PAIRS = [...LEASE_PAIRS, ...ANSWER_PAIRS, ...DELETE_PAIRS, ...GONE_PAIRS, ...LINE_PAIRS, ...END_PAIRS];
+const PAIRS = [
+  ...LEASE_PAIRS,
+  ...ANSWER_PAIRS,
+  ...DELETE_PAIRS,
+  ...GONE_PAIRS,
+  ...FIT_PAIRS,
+  ...LINE_PAIRS,
+  ...END_PAIRS,
+];
 
 test.for(PAIRS)('found, as $rule: $what', ({ rule, broken }) => {
   const found = checkHistory(historyOf(broken)).map((violation) => violation.rule);

@@ -2,6 +2,7 @@ import { checkAnswers } from './answer-rules.ts';
 import { checkChains } from './chain-rules.ts';
 import { checkDeletes } from './delete-rules.ts';
 import { checkEnd } from './end-rules.ts';
+import { checkFit } from './fit-rules.ts';
 import { checkGone } from './gone-rules.ts';
 import type { History, Violation } from './history.ts';
 import { checkLine } from './line-rules.ts';
@@ -21,6 +22,7 @@ export function checkHistory(history: History): Violation[] {
     ...checkAnswers(timeline, history),
     ...checkDeletes(timeline, history),
     ...checkGone(timeline, history),
+    ...checkFit(timeline, history),
     ...checkLine(timeline, history),
     ...checkEnd(timeline, history),
   ];

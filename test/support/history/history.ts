@@ -78,7 +78,7 @@ export interface GetCall extends CallOf<'get', { type: 'shown'; status: Sandbox[
   holder: string;
   sandboxId: string;
 }
-export interface OperatorCall extends CallOf<'release' | 'retry_deletion', Done> {
+export interface OperatorCall extends CallOf<'release' | 'retry_deletion' | 'quarantine' | 'restore', Done> {
   sandboxId: string;
 }
 /** A run of a loop, or an operator's write on many records. */
@@ -157,6 +157,7 @@ export interface History {
  * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.
  * - `repeated_delete`: one mark or expiry, two effects at the provider.
  * - `vanishing_lease`: leased after it was deleted, before a complete listing that began later has lacked it.
+ * - `unfit_lease`: leased while it was kept out of the pool.
  * - `overtaken`: somebody got a sandbox who had come later than one who waited for it all along, and was no more important.
  * - `idle_beside_waiter`: a sandbox was free while somebody waited for it.
  * - `lost_place`: who asked again in time had not its place any more.
@@ -173,6 +174,7 @@ export const RULES = [
   'unfounded_delete',
   'repeated_delete',
   'vanishing_lease',
+  'unfit_lease',
   'overtaken',
   'idle_beside_waiter',
   'lost_place',

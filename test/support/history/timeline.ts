@@ -107,7 +107,7 @@ function applyObservations(chains: ReadonlyMap<string, Step[]>, { observations =
 function leasesOf(steps: readonly Step[]): FoundLease[] {
   return steps.flatMap((granted, index) => {
     if (granted.event.action !== 'allocate') return [];
-    const next = steps[index + 1];
+    const next = steps.slice(index + 1).find(({ event }) => event.to !== 'allocated');
     const call = granted.call?.op === 'allocate' ? granted.call : undefined;
     return {
       sandboxId: granted.event.sandboxId,

@@ -25,8 +25,8 @@ export interface Api {
   get<Answer>(path: string, signal?: AbortSignal): Promise<Answer>;
   /** What is too large for an answer on the page. */
   file(path: string): Promise<Blob>;
-  /** `headers` besides those that every request has. A key of its own makes a repetition harmless. */
-  post<Answer>(path: string, headers?: Record<string, string>): Promise<Answer>;
+  /** `headers` besides those that every request has; `body` as JSON. A key of its own makes a repetition harmless. */
+  post<Answer>(path: string, more?: { headers?: Record<string, string>; body?: object }): Promise<Answer>;
   /** The stream of events, open. */
   stream(
     lastEventId: string | undefined,
@@ -67,10 +67,15 @@ export function createApi(token: string, onRefused: (error: ApiError) => void): 
     async file(path) {
       return (await send(path, { signal: AbortSignal.timeout(FILE_WITHIN_MS) })).blob();
     },
-    async post<Answer>(path: string, headers: Record<string, string> = {}) {
+    async post<Answer>(path: string, { headers = {}, body }: Parameters<Api['post']>[1] = {}) {
       const init = {
         method: 'POST',
-        headers: { 'idempotency-key': randomKey(), ...headers },
+        headers: {
+          'idempotency-key': randomKey(),
+          ...(body && { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body && { body: JSON.stringify(body) }),
         signal: within(undefined),
       };
       return (await (await send(path, init)).json()) as Answer;

@@ -117,6 +117,7 @@ export function withSample(history: HistoryRecord, sample: HistoryColumns): Hist
     pending_deletion: longer(history.pending_deletion, sample.pending_deletion),
     deletion_failed: longer(history.deletion_failed, sample.deletion_failed),
     stale: longer(history.stale, sample.stale),
+    quarantined: longer(history.quarantined, sample.quarantined),
     leases_per_minute: longer(history.leases_per_minute, sample.leases_per_minute),
     p95_ms: longer(history.p95_ms, sample.p95_ms),
   };

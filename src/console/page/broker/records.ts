@@ -6,6 +6,7 @@ export const POOL_STATUSES = [
   'pending_deletion',
   'deletion_failed',
   'stale',
+  'quarantined',
 ] as const;
 export type PoolStatus = (typeof POOL_STATUSES)[number];
 export type SandboxStatus = PoolStatus | 'deleted';
@@ -31,6 +32,9 @@ export interface SandboxRecord {
   deletion_error?: string | undefined;
   deletion_due_at?: number | undefined;
   stale_since?: number | undefined;
+  quarantine_reason?: string | undefined;
+  quarantined_at?: number | undefined;
+  missing_since?: number | undefined;
   deleted_at?: number | undefined;
   deletion_reason?: string | undefined;
   created_at: number;

@@ -30,7 +30,7 @@ export function RunsPanel({ api, status, jobs, ask, onNews }: RunsPanelProps) {
   useEndings(jobs, onNews);
   const isLocked = status?.dry_run.strict === true;
   const submit = async (run: Run) => {
-    await api.post(`/v1/admin/${run}`, { prefer: 'respond-async' });
+    await api.post(`/v1/admin/${run}`, { headers: { prefer: 'respond-async' } });
     return `${RUN_NAMES[run]} is in the queue.`;
   };
   const button = (run: Run) => html`<button

@@ -11,11 +11,15 @@ import type { Filter } from './sandbox-pages.ts';
 export function actionsFor(sandbox: SandboxRecord, filter: Filter, api: Api): Question[] {
   const { sandbox_id: id, lease_id: lease, name, status } = sandbox;
   const { allocated_to_track: holder, deletion_error: cause } = sandbox;
-  const order = async (verb: 'release' | 'retry-deletion') => {
+  const order = async (verb: 'release' | 'retry-deletion' | 'quarantine' | 'restore', body?: object) => {
     const query = lease === undefined ? '' : `?lease_id=${encodeURIComponent(lease)}`;
-    await api.post(`/v1/admin/sandboxes/${encodeURIComponent(id)}/${verb}${query}`);
+    await api.post(`/v1/admin/sandboxes/${encodeURIComponent(id)}/${verb}${query}`, {
+      ...(body && { body }),
+    });
   };
   const refusal = mismatch(sandbox, filter);
+  const quarantine = quarantineOf(sandbox, refusal, (reason) => order('quarantine', { reason }));
+  const restore = restoreOf(sandbox, refusal, () => order('restore'));
   switch (status) {
     case 'allocated':
       return [
@@ -36,7 +40,14 @@ export function actionsFor(sandbox: SandboxRecord, filter: Filter, api: Api): Qu
             return `${name} is released.`;
           },
         },
+        sandbox.quarantined_at === undefined ? quarantine : restore,
       ];
+    case 'quarantined':
+      return [restore];
+    case 'available':
+    case 'stale':
+    case 'pending_deletion':
+      return [quarantine];
     case 'deletion_failed':
       return [
         {
@@ -55,10 +66,64 @@ export function actionsFor(sandbox: SandboxRecord, filter: Filter, api: Api): Qu
             return `The deletion of ${name} will be tried again.`;
           },
         },
+        quarantine,
       ];
-    default:
+    case 'deleted':
       return [];
   }
+}
+
+function quarantineOf(
+  { name, status, allocated_to_track: holder }: SandboxRecord,
+  refusal: string | undefined,
+  order: (reason: string) => Promise<void>,
+): Question {
+  const isLeased = status === 'allocated';
+  return {
+    title: `Put ${name} in quarantine?`,
+    consequences: [
+      isLeased
+        ? `The lease of ${holder ?? 'its holder'} goes on. When it is over, nobody gets the sandbox and it is not deleted.`
+        : 'Nobody gets it and it is not deleted, until somebody restores it.',
+    ],
+    confirm: 'Quarantine',
+    asksFor: 'Reason',
+    refusal,
+    act: async (reason) => {
+      await order(reason);
+      return isLeased ? `${name} goes into quarantine when its lease is over.` : `${name} is in quarantine.`;
+    },
+  };
+}
+
+function restoreOf(
+  { name, status, deletion_requested_at: returnedAt, missing_since: missingAt }: SandboxRecord,
+  refusal: string | undefined,
+  order: () => Promise<void>,
+): Question {
+  return {
+    title: `Restore ${name}?`,
+    consequences: [
+      restoredInWords(status, { isUsed: returnedAt !== undefined, isMissing: missingAt !== undefined }),
+    ],
+    confirm: 'Restore',
+    refusal,
+    act: async () => {
+      await order();
+      return `${name} is restored.`;
+    },
+  };
+}
+
+function restoredInWords(
+  status: SandboxRecord['status'],
+  { isUsed, isMissing }: { isUsed: boolean; isMissing: boolean },
+): string {
+  if (status === 'allocated') return 'The next cleanup after its lease deletes it, as ever.';
+  if (isUsed) return 'It was used: the next cleanup deletes it at the provider. That cannot be undone.';
+  return isMissing
+    ? 'The provider does not list it: it is stale until it is listed again.'
+    : 'It was not used: it is free at once, or goes to who waits for it.';
 }
 
 /** Which lease it is, so that somebody else's is seen to be that. */

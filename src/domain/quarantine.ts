@@ -1,0 +1,112 @@
+import { assertNever } from './errors.ts';
+import type {
+  AllocatedSandbox,
+  AvailableSandbox,
+  FailedSandbox,
+  PendingSandbox,
+  Quarantine,
+  QuarantinedSandbox,
+  StaleSandbox,
+} from './sandbox.ts';
+import { dueAtOnce, goOn, makeFree, next, requestDeletion, settled } from './transitions.ts';
+
+/*
+ * Out of the pool without being deleted, until an operator restores it:
+ *
+ *   available, stale ───────────────────────────┐                    ┌─ unused ─▶ available; stale while it is not listed
+ *   pending_deletion, deletion_failed ──────────┼──▶ quarantined ────┤
+ *   allocated ── marked, until its lease ends ──┘                    └─ used ───▶ pending_deletion
+ */
+
+/** What may be taken out of the pool. */
+export type Quarantinable =
+  | AvailableSandbox
+  | StaleSandbox
+  | AllocatedSandbox
+  | PendingSandbox
+  | FailedSandbox;
+
+/** A delete of it is on its way, or may be: what is kept now would be gone. */
+export const isBeingDeleted = ({ cleanup }: PendingSandbox | FailedSandbox, nowMs: number): boolean =>
+  cleanup.farewell !== undefined ||
+  (cleanup.claimId !== undefined && (cleanup.dueMs ?? 0) > nowMs) ||
+  (cleanup.mayRunUntilMs ?? 0) > nowMs;
+
+/** Out of the pool; a lease that it has is over. */
+export function quarantine(
+  seen: Quarantinable,
+  { reason, sinceMs }: Quarantine,
+  nowMs: number,
+): QuarantinedSandbox {
+  const fields = { status: 'quarantined', quarantine: { reason, sinceMs } } as const;
+  switch (seen.status) {
+    case 'available':
+      return next<QuarantinedSandbox>(seen, nowMs, fields);
+    case 'stale':
+      return next<QuarantinedSandbox>(seen, nowMs, { ...fields, missingSinceMs: seen.staleSinceMs });
+    case 'allocated': {
+      // Whoever was never told of its lease has not used it.
+      if (seen.lease.collectBy !== undefined) return next<QuarantinedSandbox>(seen, nowMs, fields);
+      const cleanup = settled(dueAtOnce(Math.floor(nowMs / 1000), nowMs));
+      return next<QuarantinedSandbox>(seen, nowMs, { ...fields, lease: seen.lease, cleanup });
+    }
+    case 'pending_deletion':
+    case 'deletion_failed':
+      return next<QuarantinedSandbox>(seen, nowMs, {
+        ...fields,
+        lease: seen.lease,
+        cleanup: settled(seen.cleanup),
+      });
+    default:
+      return assertNever(seen);
+  }
+}
+
+/** Its lease goes on, and is its last before an operator has looked at it. */
+export const quarantineAfterLease = (
+  seen: AllocatedSandbox,
+  { reason, sinceMs }: Quarantine,
+  nowMs: number,
+): AllocatedSandbox => ({ ...goOn(seen, seen.lease, nowMs), quarantine: { reason, sinceMs } });
+
+/** It is to be given away again like any other when its lease ends. */
+export function callOffQuarantine(seen: AllocatedSandbox, nowMs: number): AllocatedSandbox {
+  const { quarantine: _quarantine, ...rest } = goOn(seen, seen.lease, nowMs);
+  return rest;
+}
+
+/** The holder gives it back, the lease ran out, or an operator takes it. */
+export const endLease = (seen: AllocatedSandbox, nowMs: number): PendingSandbox | QuarantinedSandbox =>
+  seen.quarantine ? quarantine(seen, seen.quarantine, nowMs) : requestDeletion(seen, nowMs);
+
+/** Nobody came for a lease that a place in the line got, and nobody has seen the sandbox. */
+export const passOn = (seen: AllocatedSandbox, nowMs: number): AvailableSandbox | QuarantinedSandbox =>
+  seen.quarantine ? quarantine(seen, seen.quarantine, nowMs) : makeFree(seen, nowMs);
+
+/**
+ * Back to where it would be. A used one is cleaned first, when what was sent to delete it before is surely over; one that
+ * the provider does not list is as stale as if it had been in the pool all along.
+ */
+export function restoreToPool(
+  seen: QuarantinedSandbox,
+  nowMs: number,
+): AvailableSandbox | StaleSandbox | PendingSandbox {
+  const { lease, cleanup, missingSinceMs } = seen;
+  if (lease && cleanup) {
+    return next<PendingSandbox>(seen, nowMs, {
+      status: 'pending_deletion',
+      lease,
+      cleanup: dueAtOnce(cleanup.requestedAt, Math.max(nowMs, cleanup.mayRunUntilMs ?? 0)),
+    });
+  }
+  if (missingSinceMs === undefined) return makeFree(seen, nowMs);
+  return next<StaleSandbox>(seen, nowMs, { status: 'stale', staleSinceMs: missingSinceMs });
+}
+
+/** Complete listings lack it. */
+export const noteMissing = (seen: QuarantinedSandbox, nowMs: number): QuarantinedSandbox => ({
+  ...seen,
+  generation: seen.generation + 1,
+  updatedAtMs: nowMs,
+  missingSinceMs: nowMs,
+});

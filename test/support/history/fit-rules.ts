@@ -1,0 +1,22 @@
+import { told } from './chain-rules.ts';
+import type { History, OperatorCall, Violation } from './history.ts';
+import type { Timeline } from './timeline.ts';
+
+/** What an operator has taken out of the pool is leased to nobody before it is restored. */
+export function checkFit({ leases, chains }: Timeline, { calls }: History): Violation[] {
+  const quarantines = calls.filter(
+    (call): call is OperatorCall => call.op === 'quarantine' && call.outcome.type === 'done',
+  );
+  return quarantines.flatMap(({ id, sandboxId, startMs, endMs }) => {
+    const restores = (chains.get(sandboxId) ?? []).filter(
+      ({ event, latestMs }) => event.action === 'restore' && latestMs >= startMs,
+    );
+    return leases
+      .filter((lease) => lease.sandboxId === sandboxId && lease.granted.earliestMs > endMs)
+      .filter(({ granted }) => !restores.some(({ earliestMs }) => earliestMs <= granted.latestMs))
+      .map(({ granted }) => ({
+        rule: 'unfit_lease' as const,
+        message: `${told(granted)} came after the quarantine ${id} of ${startMs} to ${endMs}, and nobody has restored it`,
+      }));
+  });
+}
