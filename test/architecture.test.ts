@@ -43,6 +43,8 @@ const REFUSED: [file: string, source: string, rule?: string][] = [
   ['src/compose/plant-1.ts', "import { createGovernor } from '../safety/quota/governor.ts';"],
   ['src/usecases/plant-7.ts', "import type { Guard } from '../safety/guard/guard.ts';"],
   ['src/telemetry/plant-1.ts', "import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';"],
+  ['src/telemetry/plant-2.ts', "import type { MetricsGuard } from '../safety/index.ts';"],
+  ['src/telemetry/plant-3.ts', "import type { Provider } from '../provider/provider.ts';"],
   ['src/config/plant.ts', "import { createLogger } from '../telemetry/logger.ts';"],
   ['src/compose/index.ts', "import { Agent } from 'undici';"],
   ['src/plant-1.ts', 'export const home = process.env.HOME;', 'noProcessEnv'],

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { InventoryItem } from '../domain/inventory.ts';
+import type { ProviderErrorKind } from '../domain/provider-error.ts';
 import { observedCall } from './observed-call.ts';
-import { type Provider, ProviderError, type ProviderErrorKind, type ProviderObserver } from './provider.ts';
+import { type Provider, ProviderError, type ProviderObserver } from './provider.ts';
 
 const MAX_POOL_SIZE = 100_000;
 

@@ -1,6 +1,7 @@
+import type { ProviderErrorKind } from '../domain/provider-error.ts';
 import type { Trip } from '../domain/resilience/breaker.ts';
 import { type Classify, classify, type Health, healthOf, tripOf } from '../safety/index.ts';
-import { ProviderError, type ProviderErrorKind } from './provider.ts';
+import { ProviderError } from './provider.ts';
 
 const CLIENT_ERRORS: ReadonlySet<ProviderErrorKind> = new Set(['rejected', 'rate_limited', 'unauthorized']);
 

@@ -32,6 +32,12 @@ export {
   runWithCorrelation,
 } from '../telemetry/correlation.ts';
 export { createLogger, flushLogs, type Logger, type LoggerOptions } from '../telemetry/logger.ts';
+export {
+  createMetricsGuard,
+  type MetricsGuard,
+  type MetricsGuardOptions,
+  type MetricsGuardReport,
+} from '../telemetry/metrics-guard.ts';
 export { type AlertListener, type Alerts, type AlertsOptions, createAlerts } from './alerts/alerts.ts';
 export { createCooldown } from './alerts/cooldown.ts';
 export { type AlertEvents, countAlerts, emitAlerts, logAlerts } from './alerts/hooks.ts';
@@ -113,12 +119,6 @@ export {
   keyReused,
   type ProcessOptions,
 } from './idempotency/idempotency.ts';
-export {
-  createMetricsGuard,
-  type MetricsGuard,
-  type MetricsGuardOptions,
-  type MetricsGuardReport,
-} from './metrics/metrics-guard.ts';
 export {
   createSandboxOrchestrator,
   type OrchestratorOptions,

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { MetricsGuard } from '../safety/index.ts';
+import type { MetricsGuard } from './metrics-guard.ts';
 
 /** The known values of each label. An empty list: its values cannot be known beforehand, so nothing is pre-filled. */
 type Labels<L extends string> = Record<L, readonly string[]>;

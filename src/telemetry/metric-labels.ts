@@ -1,4 +1,4 @@
-import { PROVIDER_ERROR_KINDS } from '../provider/provider.ts';
+import { PROVIDER_ERROR_KINDS } from '../domain/provider-error.ts';
 
 /** Every value a label can have. They bound what a caller can make of it, and each is there from the start with 0. */
 

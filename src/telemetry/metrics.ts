@@ -13,7 +13,6 @@ import { EFFECT_OUTCOMES, type EffectOutcome } from '../domain/resilience/effect
 import { RETRY_BUCKETS, type RetryBucket } from '../domain/resilience/retry-window.ts';
 import { RUN_OUTCOMES, type RunOutcome } from '../domain/run-outcome.ts';
 import { POOL_STATUSES, type PoolStatus } from '../domain/sandbox.ts';
-import { createMetricsGuard, type MetricsGuardReport } from '../safety/index.ts';
 import { type AlertMetrics, createAlertMetrics } from './alert-metrics.ts';
 import { createInstruments, type GuardedCounter } from './instruments.ts';
 import { createJobMetrics, type JobMetrics } from './job-metrics.ts';
@@ -35,6 +34,7 @@ import {
   storeOutcome,
   UNMATCHED,
 } from './metric-labels.ts';
+import { createMetricsGuard, type MetricsGuardReport } from './metrics-guard.ts';
 
 /** Everything the broker counts and measures. All durations are seconds. */
 export interface Metrics extends AlertMetrics, JobMetrics, LeaseMetrics, LineMetrics {

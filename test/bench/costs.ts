@@ -13,11 +13,11 @@ import { createBreaker } from '../../src/safety/breaker/breaker.ts';
 import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
 import { createSideEffects } from '../../src/safety/effects/side-effects.ts';
 import { createGuard, createTaskWorker, openSandboxDatabase } from '../../src/safety/index.ts';
-import { createMetricsGuard } from '../../src/safety/metrics/metrics-guard.ts';
 import { createGovernor } from '../../src/safety/quota/governor.ts';
 import { redaction } from '../../src/safety/redacted.ts';
 import { createStoreClient } from '../../src/store/dynamo/client.ts';
 import { createQuotaStore } from '../../src/store/shared/quotas.ts';
+import { createMetricsGuard } from '../../src/telemetry/metrics-guard.ts';
 import { withPool, withReplicas } from './stage.ts';
 import { median } from './statistics.ts';
 

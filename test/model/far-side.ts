@@ -1,6 +1,7 @@
 import type { InventoryItem } from '../../src/domain/inventory.ts';
+import type { ProviderErrorKind } from '../../src/domain/provider-error.ts';
 import type { DeleteOutcome, Provider } from '../../src/provider/provider.ts';
-import { ProviderError, type ProviderErrorKind } from '../../src/provider/provider.ts';
+import { ProviderError } from '../../src/provider/provider.ts';
 import type { ProviderDelete, ProviderListing } from '../support/history/history.ts';
 import type { Boundary, OutgoingCall } from './boundary.ts';
 import type { Refusal } from './faults.ts';

@@ -9,10 +9,10 @@ import { createPoolSeries } from '../../../src/live/pool-series.ts';
 import { watchRuntime } from '../../../src/live/runtime-watch.ts';
 import { createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import { createDryRunLock } from '../../../src/safety/dry-run/dry-run.ts';
-import { createMetricsGuard } from '../../../src/safety/metrics/metrics-guard.ts';
 import { createReadiness } from '../../../src/safety/readiness/readiness.ts';
 import { redaction } from '../../../src/safety/redacted.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
+import { createMetricsGuard } from '../../../src/telemetry/metrics-guard.ts';
 
 /** The start of every fake clock: 2026-01-01T00:00:00Z. */
 export const START_MS = 1_767_225_600_000;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createMetricsGuard, isIdentifier } from '../../../src/safety/metrics/metrics-guard.ts';
-import { createMetrics } from '../../../src/telemetry/metrics.ts';
-import { createFakeClock } from '../../support/broker/core.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { createMetricsGuard, isIdentifier } from '../../src/telemetry/metrics-guard.ts';
+import { createFakeClock } from '../support/broker/core.ts';
 
 describe('the guard over the number of series', () => {
   it.each([
