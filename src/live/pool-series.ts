@@ -11,6 +11,8 @@ export interface PoolSample {
   counts?: Readonly<Record<PoolStatus, number>> | undefined;
   /** New leases per minute, by this replica. */
   leasesPerMinute: number;
+  /** Callers that this replica turned away without a sandbox, per minute. */
+  refusalsPerMinute: number;
   /** Of this replica's answers to allocations; absent where there was none. */
   p95Ms?: number | undefined;
 }
@@ -82,6 +84,7 @@ export function createPoolSeries({ clock, capacity }: PoolSeriesOptions): PoolSe
         atMs: clock.nowMs(),
         counts,
         leasesPerMinute: perMinute(current.leases, current.fromMs, 1_000),
+        refusalsPerMinute: perMinute(current.refusals, current.fromMs, 1_000),
         p95Ms: percentileMs([current.latencies], PERCENTILE),
       });
       if (samples.length > capacity) samples.shift();

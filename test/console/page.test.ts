@@ -241,13 +241,13 @@ describeInChromium('the console', (browser: () => Browser) => {
     await page.getByText(/last news \d+ s ago/).waitFor();
     await page.getByText('Not known').waitFor();
     await page.getByLabel('Status').selectOption('allocated');
-    await page.getByText('The broker does not answer.').first().waitFor();
+    await page.locator('.sandboxes').getByText('The broker does not answer.').waitFor();
     await stage.allocate('meanwhile-1', 'evening');
 
     await proxy.behave({ kind: 'pass' });
     await page.getByText('Live', { exact: true }).waitFor();
     await rowOf(page, 'meanwhile-1').waitFor();
-    await page.getByText('The broker does not answer.').first().waitFor({ state: 'hidden' });
+    await page.locator('.sandboxes').getByText('The broker does not answer.').waitFor({ state: 'hidden' });
 
     // A connection that has died without a word: nothing comes any more, and nothing says so.
     await proxy.behave({ kind: 'black_hole' });

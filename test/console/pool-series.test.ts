@@ -24,10 +24,16 @@ it('tells how many sandboxes were leased per minute, and how fast, in each stret
   series.sample(undefined);
 
   const [busy, quiet] = series.samples();
-  expect(busy).toMatchObject({ counts: COUNTS, leasesPerMinute: 20 });
+  expect(busy).toMatchObject({ counts: COUNTS, leasesPerMinute: 20, refusalsPerMinute: 4 });
   expect(busy?.p95Ms).toBeGreaterThan(19);
   expect(busy?.p95Ms).toBeLessThan(21);
-  expect(quiet).toEqual({ atMs: clock.nowMs(), counts: undefined, leasesPerMinute: 0, p95Ms: undefined });
+  expect(quiet).toEqual({
+    atMs: clock.nowMs(),
+    counts: undefined,
+    leasesPerMinute: 0,
+    refusalsPerMinute: 0,
+    p95Ms: undefined,
+  });
 });
 
 it('tells how many callers were turned away per minute, and counts nobody else', () => {

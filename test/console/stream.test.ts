@@ -130,6 +130,7 @@ describeOnFastEngine('the news of a broker', ({ endpoint }) => {
       'deletion_failed',
       'stale',
       'leases_per_minute',
+      'refusals_per_minute',
       'p95_ms',
     ];
     const lengths = columns.map((name) => (history[name] as unknown[]).length);

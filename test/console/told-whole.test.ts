@@ -82,6 +82,7 @@ it('takes a sample of the history once', () => {
     stale: [0],
     quarantined: [0],
     leases_per_minute: [0],
+    refusals_per_minute: [0],
     p95_ms: [null],
   });
   const history: HistoryRecord = { since: 0, interval_seconds: 15, kept_seconds: 60, ...sample(15) };

@@ -1,8 +1,17 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { ApiError, explain } from '../../src/console/page/broker/api.ts';
 import type { SandboxRecord } from '../../src/console/page/broker/records.ts';
 import { sorted } from '../../src/console/page/sandboxes/sorting.ts';
-import { countsText, fromNow, latency, rate, span } from '../../src/console/page/wording.ts';
+import {
+  countsText,
+  fromNow,
+  latency,
+  moment,
+  rate,
+  span,
+  timeOfDay,
+  zoneAt,
+} from '../../src/console/page/wording.ts';
 
 it.each([
   [0, '0 s'],
@@ -23,6 +32,18 @@ it('says how far away a moment is', () => {
     '30 s ago',
     'in 1 min 30 s',
   ]);
+});
+
+it.each([
+  ['UTC', '2026-03-01 23:05:09 UTC'],
+  ['Europe/Berlin', '2026-03-02 00:05:09 UTC+1'],
+  ['America/St_Johns', '2026-03-01 19:35:09 UTC−3:30'],
+])('has one clock, of 24 hours, and says its zone: %s', (zone, text) => {
+  vi.stubEnv('TZ', zone);
+  const at = Date.UTC(2026, 2, 1, 23, 5, 9) / 1_000;
+  expect(moment(at)).toBe(text);
+  expect(`${timeOfDay(at, false)} ${zoneAt(at)}`).toBe(text.slice(11).replace(/:09/, ''));
+  vi.unstubAllEnvs();
 });
 
 it('says durations, rates and counts in few figures', () => {

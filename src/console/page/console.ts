@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Api } from './broker/api.ts';
 import { useBroker } from './broker/broker-state.ts';
 import type { SessionRecord } from './broker/records.ts';
@@ -12,7 +12,9 @@ import { LoopsPanel } from './panels/loops-panel.ts';
 import { Numbers } from './panels/numbers.ts';
 import { RunsPanel } from './panels/runs-panel.ts';
 import { TopBar } from './panels/top-bar.ts';
+import { type RangeName, usePlace } from './place.ts';
 import { SandboxesPanel } from './sandboxes/sandboxes-panel.ts';
+import { zoneName } from './wording.ts';
 
 interface ConsoleProps {
   api: Api;
@@ -29,15 +31,22 @@ export function Console({ api, session, onLeave }: ConsoleProps) {
   const { status, connection } = broker;
   const isStale = connection.state === 'lost';
   const table = useRef<HTMLElement>(null);
+  const [place, go] = usePlace();
+  // Whoever goes elsewhere has left the question.
+  useEffect(() => setQuestion(undefined), [place]);
 
   const switchReadOnly = (readOnly: boolean) => {
     rememberReadOnly(readOnly);
     setReadOnly(readOnly);
   };
+  const skip = (event: Event) => {
+    event.preventDefault();
+    table.current?.focus();
+  };
   const ask = isReadOnly ? undefined : setQuestion;
 
   return html`
-    <a class="skip" href="#sandboxes" onClick=${() => table.current?.focus()}>Skip to the sandboxes</a>
+    <a class="skip" href="#sandboxes" onClick=${skip}>Skip to the sandboxes</a>
     <${TopBar}
       connection=${connection}
       status=${status}
@@ -57,7 +66,7 @@ export function Console({ api, session, onLeave }: ConsoleProps) {
     }
     <main class=${isStale ? 'page outdated' : 'page'}>
       <${Numbers} status=${status} />
-      <${ChartsPanel} history=${broker.history} />
+      <${ChartsPanel} history=${broker.history} range=${place.range} onRange=${(range: RangeName) => go({ range })} />
       <div class="columns">
         <${HealthPanel} status=${status} />
         <${LoopsPanel} status=${status} />
@@ -67,12 +76,14 @@ export function Console({ api, session, onLeave }: ConsoleProps) {
       <${SandboxesPanel}
         api=${api}
         broker=${broker}
+        place=${place}
+        onPlace=${go}
         ask=${ask}
         panel=${table}
       />
     </main>
     <footer class="muted">
-      ${status ? html`Version ${status.version} · ${status.replicas.length === 1 ? 'one replica' : `${status.replicas.length} replicas`}` : null}
+      ${status ? html`Version ${status.version} · ${status.replicas.length === 1 ? 'one replica' : `${status.replicas.length} replicas`} · times in ${zoneName()}` : null}
     </footer>
     <p class="visually-hidden" role="status">${news}</p>
     <${Confirmation} question=${question} dryRun=${status?.dry_run} onClose=${() => setQuestion(undefined)} onNews=${setNews} />

@@ -60,9 +60,36 @@ export const grouped = (value: number): string => value.toLocaleString('en-US');
 export const rate = (perMinute: number): string =>
   perMinute >= 10 || perMinute === 0 ? grouped(Math.round(perMinute)) : perMinute.toFixed(1);
 
-/** The date and time, in the reader's own zone. */
-export const moment = (atSeconds: number): string =>
-  new Date(atSeconds * 1_000).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** The one clock of the console: 24 hours, in the reader's own zone. `14:05`, or `14:05:09`. */
+export function timeOfDay(atSeconds: number, hasSeconds = true): string {
+  const date = new Date(atSeconds * 1_000);
+  const parts = [date.getHours(), date.getMinutes(), ...(hasSeconds ? [date.getSeconds()] : [])];
+  return parts.map(two).join(':');
+}
+
+/** How far the reader's zone is off UTC at that moment: `UTC+1`, `UTC−3:30`. */
+export function zoneAt(atSeconds: number): string {
+  const minutes = -new Date(atSeconds * 1_000).getTimezoneOffset();
+  if (minutes === 0) return 'UTC';
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  return `UTC${minutes < 0 ? '−' : '+'}${hours}${rest === 0 ? '' : `:${two(rest)}`}`;
+}
+
+/** The reader's zone by its name, and how far it is off UTC now: `Europe/Berlin (UTC+1)`. */
+export function zoneName(): string {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  const offset = zoneAt(Date.now() / 1_000);
+  return timeZone === offset ? offset : `${timeZone} (${offset})`;
+}
+
+/** Date, time and zone: `2026-03-01 14:05:09 UTC+1`. */
+export function moment(atSeconds: number): string {
+  const date = new Date(atSeconds * 1_000);
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-');
+  return `${day} ${timeOfDay(atSeconds)} ${zoneAt(atSeconds)}`;
+}
 
 /** Counts of a run: `3 deleted, 1 failed`; what is zero is left out. */
 export function countsText(counts: Readonly<Record<string, number>>): string {

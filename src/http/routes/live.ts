@@ -22,6 +22,9 @@ export const seriesSchema = z
       typeof column
     >),
     leases_per_minute: z.array(z.number()).describe('New leases by this replica.'),
+    refusals_per_minute: z
+      .array(z.number())
+      .describe('Callers that this replica turned away without a sandbox: 409 and 5xx.'),
     p95_ms: column.describe('Of the answers to allocations by this replica; null where there was none.'),
   })
   .meta({
@@ -61,6 +64,7 @@ export function seriesColumns(samples: readonly PoolSample[]) {
     at: samples.map(({ atMs }) => seconds(atMs)),
     ...(Object.fromEntries(counted) as Record<(typeof POOL_STATUSES)[number], (number | null)[]>),
     leases_per_minute: samples.map(({ leasesPerMinute }) => tenths(leasesPerMinute)),
+    refusals_per_minute: samples.map(({ refusalsPerMinute }) => tenths(refusalsPerMinute)),
     p95_ms: samples.map(({ p95Ms }) => (p95Ms === undefined ? null : tenths(p95Ms))),
   };
 }

@@ -1,13 +1,14 @@
 import { useEffect, useState } from 'preact/hooks';
 import { type Api, ApiError, explain } from './api.ts';
 import { type Connection, follow } from './follow.ts';
-import type {
-  AlertList,
-  AlertRecord,
-  HistoryColumns,
-  HistoryRecord,
-  LiveJob,
-  StatusRecord,
+import {
+  type AlertList,
+  type AlertRecord,
+  type HistoryColumns,
+  type HistoryRecord,
+  type LiveJob,
+  POOL_STATUSES,
+  type StatusRecord,
 } from './records.ts';
 import { toldWhole } from './told-whole.ts';
 
@@ -108,17 +109,14 @@ export function withAlert(list: AlertList, alert: AlertRecord): AlertList {
 export function withSample(history: HistoryRecord, sample: HistoryColumns): HistoryRecord {
   if ((sample.at[0] ?? 0) <= (history.at.at(-1) ?? 0)) return history;
   const kept = history.kept_seconds / history.interval_seconds;
-  const longer = <Value>(column: Value[], more: Value[]): Value[] => [...column, ...more].slice(-kept);
-  return {
-    ...history,
-    at: longer(history.at, sample.at),
-    available: longer(history.available, sample.available),
-    allocated: longer(history.allocated, sample.allocated),
-    pending_deletion: longer(history.pending_deletion, sample.pending_deletion),
-    deletion_failed: longer(history.deletion_failed, sample.deletion_failed),
-    stale: longer(history.stale, sample.stale),
-    quarantined: longer(history.quarantined, sample.quarantined),
-    leases_per_minute: longer(history.leases_per_minute, sample.leases_per_minute),
-    p95_ms: longer(history.p95_ms, sample.p95_ms),
-  };
+  const longer = COLUMNS.map((name) => [name, [...history[name], ...sample[name]].slice(-kept)]);
+  return { ...history, ...(Object.fromEntries(longer) as unknown as HistoryColumns) };
 }
+
+const COLUMNS = [
+  'at',
+  ...POOL_STATUSES,
+  'leases_per_minute',
+  'refusals_per_minute',
+  'p95_ms',
+] as const satisfies (keyof HistoryColumns)[];

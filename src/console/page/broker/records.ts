@@ -145,6 +145,7 @@ export interface LiveJob extends JobRecord {
 export interface HistoryColumns extends Record<PoolStatus, (number | null)[]> {
   at: number[];
   leases_per_minute: number[];
+  refusals_per_minute: number[];
   p95_ms: (number | null)[];
 }
 

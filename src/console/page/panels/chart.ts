@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { html } from '../html.ts';
+import { timeOfDay, zoneAt } from '../wording.ts';
 
 /** How one column of the data is drawn. */
 export interface Line {
@@ -8,6 +9,7 @@ export interface Line {
   /** A custom property of the style sheet. */
   color: string;
   fill?: boolean;
+  isDashed?: boolean;
   axis?: 'left' | 'right';
   format?: (value: number) => string;
   /** A value on the axis. */
@@ -73,13 +75,14 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
   return {
     width: element.clientWidth,
     height: HEIGHT,
-    padding: [12, right ? 0 : 12, 0, 0],
+    // The last time on the axis reaches beyond the last sample.
+    padding: [12, right ? 0 : 24, 0, 0],
     cursor: { y: false, drag: { x: false, y: false } },
     legend: { live: true },
     hooks: { setCursor: [showLatest], ready: [showLatest] },
-    scales: { y: { range: fromZero }, right: { range: fromZero } },
+    scales: { x: { range: atLeastAMinute }, y: { range: fromZero }, right: { range: fromZero } },
     axes: [
-      { ...axis, grid: { show: false }, size: 32, values: timesOfDay },
+      { ...axis, grid: { show: false }, size: 32, space: TIME_WIDTH, values: timesOfDay },
       {
         ...axis,
         size: 46,
@@ -102,13 +105,14 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
     series: [
       {
         label: 'Time',
-        value: (_plot, at) => (at === null ? '–' : timeOfDay(at, true)),
+        value: (_plot, at) => (at === null ? '–' : `${timeOfDay(at)} ${zoneAt(at)}`),
       },
-      ...lines.map(({ label, color, fill, axis: side, format }) => ({
+      ...lines.map(({ label, color, fill, isDashed, axis: side, format }) => ({
         label,
         scale: side === 'right' ? 'right' : 'y',
         stroke: colorOf(color),
         width: 2,
+        ...(isDashed && { dash: DASH }),
         // A line needs two samples; a process that has just begun has one.
         points: { show: (plot: uPlot) => plot.data[0].length < FEW },
         spanGaps: false,
@@ -121,11 +125,12 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
 }
 
 const SHORT_SECONDS = 600;
+const DASH = [5, 3];
+/** Of a time on the axis with some air, pixels: none touches the next. */
+const TIME_WIDTH = 72;
 
-function timeOfDay(at: number, hasSeconds: boolean): string {
-  const text = new Date(at * 1_000).toLocaleTimeString('en-GB');
-  return hasSeconds ? text : text.slice(0, 5);
-}
+/** A process that has just begun has one sample, which makes no stretch of time. */
+const atLeastAMinute: uPlot.Range.Function = (_plot, from, to) => [Math.min(from, to - 60), to];
 
 /** A young process has seconds to show, not hours. */
 const timesOfDay = (_plot: uPlot, ticks: number[]): string[] =>

@@ -15,6 +15,8 @@ export interface Filter {
   lab: string;
 }
 
+export const NO_FILTER: Filter = { status: '', find: '', holder: '', lab: '' };
+
 export interface Pages {
   rows: SandboxRecord[] | undefined;
   /** The page's number, from 1. */

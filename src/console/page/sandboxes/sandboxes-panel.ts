@@ -1,34 +1,35 @@
 import type { RefObject } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { Api } from '../broker/api.ts';
 import type { BrokerState } from '../broker/broker-state.ts';
 import { POOL_STATUSES, type PoolStatus } from '../broker/records.ts';
 import type { Question } from '../confirmation.ts';
 import { html } from '../html.ts';
+import type { Place } from '../place.ts';
 import { grouped, STATUS_NAMES } from '../wording.ts';
 import { ExportButton } from './export-button.ts';
 import { SandboxDrawer } from './sandbox-drawer.ts';
-import { type Filter, type Pages, usePages } from './sandbox-pages.ts';
+import { type Filter, NO_FILTER, type Pages, usePages } from './sandbox-pages.ts';
 import { SandboxTable } from './sandbox-table.ts';
 import type { Sorting } from './sorting.ts';
 
 interface SandboxesPanelProps {
   api: Api;
   broker: BrokerState;
+  place: Place;
+  onPlace: (part: Partial<Place>) => void;
   /** Absent in read-only mode. */
   ask: ((question: Question) => void) | undefined;
   panel: RefObject<HTMLElement>;
 }
 
-const NO_FILTER: Filter = { status: '', find: '', holder: '', lab: '' };
 const SIZES = [25, 50, 100];
 
 /** The table of sandboxes with its filters and pages, and the drawer for one of them. */
-export function SandboxesPanel({ api, broker, ask, panel }: SandboxesPanelProps) {
-  const [filter, setFilter] = useState(NO_FILTER);
+export function SandboxesPanel({ api, broker, place, onPlace, ask, panel }: SandboxesPanelProps) {
+  const { filter, sandbox: openId } = place;
   const [size, setSize] = useState(SIZES[0] ?? 25);
   const [sorting, setSorting] = useState<Sorting | undefined>();
-  const [openId, setOpenId] = useState<string | undefined>();
   const pages = usePages(api, filter, size, broker.changes);
   const isFiltered = Object.values(filter).some((value) => value !== '');
   const rows = pages.rows ?? [];
@@ -40,7 +41,7 @@ export function SandboxesPanel({ api, broker, ask, panel }: SandboxesPanelProps)
         <span class="muted">${known(broker.status?.pool, filter)}</span>
         <${ExportButton} api=${api} filter=${filter} />
       </div>
-      <${Filters} filter=${filter} onFilter=${setFilter} isFiltered=${isFiltered} />
+      <${Filters} filter=${filter} onFilter=${(next: Filter) => onPlace({ filter: next })} isFiltered=${isFiltered} />
       ${pages.error === undefined ? null : html`<p class="problem" role="alert">${pages.error} <button type="button" class="quiet" onClick=${pages.reload}>Try again</button></p>`}
       <${SandboxTable}
         rows=${pages.rows}
@@ -49,7 +50,7 @@ export function SandboxesPanel({ api, broker, ask, panel }: SandboxesPanelProps)
         isOutdated=${pages.isOutdated}
         sorting=${sorting}
         onSort=${setSorting}
-        onOpen=${setOpenId}
+        onOpen=${(sandbox: string) => onPlace({ sandbox })}
         empty=${isFiltered ? (pages.isUnfinished ? 'None found so far; the next page searches on.' : 'No sandbox matches these filters.') : 'The pool is empty. A sync takes over what the provider has.'}
       />
       <nav class="pages" aria-label="Pages of sandboxes">
@@ -68,7 +69,7 @@ export function SandboxesPanel({ api, broker, ask, panel }: SandboxesPanelProps)
         </label>
         ${sorting ? html`<small class="muted">Sorted within this page.</small>` : null}
       </nav>
-      <${SandboxDrawer} api=${api} id=${openId} filter=${filter} changes=${broker.changes} ask=${ask} onClose=${() => setOpenId(undefined)} />
+      <${SandboxDrawer} api=${api} id=${openId} filter=${filter} changes=${broker.changes} ask=${ask} onClose=${() => onPlace({ sandbox: undefined })} />
     </section>
   `;
 }
@@ -93,6 +94,8 @@ interface FiltersProps {
 
 function Filters({ filter, isFiltered, onFilter }: FiltersProps) {
   const [typed, setTyped] = useState(filter);
+  // Whoever goes back sees what was typed then.
+  useEffect(() => setTyped(filter), [JSON.stringify(filter)]);
   const change = (part: Partial<Filter>) => {
     const next = { ...typed, ...part };
     setTyped(next);
