@@ -118,7 +118,8 @@ export function composeCore(options: CoreOptions) {
     register,
     turns,
     readyList,
-    /** Who waits here. */
+    /** The line as it is known here, and who waits here. */
+    lineView: line.lineDeps.view,
     lineWaiters: line.lineDeps.waiters,
     useCases: {
       allocateSandbox,

@@ -9,6 +9,7 @@ import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';
 import type { SandboxChange } from '../store/sandboxes/watched-sandboxes.ts';
 import { createForecast } from '../usecases/line/forecast.ts';
 import { freeThroughLine, type PlaceEnding } from '../usecases/line/free-through-line.ts';
+import { createLineView } from '../usecases/line/line-view.ts';
 import { createPlaces } from '../usecases/line/places.ts';
 import { createLineKeeper, type LineKeeper, type LineLook } from '../usecases/line/tend-line.ts';
 import type { LineDeps } from '../usecases/line/wait-in-line.ts';
@@ -48,7 +49,8 @@ interface Parts {
 export function composeLine(options: LineOptions, parts: Parts) {
   const { client, clock } = parts;
   const line = createLineStore(client, parts.onUnreadable);
-  const waiters = createWaiters(line, parts.onError);
+  const view = createLineView(line, (look) => waiters.onLook(look));
+  const waiters = createWaiters(view, parts.onError);
   const forecast = createForecast({ ...options, reads: parts.reads, clock });
   const onEnded: Parameters<typeof freeThroughLine>[0]['onEnded'] = (ending, place, nowMs) =>
     options.onEnded(ending, Math.max(0, nowMs - place.joinedAtMs) / 1000);
@@ -61,6 +63,7 @@ export function composeLine(options: LineOptions, parts: Parts) {
     isHere: waiters.isHere,
     onServed(place, leased) {
       if (leased.lease.collectBy !== undefined) keeper?.toBeCollected(leased, place);
+      view.gone(place.keyPk);
       waiters.call(place.keyPk);
     },
     onEnded,
@@ -73,6 +76,7 @@ export function composeLine(options: LineOptions, parts: Parts) {
     ...options,
     line,
     server,
+    view,
     waiters,
     findKey: (pk, signal) => findKey(client, pk, signal),
     forecast: forecast.coming,
@@ -85,7 +89,7 @@ export function composeLine(options: LineOptions, parts: Parts) {
     places: createPlaces({ ...lineDeps, store: parts.store, server, onEnded }),
     /** What looks after the line, once there is a list of free sandboxes. */
     createKeeper(readyList: Parameters<typeof createLineKeeper>[0]['readyList']): LineKeeper {
-      keeper = createLineKeeper({ ...parts, line, server, readyList, onEnded, onLook: options.onLook });
+      keeper = createLineKeeper({ ...parts, line, view, server, readyList, onEnded, onLook: options.onLook });
       return keeper;
     },
   };

@@ -12,6 +12,7 @@ const [CALLERS = 80, SANDBOXES = 6, REPLICAS = 3] = (process.env['LINE_STORM'] ?
   .filter(Boolean)
   .map(Number);
 const ENGINE = ENGINE_KINDS.find((kind) => kind === process.env['LINE_STORM_ENGINE']) ?? 'dynoxide';
+const IS_LARGE = process.env['LINE_STORM'] !== undefined;
 const SEED = testSeed('LINE_STORM_SEED');
 /** What callers may see of processes that die; `-` is no answer. */
 const LAWFUL =
@@ -25,13 +26,14 @@ test('over replicas that are killed, as the engine is, everybody is served in tu
     callers: CALLERS,
     sandboxes: SANDBOXES,
     replicas: REPLICAS,
+    ...(IS_LARGE ? { waitSeconds: 10, clockRate: 2 } : { waitSeconds: 1, clockRate: 10 }),
     kills: 2,
     engineKills: 1,
     seed: SEED,
   });
   const { violations, wronged, placesLeft, kinds } = report;
   const strange = Object.keys(kinds).filter((kind) => !LAWFUL.test(kind));
-  if (process.env['LINE_STORM']) console.log(JSON.stringify({ ...report, violations: violations.length }));
+  if (IS_LARGE) console.log(JSON.stringify({ ...report, violations: violations.length }));
   expect({ violations: violations.slice(0, 5), wronged, placesLeft, strange }).toEqual({
     violations: [],
     wronged: [],

@@ -25,6 +25,10 @@ export interface LineStormOptions {
   callers: number;
   sandboxes: number;
   replicas: number;
+  /** How long a call waits, seconds. */
+  waitSeconds: number;
+  /** The brokers' clock against the real one: by a rate of 10 who has vanished has lost its place after 5 s and not 50. */
+  clockRate: number;
   /** Replicas that are killed, one after the other, and started again; and how often the engine is. */
   kills: number;
   engineKills: number;
@@ -49,8 +53,6 @@ export interface LineStormReport {
 }
 
 const BUCKETS = 4;
-/** The brokers' clock against the real one: who has vanished has lost its place after 5 s instead of 50. */
-const CLOCK_RATE = 10;
 /** By the brokers' clocks: ahead of the true time, and behind it. */
 const SKEWS_MS = [0, 5_000, -5_000];
 const PATIENCE_SECONDS = 40;
@@ -81,7 +83,7 @@ export async function lineStorm(options: LineStormOptions): Promise<LineStormRep
   await using cleanups = new AsyncDisposableStack();
   const random = seededRandom(options.seed);
   const originMs = Date.now();
-  const clock = fastClock(CLOCK_RATE, originMs);
+  const clock = fastClock(options.clockRate, originMs);
   const recorder = createRecorder({ now: clock });
   const storm = new AbortController();
 
@@ -109,7 +111,7 @@ export async function lineStorm(options: LineStormOptions): Promise<LineStormRep
       DDB_BUCKETS: String(BUCKETS),
       SIMULATED_POOL_SIZE: String(options.sandboxes),
     },
-    envOf: (number) => fastClockEnv(CLOCK_RATE, originMs, SKEWS_MS[number % SKEWS_MS.length]),
+    envOf: (number) => fastClockEnv(options.clockRate, originMs, SKEWS_MS[number % SKEWS_MS.length]),
   });
   cleanups.defer(() => crew.end());
   const watch = startWatch(client, BUCKETS, clock);
@@ -127,7 +129,7 @@ export async function lineStorm(options: LineStormOptions): Promise<LineStormRep
     patient: options.callers,
     vanishing: Math.ceil(options.callers / 10),
     pushing: 2,
-    waitSeconds: 1,
+    waitSeconds: options.waitSeconds,
   });
   cleanups.defer(() => callers.stop());
   const cleaning = cleanAllTheTime(crew, storm.signal);

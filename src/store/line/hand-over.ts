@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { NewId } from '../../clock.ts';
 import type { LineState, Place } from '../../domain/line.ts';
 import type { AllocatedSandbox, Sandbox } from '../../domain/sandbox.ts';
+import { pause } from '../../time-limit.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
 import { CONDITION_FAILED, isConflict, TransactionCancelledError } from '../dynamo/errors.ts';
@@ -36,7 +36,9 @@ export interface HandOvers {
   collect(seen: AllocatedSandbox, next: AllocatedSandbox, signal?: AbortSignal): Promise<boolean>;
 }
 
-const CONFLICT_RETRIES = 5;
+/** All replicas write the line's record, each one transaction at a time: with a few of them everybody's turn comes. */
+const CONFLICT_RETRIES = 40;
+const UNINTERRUPTED = new AbortController().signal;
 
 type Outcome = 'written' | 'lost' | 'other_moved';
 
@@ -89,7 +91,7 @@ export function createHandOvers(client: StoreClient, buckets: number, newId: New
         if (failed(1 + decisive.length + beside.length, keys.length)) keys = [];
         else if (isConflict(reasons)) {
           conflicts++;
-          await delay(5 + Math.random() * 20);
+          await pause(5 + Math.random() * 20, signal ?? UNINTERRUPTED);
         } else throw error;
       }
     }

@@ -154,6 +154,8 @@ async function lease(
     return undefined;
   }
 
+  const kept = await asOf(startedAtMs, key.seen());
+  if (kept) return kept;
   if (expectsLease || deps.readyList.believedEmpty) {
     // In a pool that is leased out, most who call have their lease already: one read instead of a sweep.
     const found = await asOf(performance.now(), key.find());

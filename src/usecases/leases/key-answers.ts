@@ -14,6 +14,11 @@ import type { OpenKeys } from './open-keys.ts';
 
 /** What a key has for its caller: a lease, or a place in the line for who wants to wait. */
 export interface KeyAnswers {
+  /**
+   * The place of who waits, as it was seen a moment ago, without reading anything: what has become of it shows while it
+   * waits.
+   */
+  seen(): Promise<Kept | undefined>;
   /** Reads the key. */
   find(): Promise<FoundLease | Kept | undefined>;
   /** What its record says; undefined where it has nothing (any more). */
@@ -40,9 +45,16 @@ export function keyAnswers(
 
   async function ofPlace(ticket: string): Promise<Kept | undefined> {
     if (wait === undefined) return undefined;
-    if (await keepPlace(lineDeps, ticket, wait, signal)) return { ticket, keyPk: request.keyPk };
+    const place = await lineDeps.line.find(ticket, signal);
+    if (place && (await keepPlace(lineDeps, place, wait, signal))) return place;
     goneTicket = ticket;
     return undefined;
+  }
+
+  async function seen(): Promise<Kept | undefined> {
+    const place = wait && wait.seconds > 0 ? lineDeps.view.placeOf(request.keyPk) : undefined;
+    if (!wait || !place || (request.explicitKey && place.request.hash !== request.hash)) return undefined;
+    return (await keepPlace(lineDeps, place, wait, signal)) ? place : undefined;
   }
 
   async function of(record: KeyRecord): Promise<FoundLease | Kept | undefined> {
@@ -71,6 +83,7 @@ export function keyAnswers(
   return {
     of,
     find,
+    seen,
     goneTicket: () => goneTicket,
   };
 }

@@ -56,7 +56,7 @@ const PAGE = 50;
  */
 export function freeThroughLine(deps: FreeThroughLineDeps): LineServer {
   const { store, line, handOvers, clock } = deps;
-  /** One after the other: two sandboxes would go for the same place. */
+  /** One after the other: two sandboxes would go for the same place, or for the line's one record. */
   const inTurn = pLimit(1);
   /** The line was found empty in this state, since then (on the monotonic clock). */
   let empty: { state: LineState; sinceMs: number } | undefined;
@@ -153,20 +153,19 @@ export function freeThroughLine(deps: FreeThroughLineDeps): LineServer {
     }
   }
 
-  async function free(change: Freeing, signal?: AbortSignal): Promise<boolean> {
-    const emptyLine = settled();
-    if (emptyLine) {
-      const freed = await handOvers.free(change, emptyLine, signal);
-      if (freed !== 'line_moved') return freed === 'written' && tellFreed(change) === 'freed';
-      empty = undefined;
-    }
-    return await inTurn(async () => {
+  const free = (change: Freeing, signal?: AbortSignal): Promise<boolean> =>
+    inTurn(async () => {
+      const emptyLine = settled();
+      if (emptyLine) {
+        const freed = await handOvers.free(change, emptyLine, signal);
+        if (freed !== 'line_moved') return freed === 'written' && tellFreed(change) === 'freed';
+        empty = undefined;
+      }
       const outcome = await serveOrFree(change, 'free', signal);
       // Real stores may show one part of a transaction before another: who has joined meanwhile is seen by now.
       if (outcome === 'freed') await offer(change.next, signal);
       return outcome !== 'lost';
     });
-  }
 
   const offer = async (seen: AvailableSandbox, signal?: AbortSignal) =>
     (await serveOrFree({ seen, next: seen }, 'leave', signal)) === 'served';

@@ -4,7 +4,6 @@ import { etaSeconds, keyPkOfTicket, type Place } from '../../domain/line.ts';
 import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { CallContext } from '../context.ts';
-import { everyPlace } from './every-place.ts';
 import type { LineServer, PlaceEnding } from './free-through-line.ts';
 import { type InLine, keepPlace, type LineDeps, placeOf, type Turn, tellTurn } from './wait-in-line.ts';
 
@@ -60,6 +59,7 @@ export function createPlaces(deps: PlacesDeps): Places {
       const [removed] = await deps.line.remove([place], signal);
       if (!removed) continue;
       deps.onEnded(ending, place, deps.clock.nowMs());
+      deps.view.gone(place.keyPk);
       deps.waiters.call(place.keyPk);
       return;
     }
@@ -69,7 +69,7 @@ export function createPlaces(deps: PlacesDeps): Places {
     async look({ ticket, holder }, { signal }) {
       const place = await deps.line.find(ticket, signal);
       if (place && place.request.holder !== holder) throw ticketNotFound();
-      if (!place || !(await keepPlace(deps, ticket, { seconds: 0 }, signal))) {
+      if (!place || !(await keepPlace(deps, place, { seconds: 0 }, signal))) {
         await findLease(ticket, holder, signal);
       }
       return await tellTurn(deps, placeOf(ticket));
@@ -78,25 +78,19 @@ export function createPlaces(deps: PlacesDeps): Places {
     async leave({ ticket, holder }, context) {
       const place = await deps.line.find(ticket, context.signal);
       if (place) return await takeOut(ticket, 'left', holder, context.signal);
-      const sandbox = await findLease(ticket, holder, context.signal);
-      if (sandbox.lease.collectBy !== undefined) {
+      for (;;) {
+        const sandbox = await findLease(ticket, holder, context.signal);
+        if (sandbox.lease.collectBy === undefined) throw alreadyServed(sandbox.id);
         // Served, and not told of it: whoever leaves does not want it.
-        await deps.server.passOn(sandbox, context, context.signal);
-        return;
+        if (await deps.server.passOn(sandbox, context, context.signal)) return;
       }
-      throw new BrokerError(
-        'INVALID_STATE',
-        `The place was served: give ${sandbox.id} back by marking it for deletion.`,
-        { details: { sandbox_id: sandbox.id } },
-      );
     },
 
-    async list({ limit, after }, { signal }) {
-      const all: Place[] = [];
-      for await (const place of everyPlace(deps.line, signal)) all.push(place);
+    async list({ limit, after }) {
+      const { places: all } = await deps.view.look('whole');
       const from = after === undefined ? 0 : all.findIndex(({ ticket }) => ticket > after);
       const { comingMs } = await deps.forecast();
-      const forecast = { comingMs, served: deps.waiters.served() };
+      const forecast = { comingMs, served: deps.view.served() };
       const nowMs = deps.clock.nowMs();
       const places = (from < 0 ? [] : all.slice(from, from + limit)).map((place, index) => {
         const position = from + index + 1;
@@ -111,6 +105,13 @@ export function createPlaces(deps: PlacesDeps): Places {
 
 const isSameLease = (lease: { leaseId: string }, record: KeyRecord): boolean =>
   lease.leaseId === record.leaseId;
+
+const alreadyServed = (sandboxId: string) =>
+  new BrokerError(
+    'INVALID_STATE',
+    `The place was served: give ${sandboxId} back by marking it for deletion.`,
+    { details: { sandbox_id: sandboxId } },
+  );
 
 const ticketNotFound = () =>
   new BrokerError(

@@ -6,11 +6,12 @@ import type { LineStore } from '../../store/line/line.ts';
 import type { ReadyList } from '../../store/sandboxes/ready-list.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { CallContext } from '../context.ts';
-import { everyPlace } from './every-place.ts';
 import type { LineServer, PlaceEnding } from './free-through-line.ts';
+import type { LineView } from './line-view.ts';
 
 export interface TendLineDeps {
-  line: Pick<LineStore, 'page' | 'remove'>;
+  line: Pick<LineStore, 'remove'>;
+  view: Pick<LineView, 'whole' | 'gone'>;
   store: Pick<SandboxStore, 'get'>;
   server: Pick<LineServer, 'offer' | 'passOn'>;
   readyList: Pick<ReadyList, 'take' | 'giveBack' | 'settle' | 'sweep'>;
@@ -36,15 +37,15 @@ export interface LineKeeper {
   tend(context: CallContext): Promise<void>;
 }
 
-/** Every so many looks the pool is looked through, too. */
-const SWEEP_EVERY = 10;
+/** Every so many looks the pool is looked through, too: its list of what is free is read again much more often. */
+const SWEEP_EVERY = 40;
 
 /**
  * Removes places whose callers call no more, passes on leases that nobody collects, and gives away what is free beside
  * somebody who waits for it: replicas that know of no line make it so, and stores that show a transaction in parts.
  */
 export function createLineKeeper(deps: TendLineDeps): LineKeeper {
-  const { line, server, readyList, clock } = deps;
+  const { line, view, server, readyList, clock } = deps;
   let isAwake = true;
   let looks = 0;
   const uncollected = new Map<string, { leased: AllocatedSandbox; place: Place }>();
@@ -63,22 +64,40 @@ export function createLineKeeper(deps: TendLineDeps): LineKeeper {
     }
   }
 
-  /** Gives away what is known to be free, as far as anybody in the line wants it. */
-  async function offerFree(signal: AbortSignal): Promise<void> {
-    if (looks++ % SWEEP_EVERY === 0) await readyList.sweep(undefined, signal);
-    for (;;) {
-      const hint = readyList.take(undefined, 'any');
-      if (!hint) return;
-      const isServed = await server.offer(hint, signal).catch((error: unknown) => {
-        readyList.settle(hint, 'open');
-        throw error;
-      });
-      if (isServed) readyList.settle(hint, 'won');
-      else {
-        readyList.giveBack(hint);
-        return;
-      }
+  /** Takes out of the line whose callers call no more; returns the others. */
+  async function bury(signal: AbortSignal): Promise<Place[]> {
+    const nowMs = clock.nowMs();
+    const places = await view.whole();
+    const dead = places.filter((place) => isDead(place, nowMs));
+    for (const place of await line.remove(dead, signal)) {
+      view.gone(place.keyPk);
+      deps.onEnded('given_up', place, nowMs);
     }
+    const living = places.filter((place) => !isDead(place, nowMs));
+    const oldestJoinedAtMs = living.reduce((oldest, each) => Math.min(oldest, each.joinedAtMs), nowMs);
+    deps.onLook({ length: living.length, oldestSeconds: (nowMs - oldestJoinedAtMs) / 1000 });
+    return living;
+  }
+
+  /** Gives away what is known to be free, as far as anybody in the line wants it. */
+  async function offerFree(places: readonly Place[], signal: AbortSignal): Promise<void> {
+    if (looks++ % SWEEP_EVERY === 0) await readyList.sweep(undefined, signal);
+    for (const namePrefix of new Set(places.map(({ request }) => request.namePrefix))) {
+      while (await offerOne(namePrefix, signal));
+    }
+  }
+
+  /** Whether there was one, and somebody wanted it. */
+  async function offerOne(namePrefix: string | undefined, signal: AbortSignal): Promise<boolean> {
+    const hint = readyList.take(namePrefix, 'any');
+    if (!hint) return false;
+    const isServed = await server.offer(hint, signal).catch((error: unknown) => {
+      readyList.settle(hint, 'open');
+      throw error;
+    });
+    if (isServed) readyList.settle(hint, 'won');
+    else readyList.giveBack(hint);
+    return isServed;
   }
 
   return {
@@ -97,23 +116,10 @@ export function createLineKeeper(deps: TendLineDeps): LineKeeper {
       isAwake = false;
       try {
         await passOnLate(context, signal);
-        const nowMs = clock.nowMs();
-        let length = 0;
-        let oldestJoinedAtMs: number | undefined;
-        const dead: Place[] = [];
-        for await (const place of everyPlace(line, signal)) {
-          if (isDead(place, nowMs)) dead.push(place);
-          else {
-            length++;
-            oldestJoinedAtMs = Math.min(oldestJoinedAtMs ?? place.joinedAtMs, place.joinedAtMs);
-          }
-        }
-        for (const place of await line.remove(dead, signal)) deps.onEnded('given_up', place, nowMs);
-        const oldestSeconds = Math.max(0, nowMs - (oldestJoinedAtMs ?? nowMs)) / 1000;
-        deps.onLook({ length, oldestSeconds });
-        if (length > 0) await offerFree(signal);
+        const living = await bury(signal);
+        if (living.length > 0) await offerFree(living, signal);
         else looks = 0;
-        if (length > 0 || uncollected.size > 0) isAwake = true;
+        if (living.length > 0 || uncollected.size > 0) isAwake = true;
       } catch (error) {
         isAwake = true;
         throw error;

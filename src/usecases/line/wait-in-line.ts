@@ -8,7 +8,8 @@ import { limitTime } from '../../time-limit.ts';
 import type { CallContext } from '../context.ts';
 import { type GrantedLease, type LeaseRequest, toGranted } from '../leases/lease-request.ts';
 import type { LineServer } from './free-through-line.ts';
-import type { Standing, Waiters } from './waiters.ts';
+import type { LineView, Standing } from './line-view.ts';
+import type { Waiters } from './waiters.ts';
 
 /** How a caller wants to wait. */
 export interface Wait {
@@ -33,6 +34,7 @@ export interface InLine extends Standing {
 export interface LineDeps {
   line: LineStore;
   server: Pick<LineServer, 'collect'>;
+  view: LineView;
   waiters: Waiters;
   findKey: (pk: string, signal: AbortSignal) => Promise<KeyRecord | undefined>;
   forecast: () => Promise<Pick<Forecast, 'comingMs'>>;
@@ -59,7 +61,7 @@ export type JoinLine = (
 /** Takes a place at the end of the line, for a pool of which `proof` says that it has nothing free. Throws `LINE_FULL`. */
 export function joinLine(deps: LineDeps): JoinLine {
   return async (request, { attempt, proof, wait, gone }, context, signal) => {
-    if (deps.waiters.length() >= deps.maxPlaces) throw lineFull(deps.maxPlaces);
+    if (await isFull(deps)) throw lineFull(deps.maxPlaces);
     const nowMs = deps.clock.nowMs();
     const { idempotencyKey: _key, ...input } = request.input;
     const { hash, explicitKey } = request;
@@ -86,6 +88,7 @@ export function joinLine(deps: LineDeps): JoinLine {
     deps.onJoined();
     switch (outcome.type) {
       case 'joined':
+        deps.view.joined(outcome.place);
         return outcome.place;
       case 'key_taken':
         return { record: outcome.record };
@@ -94,6 +97,10 @@ export function joinLine(deps: LineDeps): JoinLine {
     }
   };
 }
+
+/** Where the line seems full it is looked at: what was known of it may be long ago. */
+const isFull = async ({ view, maxPlaces }: LineDeps): Promise<boolean> =>
+  view.length() >= maxPlaces && (await view.whole()).length >= maxPlaces;
 
 const LINE_FULL_RETRY_AFTER_SECONDS = 30;
 
@@ -105,19 +112,17 @@ const lineFull = (maxPlaces: number) =>
 const aliveUntilMs = ({ patienceSeconds }: LineDeps, wait: Pick<Wait, 'seconds'>, nowMs: number): number =>
   nowMs + (wait.seconds + patienceSeconds) * 1000;
 
-/** Its caller calls again: the place lives on. False: it is gone. */
+/** Its caller calls again: the place, as it was last seen, lives on. False: it is gone. */
 export async function keepPlace(
   deps: LineDeps,
-  ticket: string,
+  place: Place,
   wait: Pick<Wait, 'seconds'>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const place = await deps.line.find(ticket, signal);
-  if (!place) return false;
   deps.onJoined();
   const untilMs = aliveUntilMs(deps, wait, deps.clock.nowMs());
   const isLongEnough = place.aliveUntilMs >= untilMs - (deps.patienceSeconds * 1000) / 2;
-  return isLongEnough || (await deps.line.keepAlive(ticket, untilMs, signal));
+  return isLongEnough || (await deps.line.keepAlive(place.ticket, untilMs, signal));
 }
 
 /** What has become of a place. */
@@ -138,26 +143,30 @@ export function awaitTurn(deps: LineDeps): AwaitTurn {
         const lease = await findTurn(deps, place);
         if (lease) return { type: 'served', lease };
       }
-      // Nobody is there to be told where it stands, and no time for asking.
-      if (wait.gone.aborted) return { type: 'waiting', inLine: unknownStanding(place) };
-      return await tellTurn(deps, place);
+      // Nobody is there to be told where it stands, or no time for asking.
+      const isOver = wait.gone.aborted || deps.stopping.aborted;
+      return isOver ? { type: 'waiting', inLine: lastKnown(deps, place) } : await tellTurn(deps, place);
     } finally {
       limit.clear();
     }
   };
 }
 
-const unknownStanding = ({ ticket }: Kept): InLine => ({ ticket, position: 1, waiting: 1, etaSeconds: null });
+const lastKnown = ({ view }: LineDeps, { ticket }: Kept): InLine => ({
+  ticket,
+  ...view.lastStanding(ticket),
+  etaSeconds: null,
+});
 
 /** Where a place stands, or the lease that it got. Throws `PLACE_LOST`. */
 export async function tellTurn(deps: LineDeps, place: Kept): Promise<Turn> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const standing = await deps.waiters.standing(place.ticket, NEVER);
+    const standing = await deps.view.standing(place.ticket);
     if (standing) return { type: 'waiting', inLine: await withEta(deps, place.ticket, standing) };
     const lease = await findTurn(deps, place);
     if (lease) return { type: 'served', lease };
   }
-  return { type: 'waiting', inLine: unknownStanding(place) };
+  return { type: 'waiting', inLine: lastKnown(deps, place) };
 }
 
 /** Looks that may each have begun before the place was there. */
@@ -166,7 +175,7 @@ const NEVER = new AbortController().signal;
 
 export async function withEta(deps: LineDeps, ticket: string, standing: Standing): Promise<InLine> {
   const { comingMs } = await deps.forecast();
-  const forecast = { comingMs, served: deps.waiters.served() };
+  const forecast = { comingMs, served: deps.view.served() };
   return { ticket, ...standing, etaSeconds: etaSeconds(standing.position, forecast, deps.clock.nowMs()) };
 }
 

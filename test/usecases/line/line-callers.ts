@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { eventOf } from '../../../src/domain/event.ts';
+import { passOn } from '../../../src/domain/quarantine.ts';
+import { createSandboxStore } from '../../../src/store/sandboxes/sandboxes.ts';
 import type { AllocateResult } from '../../../src/usecases/leases/allocate-sandbox.ts';
 import type { InLine, Wait } from '../../../src/usecases/line/wait-in-line.ts';
 import { context, type TestCore } from '../../support/broker/core.ts';
@@ -50,4 +54,13 @@ export class Line {
     await this.#core.useCases.markForDeletion({ holder, sandboxId }, context());
     await this.#core.work.cleanup(context());
   }
+}
+
+/** Frees a sandbox as a replica does that knows of no line: for anybody. */
+export async function freeBesideLine(core: TestCore, sandboxId: string): Promise<void> {
+  const store = createSandboxStore(core.client, core.reads.buckets, randomUUID);
+  const seen = await store.get(sandboxId);
+  if (seen?.status !== 'allocated') throw new Error(`${sandboxId} is not leased`);
+  const next = passOn(seen, core.clock.nowMs());
+  await store.write({ seen, next, event: eventOf(seen, next, 'pass_on', context()) });
 }

@@ -141,7 +141,7 @@ describeOnEngines('a line of callers', ({ endpoint }) => {
     await line.take('ada');
     const bob = line.wait('bob', { seconds: 60 });
     await expect.poll(() => core.lineWaiters.size).toBe(1);
-    await expect.poll(() => core.lineWaiters.length()).toBe(1);
+    await expect.poll(() => core.lineView.length()).toBe(1);
     await expect(line.wait('cyd')).rejects.toMatchObject({ code: 'LINE_FULL' });
     stopping.abort();
     expect(await bob).toMatchObject({ position: 1 });
