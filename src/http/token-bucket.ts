@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { BoundedMap } from '../domain/bounded-map.ts';
 
 export interface BucketOptions {
   /** Tokens that come back every second, > 0. */
@@ -58,17 +59,10 @@ export type Limiter = (key: string) => Verdict;
 export function createLimiter(options: BucketOptions & { maxKeys: number }, clock: Clock): Limiter {
   if (!(options.perSecond > 0)) throw new RangeError(`perSecond must be > 0, not ${options.perSecond}`);
   if (!(options.burst >= 1)) throw new RangeError(`burst must be >= 1, not ${options.burst}`);
-  if (!(options.maxKeys >= 1)) throw new RangeError(`maxKeys must be >= 1, not ${options.maxKeys}`);
-  // A Map keeps the order of insertion: taking a key out and putting it back makes its first key the oldest one.
-  const buckets = new Map<string, Bucket>();
+  const buckets = new BoundedMap<string, Bucket>(options.maxKeys);
   return (key) => {
     const { bucket, verdict } = takeToken(buckets.get(key), clock.nowMs(), options);
-    buckets.delete(key);
     buckets.set(key, bucket);
-    if (buckets.size > options.maxKeys) {
-      const [oldest] = buckets.keys();
-      if (oldest !== undefined) buckets.delete(oldest);
-    }
     return verdict;
   };
 }

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../domain/bounded-map.ts';
 import type { Alert } from '../../domain/resilience/alert.ts';
 
 /** What is to become of an alert's notification. */
@@ -35,16 +36,9 @@ export function createCooldown(
   monotonicMs: () => number = () => performance.now(),
 ): Cooldown {
   if (!(cooldownMs >= 0)) throw new RangeError(`cooldownMs must be >= 0, not ${cooldownMs}`);
-  const kinds = new Map<string, Kind>();
+  /** The one that was there longest without a word gives way. */
+  const kinds = new BoundedMap<string, Kind>(MAX_KINDS);
   const kindOf = ({ task, reason }: Alert) => JSON.stringify([task, reason]);
-
-  /** Puts a kind at the end, and the one that was there longest without a word gives way. */
-  function keep(key: string, kind: Kind): void {
-    kinds.delete(key);
-    kinds.set(key, kind);
-    const [oldest] = kinds.keys();
-    if (kinds.size > MAX_KINDS && oldest !== undefined) kinds.delete(oldest);
-  }
 
   return {
     ask(alert) {
@@ -54,19 +48,19 @@ export function createCooldown(
         kind.swallowed++;
         return 'swallowed';
       }
-      keep(key, { swallowed: kind?.swallowed ?? 0 });
+      kinds.set(key, { swallowed: kind?.swallowed ?? 0 });
       return 'notify';
     },
     swallowed: (alert) => kinds.get(kindOf(alert))?.swallowed ?? 0,
     sent(alert, told) {
       const key = kindOf(alert);
       const swallowed = Math.max(0, (kinds.get(key)?.swallowed ?? 0) - told);
-      keep(key, { untilMs: monotonicMs() + cooldownMs, swallowed });
+      kinds.set(key, { untilMs: monotonicMs() + cooldownMs, swallowed });
     },
     lost(alert) {
       const key = kindOf(alert);
       const untilMs = monotonicMs() + Math.min(cooldownMs, AFTER_LOSS_MS);
-      keep(key, { untilMs, swallowed: (kinds.get(key)?.swallowed ?? 0) + 1 });
+      kinds.set(key, { untilMs, swallowed: (kinds.get(key)?.swallowed ?? 0) + 1 });
     },
   };
 }

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../../clock.ts';
+import { BoundedMap } from '../../domain/bounded-map.ts';
 import { BrokerError } from '../../domain/errors.ts';
 import type { QuotaStore } from '../../domain/resilience/quota.ts';
 import {
@@ -118,8 +119,8 @@ export function createGovernor<R extends string>(options: GovernorOptions<R>): G
   let violations: Violation<R>[] = [];
   const denied = new Map<R, { count: number; alertedAtMs: number; alertedCount: number }>();
   const known = new Map<string, UsageWindow>();
-  /** By resource and caller. A Map keeps the order of insertion: the first key is the one unused for longest. */
-  const local = new Map<R, Map<string, UsageWindow>>();
+  /** By resource and caller; the one unused for longest is forgotten first. */
+  const local = new Map<R, BoundedMap<string, UsageWindow>>();
 
   const quotaOf = (resource: R): Quota => limits.get(resource) ?? quotas[resource];
 
@@ -137,13 +138,9 @@ export function createGovernor<R extends string>(options: GovernorOptions<R>): G
   }
 
   function keep(resource: R, key: string, window: UsageWindow): void {
-    const windows = local.get(resource) ?? new Map<string, UsageWindow>();
+    const windows = local.get(resource) ?? new BoundedMap<string, UsageWindow>(maxKeys);
     local.set(resource, windows);
-    windows.delete(key);
     windows.set(key, window);
-    if (windows.size <= maxKeys) return;
-    const [oldest] = windows.keys();
-    if (oldest !== undefined) windows.delete(oldest);
   }
 
   function deny(resource: R, key: string, window: UsageWindow, nowMs: number): Verdict {

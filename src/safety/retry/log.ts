@@ -1,3 +1,5 @@
+import { BoundedMap } from '../../domain/bounded-map.ts';
+
 /** One attempt at a task, as the log keeps it. */
 export interface LoggedAttempt {
   /** Epoch milliseconds. */
@@ -21,15 +23,10 @@ const MAX_ATTEMPTS_OF_TASK = 50;
 
 export function createRetryLog(limits: { tasks?: number; attempts?: number } = {}): RetryLog {
   const { tasks: maxTasks = MAX_TASKS, attempts: maxAttempts = MAX_ATTEMPTS_OF_TASK } = limits;
-  // A Map keeps the order of insertion: taking a key out and putting it back makes its first key the oldest one.
-  const log = new Map<string, LoggedAttempt[]>();
+  const log = new BoundedMap<string, LoggedAttempt[]>(maxTasks);
   return {
     add(task, attempt) {
-      const attempts = log.get(task) ?? [];
-      log.delete(task);
-      log.set(task, [...attempts, attempt].slice(-maxAttempts));
-      const [oldest] = log.keys();
-      if (log.size > maxTasks && oldest !== undefined) log.delete(oldest);
+      log.set(task, [...(log.get(task) ?? []), attempt].slice(-maxAttempts));
     },
     tasks: (prefix = '') =>
       [...log]

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../domain/bounded-map.ts';
 import type { RetryWindowStore } from '../../domain/resilience/retry-window.ts';
 import {
   type EndedWindow,
@@ -52,7 +53,7 @@ const WRITES_AT_ONCE = 5;
 const FORGET_AFTER_MS = 86_400_000;
 
 export function createRetryWindows(): RetryWindows {
-  const entries = new Map<string, Entry>();
+  const entries = new BoundedMap<string, Entry>(MAX_OPEN);
   let recent: EndedWindow[] = [];
   let untold: { window: EndedWindow; wasShared: boolean }[] = [];
 
@@ -70,8 +71,6 @@ export function createRetryWindows(): RetryWindows {
       noticed: new Set(),
     };
     entries.set(task, entry);
-    const [oldest] = entries.keys();
-    if (entries.size > MAX_OPEN && oldest !== undefined) entries.delete(oldest);
     return entry;
   }
 

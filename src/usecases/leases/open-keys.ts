@@ -1,3 +1,5 @@
+import { BoundedMap } from '../../domain/bounded-map.ts';
+
 /** Longer than a write that its sender has given up is on its way. */
 const REMEMBERED_MS = 60_000;
 const MOST_KEYS = 10_000;
@@ -14,20 +16,18 @@ export interface OpenKeys {
 }
 
 export function rememberOpenKeys(): OpenKeys {
-  /** The oldest first. */
-  const sinceMs = new Map<string, number>();
+  const sinceMs = new BoundedMap<string, number>(MOST_KEYS);
 
   function forgetOld(): void {
     const before = performance.now() - REMEMBERED_MS;
     for (const [pk, atMs] of sinceMs) {
-      if (atMs > before && sinceMs.size <= MOST_KEYS) return;
+      if (atMs > before) return;
       sinceMs.delete(pk);
     }
   }
 
   return {
     add(pk) {
-      sinceMs.delete(pk);
       sinceMs.set(pk, performance.now());
       forgetOld();
     },
