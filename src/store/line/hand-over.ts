@@ -1,8 +1,8 @@
 import type { NewId } from '../../clock.ts';
 import type { LineState, Place } from '../../domain/line.ts';
 import type { AllocatedSandbox, Sandbox } from '../../domain/sandbox.ts';
-import { pause } from '../../time-limit.ts';
 import type { StoreClient } from '../dynamo/client.ts';
+import { retryConflicts } from '../dynamo/conflict-retry.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
 import { CONDITION_FAILED, isConflict, TransactionCancelledError } from '../dynamo/errors.ts';
 import { type Change, createChangeItems } from '../sandboxes/changes.ts';
@@ -38,7 +38,6 @@ export interface HandOvers {
 
 /** All replicas write the line's record, each one transaction at a time: with a few of them everybody's turn comes. */
 const CONFLICT_RETRIES = 40;
-const UNINTERRUPTED = new AbortController().signal;
 
 type Outcome = 'written' | 'lost' | 'other_moved';
 
@@ -74,7 +73,7 @@ export function createHandOvers(client: StoreClient, buckets: number, newId: New
   ): Promise<Outcome> {
     const writeId = newId();
     let keys = items.changeKey(change);
-    for (let conflicts = 0; conflicts <= CONFLICT_RETRIES; ) {
+    const attempt = async (): Promise<Outcome | 'conflict'> => {
       try {
         await client.transact([{ Put: items.put(change, writeId) }, ...decisive, ...beside, ...keys], signal);
         return 'written';
@@ -88,14 +87,16 @@ export function createHandOvers(client: StoreClient, buckets: number, newId: New
           return sandbox.item?.['write_id'] === writeId ? 'written' : 'lost';
         }
         if (failed(1, decisive.length)) return 'other_moved';
-        if (failed(1 + decisive.length + beside.length, keys.length)) keys = [];
-        else if (isConflict(reasons)) {
-          conflicts++;
-          await pause(5 + Math.random() * 20, signal ?? UNINTERRUPTED);
-        } else throw error;
+        if (failed(1 + decisive.length + beside.length, keys.length)) {
+          keys = [];
+          return await attempt();
+        }
+        if (isConflict(reasons)) return 'conflict';
+        throw error;
       }
-    }
-    return 'lost';
+    };
+    const outcome = await retryConflicts(attempt, { signal, retries: CONFLICT_RETRIES });
+    return outcome === 'conflict' ? 'lost' : outcome;
   }
 
   return {

@@ -1,5 +1,6 @@
 import { type LineState, NO_STATE, type Place } from '../../domain/line.ts';
 import type { StoreClient } from '../dynamo/client.ts';
+import { retryConflicts } from '../dynamo/conflict-retry.ts';
 import type { Item } from '../dynamo/documents.ts';
 import {
   CONDITION_FAILED,
@@ -40,7 +41,6 @@ export interface LineStore {
   dropStray(place: Place, signal?: AbortSignal): Promise<void>;
 }
 
-const CONFLICT_RETRIES = 5;
 /** With two items each. */
 const REMOVALS_PER_TRANSACTION = 50;
 
@@ -73,7 +73,7 @@ export function createLineStore(
   const toRemoval = (place: Place) => [{ Delete: atPlace(place) }, { Delete: atKey(place) }];
 
   async function removeOne(place: Place, signal?: AbortSignal): Promise<boolean> {
-    for (let conflicts = 0; conflicts <= CONFLICT_RETRIES; conflicts++) {
+    const attempt = async (): Promise<boolean | 'conflict'> => {
       try {
         await client.transact(toRemoval(place), signal);
         return true;
@@ -82,10 +82,11 @@ export function createLineStore(
         const [ofPlace, ofKey] = error.reasons;
         if (ofPlace?.code === CONDITION_FAILED) return false;
         if (ofKey?.code === CONDITION_FAILED) return await deleteAlone(place, signal);
-        if (!isConflict(error.reasons)) throw error;
+        if (isConflict(error.reasons)) return 'conflict';
+        throw error;
       }
-    }
-    return false;
+    };
+    return (await retryConflicts(attempt, { signal })) === true;
   }
 
   async function removeTogether(places: readonly Place[], signal?: AbortSignal): Promise<boolean> {

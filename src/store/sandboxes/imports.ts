@@ -1,10 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { NewId } from '../../clock.ts';
+import { StoreUnavailableError } from '../../domain/errors.ts';
 import type { SandboxEvent } from '../../domain/event.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
 import type { StoreClient } from '../dynamo/client.ts';
+import { retryConflicts } from '../dynamo/conflict-retry.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
-import { CONDITION_FAILED, TransactionCancelledError } from '../dynamo/errors.ts';
+import { CONDITION_FAILED, isConflict, TransactionCancelledError } from '../dynamo/errors.ts';
 import { IS_NEW, KEY_IS_FREE } from './conditions.ts';
 import { putEvent } from './events.ts';
 import { putPointer } from './holders.ts';
@@ -28,9 +29,6 @@ export interface SandboxImports {
   write(entry: Import, nowMs: number, signal?: AbortSignal): Promise<ImportOutcome>;
 }
 
-const CONFLICT_RETRIES = 5;
-const CONFLICT_WAIT_MS = 20;
-
 /** Takes sandboxes over from elsewhere, into a table that was laid out with `buckets`. */
 export function createImports(client: StoreClient, buckets: number, newId: NewId): SandboxImports {
   const keyItems = (key: KeyRecord, nowMs: number): TransactItems => [
@@ -53,7 +51,7 @@ export function createImports(client: StoreClient, buckets: number, newId: NewId
     async write({ sandbox, event, key }, nowMs, signal) {
       const writeId = newId();
       let withKey = key !== undefined;
-      for (let conflicts = 0; ; ) {
+      const attempt = async (): Promise<ImportOutcome | 'conflict'> => {
         const items: TransactItems = [
           {
             Put: {
@@ -81,11 +79,17 @@ export function createImports(client: StoreClient, buckets: number, newId: NewId
             if (sandboxReason.item['write_id'] === writeId) return written;
             return { type: 'exists', sandbox: toSandbox(sandboxReason.item) };
           }
-          if (keyReason?.code === CONDITION_FAILED) withKey = false;
-          else if (++conflicts > CONFLICT_RETRIES) throw error;
-          else await delay(CONFLICT_WAIT_MS, undefined, signal && { signal });
+          if (keyReason?.code === CONDITION_FAILED) {
+            withKey = false;
+            return await attempt();
+          }
+          if (isConflict(error.reasons)) return 'conflict';
+          throw error;
         }
-      }
+      };
+      const outcome = await retryConflicts(attempt, { signal });
+      if (outcome !== 'conflict') return outcome;
+      throw new StoreUnavailableError(new Error(`the record of ${sandbox.id} is contended`));
     },
   };
 }

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { NewId } from '../../clock.ts';
-import { assertNever, KeyMovedOnError } from '../../domain/errors.ts';
+import { KeyMovedOnError } from '../../domain/errors.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
 import { workOff } from '../../work-off.ts';
 import type { StoreClient } from '../dynamo/client.ts';
+import { retryConflicts } from '../dynamo/conflict-retry.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
 import {
   CONDITION_FAILED,
@@ -49,7 +49,6 @@ export interface SandboxStore {
 
 /** A transaction has at most 100 items; a change has up to three, and there may be one for all of them. */
 const CHANGES_PER_TRANSACTION = 33;
-const CONFLICT_RETRIES = 5;
 const UNINTERRUPTED = new AbortController().signal;
 
 /**
@@ -100,27 +99,15 @@ export function createSandboxStore(
   async function write(change: Change, signal?: AbortSignal): Promise<boolean> {
     const writeId = newId();
     let keyItems = items.changeKey(change);
-    for (let conflicts = 0; conflicts <= CONFLICT_RETRIES; ) {
+    const attempt = async (): Promise<'written' | 'lost' | 'conflict'> => {
       const outcome = await tryWrite(change, keyItems, writeId, signal);
-      switch (outcome) {
-        case 'written':
-          return true;
-        case 'lost':
-          return false;
-        case 'key_moved_on':
-          if (change.next.status === 'allocated') throw new KeyMovedOnError();
-          // The key belongs to a later lease by now, or its time was over: this one ends without it.
-          keyItems = [];
-          break;
-        case 'conflict':
-          conflicts++;
-          await delay(5 + Math.random() * 20);
-          break;
-        default:
-          assertNever(outcome);
-      }
-    }
-    return false;
+      if (outcome !== 'key_moved_on') return outcome;
+      if (change.next.status === 'allocated') throw new KeyMovedOnError();
+      // The key belongs to a later lease by now, or its time was over: this one ends without it.
+      keyItems = [];
+      return await attempt();
+    };
+    return (await retryConflicts(attempt, { signal })) === 'written';
   }
 
   /** All of them or, with false, none, as far as is known. */

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Clock, NewId } from '../../clock.ts';
 import { StoreUnavailableError } from '../../domain/errors.ts';
@@ -11,6 +10,7 @@ import {
   type RunningJob,
 } from '../../domain/job.ts';
 import type { StoreClient } from '../dynamo/client.ts';
+import { retryConflicts } from '../dynamo/conflict-retry.ts';
 import type { Item } from '../dynamo/documents.ts';
 import {
   CONDITION_FAILED,
@@ -21,8 +21,6 @@ import {
 import { CLOCK_IS_PAST, IS_NEW, JOB_IS_CLAIMABLE, JOB_IS_MINE } from '../sandboxes/conditions.ts';
 import { JOB_SEQUENCE_KEY, JOB_TOTALS_KEY, jobId, jobKey } from '../sandboxes/keys.ts';
 import { BROKER_JOBS, type JobCodec, toJobItem } from './job-items.ts';
-
-const CONFLICT_RETRIES = 5;
 
 const sequenceItem = z.object({ clock_ms: z.int(), seq: z.int() });
 
@@ -175,11 +173,8 @@ export function createJobStoreOf<Request extends AnyJobRequest, Result>(
     },
 
     async settle(job, next, signal) {
-      for (let conflicts = 0; conflicts <= CONFLICT_RETRIES; conflicts++) {
-        const outcome = await settleOnce(job, next, signal);
-        if (outcome !== 'conflict') return outcome === 'written';
-        await delay(5 + Math.random() * 20);
-      }
+      const outcome = await retryConflicts(() => settleOnce(job, next, signal), { signal });
+      if (outcome !== 'conflict') return outcome === 'written';
       throw new StoreUnavailableError(new Error('the count of ended jobs is contended'));
     },
   };

@@ -215,7 +215,8 @@ describeOnEngines('the sandboxes of a table', ({ endpoint }) => {
     const sent = () => faults.calls.filter(({ operation }) => operation === 'TransactWriteItems').length;
     const before = sent();
     expect(await core.store.write({ seen, next, event: eventTo(seen, next) })).toBe(false);
-    expect(sent() - before).toBe(6);
+    // It is free, and goes through the line, whose one record has more than its share of conflicts.
+    expect(sent() - before).toBe(41);
   });
 
   test('are written many at a time, and those that somebody changed meanwhile are left out', async () => {
