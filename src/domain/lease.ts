@@ -36,7 +36,7 @@ export interface Lease {
   collectBy?: number | undefined;
 }
 
-/** Whose keys those of the tracks are: all their tokens are one principal, so that rotating them takes nobody's lease away. */
+/** The principal of all tracks' tokens: rotating them takes nobody's lease away. */
 export const TRACK_PRINCIPAL = 'track';
 
 export interface LeaseTerms {

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import { BrokerError } from '../../domain/errors.ts';
+import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import { clientKey } from '../client-address.ts';
 import { createLimiter } from '../token-bucket.ts';
 import { MAX_ADDRESSES } from './rate-limit.ts';
@@ -17,6 +18,8 @@ export type Tokens = Readonly<Record<'track' | 'admin', readonly string[]>> & {
 /** Whose token a request came with. */
 export interface Caller {
   role: Role;
+  /** Whose keys its own are. All tokens of a role are one principal, so that rotating them takes nobody's lease or answer away. */
+  principal: string;
   /** The role, and the token's place among those of the role. */
   name: string;
   /** As histories and jobs call it: the role, and which of its tokens where there are several. */
@@ -39,6 +42,11 @@ export interface AuthOptions {
 /** Wrong tokens from one address: enough for a deployment that got its token wrong to be seen, too few to guess one. */
 const FAILED_LOGINS = { perSecond: 1, burst: 20, maxKeys: MAX_ADDRESSES };
 
+const PRINCIPALS: Readonly<Record<Role, string>> = {
+  track: TRACK_PRINCIPAL,
+  admin: 'admin',
+  viewer: 'viewer',
+};
 const READS = ['GET', 'HEAD'];
 const BEARER = /^bearer +(\S+) *$/i;
 
@@ -50,6 +58,12 @@ function bearerToken(authorization: string | undefined): Buffer | undefined {
 
 function sha256(data: string | Buffer): Buffer {
   return createHash('sha256').update(data).digest();
+}
+
+/** The caller of a route that lets nobody in without a token. */
+export function callerOf({ caller }: FastifyRequest): Caller {
+  if (caller === undefined) throw new TypeError('the route asks for no token');
+  return caller;
 }
 
 /**
@@ -69,12 +83,13 @@ export function createAuth({
   const known = roles.flatMap((role) =>
     (tokens[role] ?? []).map((token, index, all) => {
       const name = `${role}-${index + 1}`;
-      return { caller: { role, name, actor: all.length > 1 ? name : role }, digest: sha256(token) };
+      const caller = { role, principal: PRINCIPALS[role], name, actor: all.length > 1 ? name : role };
+      return { caller, digest: sha256(token) };
     }),
   );
   const takeFailure = createLimiter(FAILED_LOGINS, clock);
 
-  function callerOf(token: Buffer): FastifyRequest['caller'] {
+  function ownerOf(token: Buffer): FastifyRequest['caller'] {
     const digest = sha256(token);
     let caller: FastifyRequest['caller'];
     // Every token is compared, the found one's successors too: the time taken tells neither how much of a token was
@@ -93,7 +108,7 @@ export function createAuth({
     if (token === undefined) {
       throw new BrokerError('UNAUTHORIZED', 'A token is needed: Authorization: Bearer <token>.');
     }
-    const caller = callerOf(token);
+    const caller = ownerOf(token);
     if (isLetIn(caller?.role, required, request.method)) {
       request.caller = caller;
       return done();

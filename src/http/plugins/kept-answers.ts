@@ -17,8 +17,9 @@ import type {
   Undertaking,
 } from '../../domain/resilience/kept-answer.ts';
 import { canonicalJson, keepRenewing, keyInProgress, keyReused } from '../../safety/index.ts';
-import { holderNamed } from '../holder.ts';
+import { holderOf } from '../holder.ts';
 import { invalidRequest } from '../validation-problems.ts';
+import { callerOf } from './auth.ts';
 
 export interface KeptAnswersDeps {
   answers: KeptAnswers;
@@ -50,10 +51,10 @@ const KEPT_HEADERS = ['content-type', 'location', 'preference-applied'];
 export const isKeyedWrite = (method: string, url: string, config: FastifyContextConfig = {}): boolean =>
   method === 'POST' && (url.startsWith('/v1/admin/') || config.isKeyed === true);
 
-/** Whose key it is: all tokens of a role are one, so that rotating them takes nobody's answer away; a holder's are its own. */
-function principalOf({ caller, headers }: FastifyRequest): string {
-  const holder = caller?.role === 'track' ? holderNamed(headers) : undefined;
-  return holder === undefined ? 'admin' : JSON.stringify(['track', holder]);
+/** Whose key it is: a holder's are its own. */
+function principalOf(request: FastifyRequest): string {
+  const { role, principal } = callerOf(request);
+  return role === 'track' ? JSON.stringify([principal, holderOf(request.headers)]) : principal;
 }
 
 /** The request that is meant, whatever the order of its parameters and the spelling of its defaults: as it was validated. */

@@ -10,13 +10,13 @@ import {
   sandboxParams,
 } from '../../api/requests.ts';
 import { recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
-import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import type { AllocateInLine, AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
 import type { GetSandbox } from '../../usecases/leases/get-sandbox.ts';
 import type { MarkForDeletion } from '../../usecases/leases/mark-for-deletion.ts';
 import type { Wait } from '../../usecases/line/wait-in-line.ts';
 import { holderOf } from '../holder.ts';
 import { type CallMetrics, observeAllocation, observeMark } from '../observed-calls.ts';
+import { callerOf } from '../plugins/auth.ts';
 import { callContext, tellOutcome } from '../plugins/request-context.ts';
 
 export interface TrackRoutesDeps {
@@ -97,7 +97,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
         const holder = holderOf(request.headers);
         const wait = waitOf(request);
         const input = {
-          principal: TRACK_PRINCIPAL,
+          principal: callerOf(request).principal,
           holder,
           lab: request.headers['x-instruqt-track-id'],
           namePrefix: request.headers['x-sandbox-name-prefix'],

@@ -18,7 +18,7 @@ import type { CallContext } from '../context.ts';
 import { keyRecordOf } from './key-record.ts';
 
 export interface AllocateInput {
-  /** All track tokens are one principal, so rotating them changes nothing. */
+  /** Who is logged in. */
   principal: string;
   holder: string;
   lab?: string | undefined;
