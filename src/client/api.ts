@@ -25,6 +25,18 @@ export interface Lease {
   lease_over?: true | undefined;
 }
 
+/** A place in the line. */
+export interface InLine {
+  status: 'waiting';
+  ticket_id: string;
+  /** 1 is the head. */
+  position: number;
+  /** How many wait, this one included. */
+  waiting: number;
+  /** When its turn is expected, seconds from now; null: nobody knows. */
+  eta_seconds: number | null;
+}
+
 /** A sandbox that was given back. */
 export interface Marked {
   sandbox_id: string;

@@ -1,6 +1,15 @@
-import type { Lease, Marked, SandboxRecord } from './api.ts';
-import { type Answer, type CallerOptions, type CallLimits, createCaller } from './call.ts';
+import type { InLine, Lease, Marked, SandboxRecord } from './api.ts';
+import type { BrokerErrorCode } from './broker-error.ts';
+import {
+  type Answer,
+  ATTEMPT_TIMEOUT_MS,
+  type CallerOptions,
+  type CallLimits,
+  createCaller,
+  DEADLINE_MS,
+} from './call.ts';
 import { type HeldLease, hold } from './held-lease.ts';
+import { waitInLine } from './wait-in-line.ts';
 
 export interface BrokerOptions extends CallerOptions {
   /**
@@ -44,7 +53,13 @@ export interface AllocateOptions extends CallOptions {
   heartbeatSeconds?: number | undefined;
   /** The holder is the key, unless there is an `idempotencyKey`: as long as its lease lasts, it gets the same one again. */
   oncePerHolder?: boolean | undefined;
-  /** Wait within the deadline for a sandbox to be free, where there is none. */
+  /** Wait in line where nothing is free, so many seconds at the most; then, or with the `signal`, the place is given up. */
+  wait?: number | undefined;
+  /** In the line, 0 to 9: the highest is served first. */
+  priority?: number | undefined;
+  /** Told where it stands. What it throws ends the call. */
+  onPosition?: ((place: InLine) => void) | undefined;
+  /** Ask again within the deadline while nothing is free. */
   waitForFree?: boolean | undefined;
 }
 
@@ -69,6 +84,8 @@ export interface Broker {
 }
 
 const RANDOM_BYTES = 16;
+/** The part of an attempt's time for which the broker may wait with its answer. */
+const ASKED_PART = 5 / 6;
 
 /**
  * A broker to lease sandboxes from, in Node and in browsers.
@@ -118,25 +135,35 @@ export function createBroker(settings: BrokerOptions): Broker {
       if (idempotencyKey !== undefined && (options.holder ?? settings.holder) === undefined) {
         throw new RangeError('an idempotencyKey needs a holder: nobody finds it again under a random one');
       }
-      const answer = await call({
-        signal: options.signal,
-        deadlineMs: options.deadlineMs,
-        correlationId: options.correlationId,
-        method: 'POST',
-        path: '/v1/allocate',
-        headers: {
-          ...as(holder),
-          // Without one, the broker takes the holder for it.
-          'idempotency-key': idempotencyKey ?? (options.oncePerHolder ? undefined : randomText()),
-          'x-instruqt-track-id': lab && asHeader(lab),
-          'x-sandbox-name-prefix': namePrefix && asHeader(namePrefix),
-        },
-        body: bodyFor({
-          duration_seconds: options.durationSeconds,
-          heartbeat_seconds: options.heartbeatSeconds,
-        }),
-        retryCodes: options.waitForFree ? ['NO_SANDBOXES_AVAILABLE'] : [],
-      });
+      const headers = {
+        ...as(holder),
+        // Without one, the broker takes the holder for it.
+        'idempotency-key': idempotencyKey ?? (options.oncePerHolder ? undefined : randomText()),
+        'x-instruqt-track-id': lab && asHeader(lab),
+        'x-sandbox-name-prefix': namePrefix && asHeader(namePrefix),
+      };
+      const { signal, correlationId, deadlineMs = settings.deadlineMs, wait = 0 } = options;
+      const ask = (seconds?: number, leftMs = 0) =>
+        call({
+          signal,
+          deadlineMs: (deadlineMs ?? DEADLINE_MS) + leftMs,
+          correlationId,
+          method: 'POST',
+          path: '/v1/allocate',
+          headers,
+          body: bodyFor({
+            duration_seconds: options.durationSeconds,
+            heartbeat_seconds: options.heartbeatSeconds,
+            wait_seconds: seconds,
+            priority: options.priority,
+          }),
+          retryCodes: retryCodesOf(options),
+        });
+      const leave = (ticket: string) =>
+        call({ correlationId, method: 'DELETE', path: `/v1/line/${ticket}`, headers: as(holder) });
+      const longestCall = Math.floor(((settings.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS) * ASKED_PART) / 1000);
+      const answer =
+        wait > 0 ? await waitInLine({ ask, leave }, { ...options, wait, longestCall }) : await ask();
       const lease = bodyOf<Lease>(answer);
       const { sandbox_id: id, lease_id: leaseId } = lease;
       return hold(
@@ -154,6 +181,12 @@ export function createBroker(settings: BrokerOptions): Broker {
       );
     },
   };
+}
+
+/** What is worth another attempt: who waits has lost nothing but time by them. */
+function retryCodesOf({ wait, waitForFree }: AllocateOptions): BrokerErrorCode[] {
+  if (wait) return ['LINE_FULL', 'PLACE_LOST'];
+  return waitForFree ? ['NO_SANDBOXES_AVAILABLE'] : [];
 }
 
 /** None where nothing is asked for: a broker of an earlier version reads no body. */

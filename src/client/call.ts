@@ -72,8 +72,8 @@ export interface Answer {
  */
 export type Caller = (call: Call) => Promise<Answer>;
 
-const DEADLINE_MS = 60_000;
-const ATTEMPT_TIMEOUT_MS = 30_000;
+export const DEADLINE_MS = 60_000;
+export const ATTEMPT_TIMEOUT_MS = 30_000;
 /** What may go better in a moment: the broker, the way to it, or how often we call. Calls carry keys, so none happens twice. */
 const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 /** An attempt of ours whose answer was lost is still under way: its answer will be ours, too. */

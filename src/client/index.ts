@@ -1,7 +1,7 @@
 // The one entry of the package: what is not named here may change.
 export type { ErrorCode } from '../domain/errors.ts';
 export type { SandboxStatus } from '../domain/sandbox.ts';
-export type { Lease, Marked, SandboxRecord } from './api.ts';
+export type { InLine, Lease, Marked, SandboxRecord } from './api.ts';
 export type {
   AllocateOptions,
   Broker,

@@ -13,7 +13,7 @@ import { recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
 import type { AllocateInLine, AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
 import type { GetSandbox } from '../../usecases/leases/get-sandbox.ts';
 import type { MarkForDeletion } from '../../usecases/leases/mark-for-deletion.ts';
-import type { Wait } from '../../usecases/line/wait-in-line.ts';
+import type { InLine, Wait } from '../../usecases/line/wait-in-line.ts';
 import { holderOf } from '../holder.ts';
 import { type CallMetrics, observeAllocation, observeMark } from '../observed-calls.ts';
 import { callerOf } from '../plugins/auth.ts';
@@ -41,8 +41,11 @@ function waitOf(request: {
   return { seconds, priority: request.body.priority ?? 0, gone: request.signal };
 }
 
-/** Who has waited in vain asks again at once; who does not wait, in a while. */
-const retryAfterSeconds = ({ seconds }: Wait) => (seconds > 0 ? 1 : 5);
+/** Who has waited its time asks again at once; whom a stop sent away, in a moment; who does not wait, in a while. */
+function retryAfterSeconds({ seconds }: Wait, { waitedMs = 0 }: InLine): number {
+  if (seconds === 0) return 5;
+  return waitedMs >= seconds * 900 ? 0 : 1;
+}
 
 /** What labs call: take a sandbox, look at it, give it back. */
 export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
@@ -117,7 +120,7 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
         }
         if ('ticket' in result) {
           reply.code(202);
-          if (wait) reply.header('retry-after', retryAfterSeconds(wait));
+          if (wait) reply.header('retry-after', retryAfterSeconds(wait, result));
           return inLineRecord(result);
         }
         const { lease, replayed, leaseOver } = result;

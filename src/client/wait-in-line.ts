@@ -1,0 +1,51 @@
+import type { InLine } from './api.ts';
+import { BrokerError } from './broker-error.ts';
+import type { Answer } from './call.ts';
+import { pause, readRetryAfter } from './waiting.ts';
+
+export interface InLineCalls {
+  /** Waits at the broker for so many seconds; the call may go on for `leftMs` and its own time. */
+  ask(seconds: number, leftMs: number): Promise<Answer>;
+  leave(ticket: string): Promise<unknown>;
+}
+
+export interface InLineOptions {
+  /** At the most, seconds. */
+  wait: number;
+  /** A call of it, seconds. */
+  longestCall: number;
+  onPosition?: ((place: InLine) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+const NEVER = new AbortController().signal;
+
+/** The answer with the lease, over as many calls as it takes. Who gives up, for whatever reason, leaves the line. */
+export async function waitInLine(
+  { ask, leave }: InLineCalls,
+  { wait, longestCall, onPosition, signal = NEVER }: InLineOptions,
+): Promise<Answer> {
+  const endsAtMs = performance.now() + wait * 1000;
+  let ticket: string | undefined;
+  try {
+    // The first call is short: it is told its place soon, and knows what to leave.
+    for (let seconds = 1; ; seconds = longestCall) {
+      const leftMs = Math.max(0, endsAtMs - performance.now());
+      const answer = await ask(Math.min(seconds, Math.ceil(leftMs / 1000)), leftMs);
+      if (answer.status !== 202) {
+        ticket = undefined;
+        return answer;
+      }
+      const place = answer.body as InLine;
+      ticket = place.ticket_id;
+      onPosition?.(place);
+      if (performance.now() >= endsAtMs) {
+        const message = `No turn within ${wait} s: place ${place.position} of ${place.waiting}.`;
+        throw new BrokerError('NO_SANDBOXES_AVAILABLE', message, { status: 202, attempts: 1 });
+      }
+      await pause((readRetryAfter(answer.headers.get('retry-after'), Date.now()) ?? 1) * 1000, signal);
+    }
+  } finally {
+    if (ticket !== undefined) void leave(ticket).catch(() => undefined);
+  }
+}
