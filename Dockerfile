@@ -17,6 +17,8 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY bin ./bin
 COPY src ./src
+# What alerts lead to.
+COPY docs/operations.md ./docs/
 # Loads the broker's modules once, and starts nothing: the image brings them compiled, and runs without the compiler of types.
 RUN ["node", "--always-sparkplug", "--max-semi-space-size=8", "--eval", "import('/app/src/compose/index.ts')"]
 # Only the bundled engine's file is ever written, if it is asked for; mount a volume here to keep it.

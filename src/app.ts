@@ -183,7 +183,13 @@ export function buildApp(deps: AppDeps): FastifyInstance {
       requireAdmin: requireRole('admin'),
     }),
   );
-  app.register(alertRoutes({ useCases: deps.useCases, requireAdmin: requireRole('admin') }));
+  app.register(
+    alertRoutes({
+      useCases: deps.useCases,
+      runbookOf: deps.status.runbookOf,
+      requireAdmin: requireRole('admin'),
+    }),
+  );
   app.register(watchRoutes({ ...deps.watch, requireAdmin: requireRole('admin') }));
   app.register(breakerRoutes({ breakers: deps.breakers, requireAdmin: requireRole('admin') }));
   app.register(retryRoutes({ retries: deps.retries, requireAdmin: requireRole('admin') }));

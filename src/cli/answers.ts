@@ -68,6 +68,8 @@ export interface Alert {
   task: string;
   reason: string;
   context: Record<string, unknown>;
+  /** An address, or a path of the broker. */
+  runbook: string;
 }
 
 export interface AlertList {

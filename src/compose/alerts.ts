@@ -1,5 +1,7 @@
+import { runbooksIn } from '../api/runbooks.ts';
 import type { Clock, NewId } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
+import { OPERATIONS_PATH } from '../console/operations-page.ts';
 import { RESOURCE_OF } from '../domain/resilience/action.ts';
 import type { RaisedAlert } from '../domain/resilience/alert.ts';
 import { watchPool } from '../live/pool-watch.ts';
@@ -85,6 +87,7 @@ export function composeAlerts({ config, client, newId, replicaId, ...rest }: Ale
   alerts.subscribe('*', recorder.record);
   return {
     alerts,
+    runbookOf: runbooksIn(config.runbookUrl ?? OPERATIONS_PATH),
     listAlerts: listAlerts({
       recent: alerts.recent,
       stored: store,
@@ -116,7 +119,12 @@ interface WebhookOptions {
 export function composeAlertWebhook({ config, alerts, safety, resilience, ...rest }: WebhookOptions) {
   if (config.alertWebhook === undefined) return async () => undefined;
   const { clock, logger, metrics } = rest;
-  const http = createWebhookHttp({ ...config.alertWebhook, clock });
+  const http = createWebhookHttp({
+    ...config.alertWebhook,
+    // The broker does not know by which address people reach it.
+    runbookOf: config.runbookUrl === undefined ? undefined : runbooksIn(config.runbookUrl),
+    clock,
+  });
   const { governor, dryRun, effects } = safety;
   const retry: Retry = {
     run: (task, attempt, options) => resilience.retry.run(task, attempt, { ...WEBHOOK_POLICY, ...options }),

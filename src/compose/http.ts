@@ -55,6 +55,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     governor: safety.governor,
     queueLength: jobs.worker.queueLength,
     completedJobs: jobs.worker.completedJobs,
+    runbookOf: alerting.runbookOf,
     newestAlerts: (limit: number) => alerting.alerts.recent({}, limit),
     idempotentOperations: jobs.idempotentOperations,
     breakers,

@@ -110,7 +110,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     });
     const alert = alerting.alerts.raise;
     const shared = { config, client, clock, newId, logger, metrics, alert };
-    const live = composeLive({ clock, logger, events });
+    const live = composeLive({ clock, logger, events, runbookOf: alerting.runbookOf });
     lifecycle.up('store the alerts', alerting.flushAlerts);
 
     const resilience = composeResilience({

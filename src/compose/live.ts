@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { jobRecord } from '../api/jobs.ts';
 import { changeRecord } from '../api/live.ts';
+import type { RunbookOf } from '../api/runbooks.ts';
 import type { Clock } from '../clock.ts';
 import type { SandboxEvent } from '../domain/event.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
@@ -19,6 +20,7 @@ interface LiveOptions {
   clock: Clock;
   logger: Logger;
   events: AlertEvents;
+  runbookOf: RunbookOf;
   /** Fifteen seconds; they make up the last six hours. */
   sampleIntervalMs?: number;
 }
@@ -51,10 +53,11 @@ const RECOUNT_AFTER_MS = 2_000;
 export type Live = ReturnType<typeof composeLive>;
 
 /** What the console lives on: the last hours in memory, and events for whoever listens; nothing runs before `start()`. */
-export function composeLive({ clock, logger, events, sampleIntervalMs = SAMPLE_INTERVAL_MS }: LiveOptions) {
+export function composeLive({ clock, logger, events, runbookOf, ...options }: LiveOptions) {
+  const { sampleIntervalMs = SAMPLE_INTERVAL_MS } = options;
   const series = createPoolSeries({ clock, capacity: KEPT_MS / sampleIntervalMs });
   const hub = createEventHub({ name: randomUUID().slice(0, 8) });
-  events.on('alert', (alert) => hub.publish({ type: 'alert', data: alertRecord(alert) }));
+  events.on('alert', (alert) => hub.publish({ type: 'alert', data: alertRecord(alert, runbookOf) }));
 
   const changed = new Set<string>();
   let told: ReturnType<typeof changeRecord>[] = [];

@@ -10,6 +10,9 @@ const isWebhookUrl = (text: string): boolean =>
   ['http:', 'https:'].includes(new URL(text).protocol) &&
   !/[#\s]/.test(text);
 
+const isHandbookUrl = (text: string): boolean =>
+  isWebhookUrl(text) && new URL(text).username === '' && new URL(text).password === '';
+
 const webhookUrl = {
   schema: z.string().refine(isWebhookUrl),
   allowed: 'http(s)://[user:password@]host[:port][/path][?query]',
@@ -29,6 +32,10 @@ export const ALERT_VARIABLES = {
     { ...matching(/^[\x21-\x7e]{16,1024}$/, '16 to 1024 visible ASCII characters'), secret: true },
     'signs what is posted with HMAC-SHA256; empty: nothing is signed',
   ),
+  RUNBOOK_URL: optional(
+    { schema: z.string().refine(isHandbookUrl), allowed: 'http(s)://host[:port][/path], without a #' },
+    "where docs/operations.md, or a copy of it, is to be read: alerts lead there; empty: the broker's own page of it",
+  ),
   POOL_LOW_WATERMARK: variable(
     whole(0, 1_000_000),
     '0',
@@ -45,6 +52,8 @@ export interface AlertWebhookConfig {
 export interface AlertConfig {
   /** Where alerts are posted to. */
   alertWebhook: AlertWebhookConfig | undefined;
+  /** Where the runbooks are kept; undefined: where the broker serves them. */
+  runbookUrl: string | undefined;
   /** Fewer free sandboxes than this are worth an alert; 0: only none at all. */
   poolLowWatermark: number;
 }
@@ -55,6 +64,7 @@ export function readAlerts(values: Values): AlertConfig {
   const { ALERT_WEBHOOK_URL: url, ALERT_WEBHOOK_FORMAT: format, ALERT_WEBHOOK_SECRET: secret } = values;
   return {
     alertWebhook: url === undefined ? undefined : { url, format, secret },
+    runbookUrl: values.RUNBOOK_URL,
     poolLowWatermark: values.POOL_LOW_WATERMARK,
   };
 }

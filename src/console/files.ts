@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
 import { extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { OPERATIONS_PATH, operationsPage } from './operations-page.ts';
 
 /** A file of the console, as a browser gets it. */
 export interface ConsoleFile {
@@ -48,8 +49,8 @@ export function loadConsoleFiles(): Promise<ReadonlyMap<string, ConsoleFile>> {
 
 async function load(): Promise<ReadonlyMap<string, ConsoleFile>> {
   const files = new Map<string, ConsoleFile>();
-  const add = (path: string, text: string) => {
-    const contentType = CONTENT_TYPES[extname(path)];
+  const add = (path: string, text: string, kind = extname(path)) => {
+    const contentType = CONTENT_TYPES[kind];
     if (contentType === undefined) throw new TypeError(`${path} is of no kind that the console serves`);
     files.set(path, { contentType, body: Buffer.from(text) });
   };
@@ -70,6 +71,7 @@ async function load(): Promise<ReadonlyMap<string, ConsoleFile>> {
   if (index === undefined) throw new TypeError('the console has no index.html');
   files.set('/console', index);
   files.delete('/console/page/index.html');
+  add(OPERATIONS_PATH, await operationsPage(), '.html');
   return files;
 }
 

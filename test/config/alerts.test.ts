@@ -15,6 +15,23 @@ const problemOf = (env: Record<string, string>): string => {
   return '';
 };
 
+describe('where runbooks are', () => {
+  test('is the broker itself unless it is said', () => {
+    expect(loadConfig({}).runbookUrl).toBeUndefined();
+    const RUNBOOK_URL = 'https://wiki.example/broker?page=operations';
+    expect(loadConfig({ RUNBOOK_URL }).runbookUrl).toBe(RUNBOOK_URL);
+  });
+
+  test.each([
+    'docs/operations.md',
+    'ftp://wiki.example',
+    'https://wiki.example/#x',
+    'https://me:secret@wiki.example',
+  ])('is an address to read at: not %s', (RUNBOOK_URL) =>
+    expect(problemOf({ RUNBOOK_URL })).toContain('RUNBOOK_URL'),
+  );
+});
+
 describe('the alert webhook', () => {
   test('is nowhere unless it is set', () => {
     expect(loadConfig({})).toMatchObject({ alertWebhook: undefined, poolLowWatermark: 0 });

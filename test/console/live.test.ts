@@ -37,7 +37,13 @@ function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
   const logs: string[] = [];
   const destination = { write: (line: string) => logs.push(line) };
   const logger = createLogger({ level: 'warn', pretty: false, destination });
-  const live = composeLive({ clock: recorded.clock, logger, events, sampleIntervalMs: 30 });
+  const live = composeLive({
+    clock: recorded.clock,
+    logger,
+    events,
+    runbookOf: (reason) => `/handbook#${reason}`,
+    sampleIntervalMs: 30,
+  });
   const counted: number[] = [];
   const { total = 15, listJobs = async () => ({ jobs: [running] }) } = options;
   const counts = {

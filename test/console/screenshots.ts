@@ -20,21 +20,67 @@ const LABS = ['intro-to-search', 'agents-hands-on', 'observability-101'];
 
 await mkdir(folder, { recursive: true });
 const browser = await launchChromium();
-const stage = await setStage(240);
-const dryStage = await setStage(8, { DRY_RUN: 'true' });
+const stages = {
+  busy: await setStage(240),
+  dry: await setStage(8, { DRY_RUN: 'true' }),
+  /** The provider is ill: no listing, no delete, and one lease too few. */
+  ill: await setStage(6, { BREAKER_FAILURES: '2', RETRY_MAX_RETRIES: '0', CLEANUP_INTERVAL_SEC: '5' }),
+  /** The first listing never comes. */
+  noGo: await setStage(0, { CSP_TIMEOUT_READ_SEC: '300' }, (csp) =>
+    csp.faults.add('list', { kind: 'hold', until: new Promise(() => undefined) }),
+  ),
+};
+const stage = stages.busy;
+const LOOKS = (['light', 'dark'] as const).flatMap((colorScheme) => [
+  { name: colorScheme, isPhone: false, options: { ...DESKTOP, colorScheme } },
+  { name: `phone-${colorScheme}`, isPhone: true, options: { ...PHONE, colorScheme } },
+]);
 try {
-  await play(stage);
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await walkThrough(colorScheme, { ...DESKTOP, colorScheme });
-    await walkThrough(`phone-${colorScheme}`, { ...PHONE, colorScheme });
+  await play(stages.busy);
+  await fallIll(stages.ill);
+  for (const look of LOOKS) {
+    await walkThrough(look.name, look.options);
+    await shootTroubles(look);
   }
   await shootOthers(browser);
 } finally {
   await browser.close();
-  await stage.stop();
-  await dryStage.stop();
+  for (const each of Object.values(stages)) await each.stop();
 }
 console.log(`screenshots: ${folder}`);
+
+/** Breakers open, alerts, refusals: what one is called for in the night. */
+async function fallIll(on: Stage): Promise<void> {
+  for (let index = 0; index < 6; index++) {
+    const holder = `student-${index}`;
+    const id = await on.allocate(holder, LABS[0] ?? '');
+    if (index < 3) await on.mark(id, holder);
+  }
+  await on.tryToAllocate('too-late', 'lab-');
+  on.poison(6);
+  on.csp.faults.add('list', { kind: 'respond', status: 503 }, { times: Number.POSITIVE_INFINITY });
+  for (let run = 0; run < 3; run++) {
+    await on.post('/v1/admin/cleanup').catch(() => undefined);
+    await on.post('/v1/admin/sync').catch(() => undefined);
+  }
+}
+
+/** NO-GO, and an ill provider. */
+async function shootTroubles({ name, isPhone, options }: (typeof LOOKS)[number]): Promise<void> {
+  for (const [what, on] of [
+    ['no-go', stages.noGo],
+    ['ill', stages.ill],
+  ] as const) {
+    const { page, close } = await openConsole(browser, on.url, { ...options, token: ADMIN_TOKEN });
+    await page.locator('.reasons li').first().waitFor();
+    await page.locator('.loops tbody tr').first().waitFor();
+    await page.screenshot({
+      path: join(folder, `${what}-${name}.png`),
+      fullPage: !isPhone || what === 'ill',
+    });
+    await close();
+  }
+}
 
 /** Something of everything: leases of three labs, what was given back, what could not be deleted. */
 async function play(on: Stage): Promise<void> {
@@ -101,13 +147,13 @@ async function shootOthers(shared: Browser): Promise<void> {
   await wrong.page.screenshot({ path: join(folder, 'login-refused.png') });
   await wrong.close();
 
-  const dry = await openConsole(shared, dryStage.url, { ...DESKTOP, colorScheme: 'dark' });
+  const dry = await openConsole(shared, stages.dry.url, { ...DESKTOP, colorScheme: 'dark' });
   await logIn(dry.page, ADMIN_TOKEN);
   await dry.page.getByRole('button', { name: 'Cleanup now' }).click();
   await dry.page.getByRole('button', { name: 'Clean up now' }).waitFor();
   await dry.page.screenshot({ path: join(folder, 'dry-run.png') });
   await dry.page.getByRole('button', { name: 'Cancel' }).click();
-  await dryStage.stop();
+  await stages.dry.stop();
   await dry.page.getByText('Reconnecting').waitFor();
   await dry.page.screenshot({ path: join(folder, 'server-gone.png') });
   await dry.close();

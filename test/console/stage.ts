@@ -30,14 +30,19 @@ export interface Stage {
 
 const number = (of: number): string => String(of).padStart(4, '0');
 
-/** Starts one with `sandboxes` listed, `lab-0001` onwards. */
-export async function setStage(sandboxes: number, env: Record<string, string> = {}): Promise<Stage> {
+/** Starts one with `sandboxes` listed, `lab-0001` onwards; `prepare` is done to the provider before. */
+export async function setStage(
+  sandboxes: number,
+  env: Record<string, string> = {},
+  prepare: (csp: FakeCsp) => void = () => undefined,
+): Promise<Stage> {
   const csp = await startFakeCsp({ token: CSP_TOKEN });
   csp.settings.listedForMs = Number.POSITIVE_INFINITY;
   const accounts = Array.from({ length: sandboxes }, (_, index) =>
     account({ name: `lab-${number(index + 1)}`, csp_id: `sbx-${index + 1}` }),
   );
   for (const each of accounts) csp.add(each);
+  prepare(csp);
   const broker = await launchBrokerInside({
     SANDBOX_DB_URL: 'memory:',
     CSP_BASE_URL: csp.baseUrl,

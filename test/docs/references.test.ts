@@ -1,16 +1,10 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { anchorOf } from '../../src/console/markdown.ts';
 import { DOCUMENTS, readDocument } from './documents.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-
-/** As GitHub makes them: lower case, without punctuation, a dash for each space. */
-const anchorOf = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
-    .replaceAll(' ', '-');
 
 const anchorsOf = (file: string): string[] =>
   [...readDocument(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchorOf(heading));

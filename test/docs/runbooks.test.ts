@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { runbookAnchor } from '../../src/api/runbooks.ts';
+import { operationsPage } from '../../src/console/operations-page.ts';
 import { RUNTIME_CHECK_NAMES } from '../../src/store/runtime-checks.ts';
 import { readDocument } from './documents.ts';
 
@@ -41,4 +43,19 @@ test('every reason the broker raises an alert for has a runbook', () => {
 test('every check of the table is in the runbook', () => {
   const operations = readDocument('docs/operations.md');
   expect(RUNTIME_CHECK_NAMES.filter((name) => !operations.includes(`\`runtime_${name}\``))).toEqual([]);
+});
+
+test('every alert leads to its runbook, on the page that the broker serves', async () => {
+  const page = await operationsPage();
+  const lead = [...reasons].map((reason) => runbookAnchor(reason.replace('*', 'csp_delete')));
+  expect(lead).toEqual(expect.arrayContaining(['pool_empty', 'quota_exceeded_', 'runtime_']));
+  expect(lead.filter((anchor) => !page.includes(`<h3 id="${anchor}">`))).toEqual([]);
+});
+
+test('every link of that page leads somewhere on it', async () => {
+  const page = await operationsPage();
+  const ids = new Set([...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id));
+  const links = [...page.matchAll(/<a href="([^"]+)"/g)].map(([, target = '']) => target);
+  expect(links.length).toBeGreaterThan(25);
+  expect(links.filter((target) => target !== '/console' && !ids.has(target.slice(1)))).toEqual([]);
 });

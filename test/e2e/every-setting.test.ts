@@ -46,6 +46,7 @@ const WRITTEN: Partial<Record<keyof typeof VARIABLES, readonly string[]>> = {
   CORS_ALLOWED_ORIGINS: ['https://a.example.org', 'https://a.example.org,http://b.example.org:3000', ''],
   ALERT_WEBHOOK_URL: [`http://${NOBODY}`, `https://user:${SECRETS.hook}@${NOBODY}/services/T0/B0?x=1`, ''],
   ALERT_WEBHOOK_SECRET: [SECRETS.signature, ''],
+  RUNBOOK_URL: ['https://wiki.example.org/broker/operations', ''],
   // Nobody takes the alerts, and a broker that ends waits for its tries.
   RETRY_BASE_DELAY_SEC: ['0.01', '0.010'],
   // An alert is raised at the start, so that there is something to post.

@@ -28,6 +28,7 @@ describe('GET /v1/admin/alerts', () => {
           severity: 'critical',
           context: { missing: 3, correlation_id: 'c-1' },
           replica: 'replica-1',
+          runbook: '/handbook#shrink_guard',
         },
       ],
       count: 1,

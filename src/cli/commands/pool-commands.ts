@@ -1,8 +1,15 @@
 import { type Command, Option } from 'commander';
 import { ALERT_SEVERITIES } from '../../domain/resilience/alert.ts';
 import { SANDBOX_STATUSES } from '../../domain/sandbox.ts';
-import { type AlertList, as, type BrokerStatus, type PoolStats, type SandboxPage } from '../answers.ts';
-import { callerFor, type GlobalOptions } from '../environment.ts';
+import {
+  type Alert,
+  type AlertList,
+  as,
+  type BrokerStatus,
+  type PoolStats,
+  type SandboxPage,
+} from '../answers.ts';
+import { brokerUrl, callerFor, type GlobalOptions } from '../environment.ts';
 import { wholeNumber } from '../numbers.ts';
 import { createOutput, fields, time } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
@@ -104,6 +111,15 @@ Examples:
         alert.reason,
         JSON.stringify(alert.context),
       ]);
-      output.result(list, () => output.table(['TIME', 'SEVERITY', 'TASK', 'REASON', 'CONTEXT'], rows));
+      output.result(list, () => [
+        ...output.table(['TIME', 'SEVERITY', 'TASK', 'REASON', 'CONTEXT'], rows),
+        ...runbookLines(list.alerts, brokerUrl(options)),
+      ]);
     });
+}
+
+/** Where it says what to do about each reason. */
+function runbookLines(alerts: readonly Alert[], broker: string): string[] {
+  const runbooks = new Map(alerts.map(({ reason, runbook }) => [reason, new URL(runbook, broker).href]));
+  return runbooks.size === 0 ? [] : ['', 'What to do:', ...fields(Object.fromEntries(runbooks))];
 }

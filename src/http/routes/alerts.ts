@@ -1,6 +1,7 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { RunbookOf } from '../../api/runbooks.ts';
 import { ALERT_SEVERITIES, type RaisedAlert } from '../../domain/resilience/alert.ts';
 import type { ListAlerts } from '../../usecases/list-alerts.ts';
 import { callContext } from '../plugins/request-context.ts';
@@ -42,6 +43,9 @@ export const alertSchema = z
       .record(z.string(), z.unknown())
       .describe('More about it; correlation_id and request_id of the request or run that noticed it.'),
     replica: z.string().describe('The replica that raised it.'),
+    runbook: z
+      .string()
+      .describe('Where it says what to do: an address, or a path of this broker that needs no token.'),
   })
   .meta({ id: 'Alert', description: 'Something an operator should know.' });
 
@@ -56,18 +60,23 @@ const alertsSchema = z
   })
   .meta({ id: 'Alerts', description: 'The alerts of the last seven days, the newest first.' });
 
-export const alertRecord = ({ atMs, ...alert }: RaisedAlert): z.output<typeof alertSchema> => ({
+export const alertRecord = (
+  { atMs, ...alert }: RaisedAlert,
+  runbookOf: RunbookOf,
+): z.output<typeof alertSchema> => ({
   ...alert,
   timestamp: Math.floor(atMs / 1000),
+  runbook: runbookOf(alert.reason),
 });
 
 export interface AlertRoutesDeps {
   useCases: { listAlerts: ListAlerts };
+  runbookOf: RunbookOf;
   requireAdmin: onRequestHookHandler;
 }
 
 /** What operators look at when something is wrong; it answers without the store, too. */
-export function alertRoutes({ useCases, requireAdmin }: AlertRoutesDeps): FastifyPluginAsyncZod {
+export function alertRoutes({ useCases, runbookOf, requireAdmin }: AlertRoutesDeps): FastifyPluginAsyncZod {
   return async (app) => {
     app.addHook('onRequest', requireAdmin);
 
@@ -86,7 +95,7 @@ export function alertRoutes({ useCases, requireAdmin }: AlertRoutesDeps): Fastif
         const { min_severity: minSeverity, ...query } = request.query;
         const list = await useCases.listAlerts({ ...query, minSeverity }, callContext(request, 'admin'));
         return {
-          alerts: list.alerts.map(alertRecord),
+          alerts: list.alerts.map((alert) => alertRecord(alert, runbookOf)),
           count: list.alerts.length,
           complete: list.complete,
           source: list.stored ? ('all_replicas' as const) : ('this_replica' as const),

@@ -2,6 +2,7 @@ import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { noQuery } from '../../api/requests.ts';
+import type { RunbookOf } from '../../api/runbooks.ts';
 import { heartbeatRecords, heartbeatsSchema, readinessRecord, readinessSchema } from '../../api/watch.ts';
 import type { Resource } from '../../domain/resilience/action.ts';
 import type { RaisedAlert } from '../../domain/resilience/alert.ts';
@@ -109,6 +110,7 @@ export interface StatusRoutesDeps {
     queueLength: () => number;
     completedJobs: () => number;
     newestAlerts: (limit: number) => RaisedAlert[];
+    runbookOf: RunbookOf;
     idempotentOperations: () => number;
     breakers: Readonly<Record<BreakerName, Pick<Breaker, 'report'>>>;
     provider: 'csp' | 'simulated';
@@ -176,7 +178,7 @@ export function statusRecord(status: StatusRoutesDeps['status']): z.output<typeo
     governor: status.governor.status().map(quotaRecord),
     worker_queue_length: status.queueLength(),
     completed_jobs: status.completedJobs(),
-    alerts: status.newestAlerts(NEWEST_ALERTS).map(alertRecord),
+    alerts: status.newestAlerts(NEWEST_ALERTS).map((alert) => alertRecord(alert, status.runbookOf)),
     idempotent_operations: status.idempotentOperations(),
     breakers: BREAKERS.map((name) => breakerRecord(name, status.breakers[name].report())),
     provider: {

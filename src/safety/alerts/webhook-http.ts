@@ -3,7 +3,13 @@ import { type Dispatcher, errors, Pool } from 'undici';
 import type { Clock } from '../../clock.ts';
 import { limitTime, untilAborted } from '../../time-limit.ts';
 import { readRetryAfterMs } from '../retry/retry-after.ts';
-import { type Notification, type WebhookFormat, webhookBody, webhookSignature } from './webhook-payload.ts';
+import {
+  type Notification,
+  type RunbookAddress,
+  type WebhookFormat,
+  webhookBody,
+  webhookSignature,
+} from './webhook-payload.ts';
 
 export interface WebhookHttpOptions {
   /** `http(s)://[user:password@]host[:port][/path][?query]`. All of it but the host may be a credential. */
@@ -11,6 +17,8 @@ export interface WebhookHttpOptions {
   format: WebhookFormat;
   /** Signs every request; without it nothing is signed. */
   secret?: string | undefined;
+  /** The address of what to do about a reason; it goes along. */
+  runbookOf?: RunbookAddress | undefined;
   clock: Clock;
   /** For one request, from looking for a connection to the answer's head, milliseconds. */
   timeoutMs?: number;
@@ -71,7 +79,7 @@ export function createWebhookHttp(options: WebhookHttpOptions): WebhookHttp {
   return {
     async send(notification, signal) {
       signal.throwIfAborted();
-      const body = webhookBody(format, notification);
+      const body = webhookBody(format, notification, options.runbookOf);
       const time = limitTime(timeoutMs, signal);
       try {
         const request = pool.request({

@@ -10,25 +10,35 @@ export interface Notification {
   swallowed: number;
 }
 
+/** The address of a reason's runbook. */
+export type RunbookAddress = (reason: string) => string;
+
 /** Slack refuses longer ones. */
 const MAX_HEADER = 150;
 const MAX_SECTION = 3_000;
 
 const ICONS: Record<AlertSeverity, string> = { info: 'ℹ️', warning: '⚠️', error: '❌', critical: '🚨' };
 
-/** The request's body, JSON. */
-export function webhookBody(format: WebhookFormat, notification: Notification): string {
-  return JSON.stringify(format === 'slack' ? slackMessage(notification) : genericMessage(notification));
+/** The request's body, JSON. `runbookOf`: the address of a reason's runbook, where there is one. */
+export function webhookBody(
+  format: WebhookFormat,
+  notification: Notification,
+  runbookOf?: RunbookAddress,
+): string {
+  const runbook = runbookOf?.(notification.alert.reason);
+  const message = format === 'slack' ? slackMessage : genericMessage;
+  return JSON.stringify(message(notification, runbook));
 }
 
-function genericMessage({ alert, swallowed }: Notification) {
+function genericMessage({ alert, swallowed }: Notification, runbook: string | undefined) {
   const { id, atMs, task, reason, severity, context, replica } = alert;
   const timestamp = Math.floor(atMs / 1000);
-  return { id, timestamp, task, reason, severity, context, swallowed, replica, service: 'sandbox-broker' };
+  const origin = { replica, service: 'sandbox-broker' };
+  return { id, timestamp, task, reason, severity, context, swallowed, ...origin, runbook };
 }
 
 /** Everything is plain text to Slack: nothing in a context can mention a channel or pass for a link. */
-function slackMessage({ alert, swallowed }: Notification) {
+function slackMessage({ alert, swallowed }: Notification, runbook: string | undefined) {
   const { id, atMs, task, reason, severity, context, replica } = alert;
   const title = `${ICONS[severity]} ${severity.toUpperCase()} ${task}: ${reason}`;
   const details = Object.entries(context).map(([name, value]) => `${name}: ${textOf(value)}`);
@@ -40,6 +50,7 @@ function slackMessage({ alert, swallowed }: Notification) {
     blocks: [
       { type: 'header', text: plain(title, MAX_HEADER) },
       ...(details.length > 0 ? [{ type: 'section', text: plain(details.join('\n'), MAX_SECTION) }] : []),
+      ...(runbook === undefined ? [] : [{ type: 'section', text: plain(runbook, MAX_SECTION) }]),
       { type: 'context', elements: [plain(`sandbox-broker · ${origin}`, MAX_SECTION)] },
     ],
   };

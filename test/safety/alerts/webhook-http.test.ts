@@ -35,6 +35,26 @@ async function failureOf(call: Promise<unknown>): Promise<WebhookError> {
 }
 
 describe('a notification', () => {
+  test.each(['generic', 'slack'] as const)('brings along where it says what to do, as %s', async (format) => {
+    const receiver = await startReceiver({ kind: 'answer', status: 204 });
+    const { send } = open({
+      url: receiver.url,
+      format,
+      runbookOf: (reason) => `https://wiki.example/#${reason}`,
+    });
+    await send();
+    const runbook = 'https://wiki.example/#shrink_guard';
+    expect(receiver.requests[0]?.json).toMatchObject(
+      format === 'generic'
+        ? { runbook }
+        : {
+            blocks: expect.arrayContaining([
+              { type: 'section', text: expect.objectContaining({ text: runbook }) },
+            ]),
+          },
+    );
+  });
+
   test('is the alert as JSON, with how many were swallowed and where it comes from', async () => {
     const receiver = await startReceiver({ kind: 'answer', status: 204 });
     const { send } = open({ url: receiver.url });

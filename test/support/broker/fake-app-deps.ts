@@ -219,6 +219,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       queueLength: () => 3,
       completedJobs: () => 4,
       newestAlerts: () => [],
+      runbookOf: (reason: string) => `/handbook#${reason}`,
       idempotentOperations: () => 5,
       breakers,
       provider: 'simulated',

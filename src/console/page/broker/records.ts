@@ -94,6 +94,8 @@ export interface AlertRecord {
   reason: string;
   severity: 'info' | 'warning' | 'error' | 'critical';
   context: Record<string, unknown>;
+  /** Where it says what to do. */
+  runbook: string;
   replica: string;
 }
 

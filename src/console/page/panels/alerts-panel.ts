@@ -1,16 +1,17 @@
 import type { AlertList, AlertRecord } from '../broker/records.ts';
 import { When } from '../clock.ts';
+import { Handbook } from '../handbook.ts';
 import { html } from '../html.ts';
 import { sentence } from '../wording.ts';
 
-const TONES = { info: 'good', warning: 'warning', error: 'bad', critical: 'bad' } as const;
+const TONES = { info: 'waiting', warning: 'warning', error: 'bad', critical: 'bad' } as const;
 /** They are in every alert, and of use in the log only. */
 const IDS = ['request_id', 'correlation_id'];
 
 /** What was worth a word lately, the newest first. */
 export function AlertsPanel({ alerts, error }: { alerts: AlertList | undefined; error: string | undefined }) {
   return html`
-    <section class="card" aria-labelledby="alerts-title">
+    <section class="card alerts-panel" aria-labelledby="alerts-title">
       <div class="title-line">
         <h2 id="alerts-title">Alerts</h2>
         <span class="muted">
@@ -40,6 +41,7 @@ function Alert({ alert }: { alert: AlertRecord }) {
       <strong>${sentence(alert.reason)}</strong>
       <span class="muted"> ${alert.severity}, ${alert.task.replaceAll('_', ' ')}, <${When} at=${alert.timestamp} /></span>
       <small class="muted">${facts.join(' · ')}</small>
+      <${Handbook} to=${alert.runbook}>What to do<span class="visually-hidden"> about: ${sentence(alert.reason)}</span><//>
     </div>
   </li>`;
 }

@@ -76,7 +76,7 @@ function optionsFor(lines: readonly Line[], element: HTMLElement): uPlot.Options
     width: element.clientWidth,
     height: HEIGHT,
     // The last time on the axis reaches beyond the last sample.
-    padding: [12, right ? 0 : 24, 0, 0],
+    padding: [12, right ? 0 : 32, 0, 0],
     cursor: { y: false, drag: { x: false, y: false } },
     legend: { live: true },
     hooks: { setCursor: [showLatest], ready: [showLatest] },

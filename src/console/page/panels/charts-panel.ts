@@ -34,7 +34,7 @@ export function ChartsPanel({ history, range, onRange }: ChartsPanelProps) {
   const pool = useMemo(() => shown && POOL_COLUMNS.map((name) => shown[name]), [shown]);
   const leases = useMemo(() => shown && LEASE_COLUMNS.map((name) => shown[name]), [shown]);
   return html`
-    <section aria-labelledby="history-title">
+    <section class="history-panel" aria-labelledby="history-title">
       <div class="title-line">
         <h2 id="history-title">The last hours</h2>
         <span class="muted">${history ? html`<${Reach} history=${history} range=${range} />` : 'Loading'}</span>

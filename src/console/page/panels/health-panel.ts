@@ -10,21 +10,23 @@ const BREAKER_TONES = { closed: 'good', half_open: 'warning', open: 'bad' } as c
 /** The verdict with every check, the circuit breakers, and who is there. */
 export function HealthPanel({ status }: { status: StatusRecord | undefined }) {
   const readiness = status?.readiness;
+  const checks = Object.entries(readiness?.checks ?? {}).map(([name, check]) => ({ name, ...check }));
+  const fine = checks.filter(({ status: state }) => state === 'ok');
   return html`
     <section class="card" aria-labelledby="health-title">
       <div class="title-line">
         <h2 id="health-title">${readiness ? VERDICT_NAMES[readiness.verdict] : 'Readiness'}</h2>
         <span class="muted">${readiness ? html`checked <${When} at=${readiness.last_check} />` : 'not known yet'}</span>
       </div>
-      <ul class="checks">
-        ${Object.entries(readiness?.checks ?? {}).map(
-          ([name, check]) => html`<li key=${name}>
-            <i class=${`dot ${STATE_TONES[check.status]}`}></i>
-            <span>${sentence(name)}</span>
-            <span class="muted">${check.detail ?? STATE_WORDS[check.status]}</span>
-          </li>`,
-        )}
-      </ul>
+      <${Checks} of=${checks.filter(({ status: state }) => state !== 'ok')} />
+      ${
+        fine.length === 0
+          ? null
+          : html`<details class="fine-checks">
+              <summary>${fine.length === checks.length ? `All ${fine.length} checks are ok` : `${fine.length} others are ok`}</summary>
+              <${Checks} of=${fine} />
+            </details>`
+      }
       <h3>Circuit breakers</h3>
       <ul class="checks">
         ${(status?.breakers ?? []).map((breaker) => html`<${Breaker} key=${breaker.name} breaker=${breaker} />`)}
@@ -36,6 +38,21 @@ export function HealthPanel({ status }: { status: StatusRecord | undefined }) {
       </ul>
     </section>
   `;
+}
+
+type Check = NonNullable<StatusRecord['readiness']>['checks'][string];
+
+/** What is amiss is in sight; what is well can be looked at. */
+function Checks({ of }: { of: (Check & { name: string })[] }) {
+  return html`<ul class="checks">
+    ${of.map(
+      ({ name, status, detail }) => html`<li key=${name}>
+        <i class=${`dot ${STATE_TONES[status]}`}></i>
+        <span>${sentence(name)}</span>
+        <span class="muted">${detail ?? STATE_WORDS[status]}</span>
+      </li>`,
+    )}
+  </ul>`;
 }
 
 function Breaker({ breaker }: { breaker: BreakerRecord }) {

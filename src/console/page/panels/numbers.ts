@@ -26,23 +26,23 @@ export function Numbers({ status }: { status: StatusRecord | undefined }) {
           const count = pool?.[name];
           const isWorrying =
             (name === 'available' && count === 0) || (name === 'deletion_failed' && (count ?? 0) > 0);
-          return html`<div key=${name} class=${`number ${name}${isWorrying ? ' worrying' : ''}`}>
+          return html`<div key=${name} class=${`number ${name}${isWorrying ? ' worrying' : count === 0 ? ' zero' : ''}`}>
             <dt>${STATUS_NAMES[name]}</dt>
             <dd>
               <strong>${count === undefined ? '–' : grouped(count)}</strong>
-              <span class="muted">${count === undefined ? '' : `${share(count)} %`}</span>
+              <span class="muted">${count ? `${share(count)} %` : ''}</span>
               <progress class="share" aria-hidden="true" max="100" value=${share(count ?? 0)}></progress>
             </dd>
           </div>`;
         })}
         <div class="number rate">
-          <dt>New leases</dt>
+          <dt>Leased</dt>
           <dd>
             <strong>${activity ? rate(activity.leases_per_minute) : '–'}</strong><span class="muted">per minute</span>
           </dd>
         </div>
         <div class=${`number rate refusals${(activity?.refusals_per_minute ?? 0) > 0 ? ' worrying' : ''}`}>
-          <dt>Refusals</dt>
+          <dt>Refused</dt>
           <dd>
             <strong>${activity ? rate(activity.refusals_per_minute) : '–'}</strong><span class="muted">per minute</span>
           </dd>

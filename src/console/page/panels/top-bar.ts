@@ -1,6 +1,7 @@
 import type { Connection } from '../broker/follow.ts';
 import type { SessionRecord, StatusRecord } from '../broker/records.ts';
 import { useNow } from '../clock.ts';
+import { Handbook } from '../handbook.ts';
 import { html } from '../html.ts';
 import { Logo } from '../logo.ts';
 import { span, VERDICT_NAMES } from '../wording.ts';
@@ -18,6 +19,7 @@ interface TopBarProps {
 export function TopBar({ connection, status, session, isReadOnly, onReadOnly, onLeave }: TopBarProps) {
   return html`
     <header class="top-bar">
+      <div class="bar">
       <div class="brand"><${Logo} /><h1>Sandbox Broker</h1></div>
       <${Verdict} status=${status} isKnown=${connection.state !== 'lost'} />
       <${ConnectionState} connection=${connection} />
@@ -37,16 +39,29 @@ export function TopBar({ connection, status, session, isReadOnly, onReadOnly, on
         }
         <button type="button" class="quiet" onClick=${onLeave}>Log out</button>
       </div>
+      </div>
+      <${Reasons} connection=${connection} status=${status} />
     </header>
   `;
 }
 
 function Verdict({ status, isKnown }: { status: StatusRecord | undefined; isKnown: boolean }) {
   if (!isKnown || !status?.readiness) return html`<span class="verdict unknown">Not known</span>`;
-  const { verdict, reasons } = status.readiness;
-  return html`<span class=${`verdict ${verdict}`}>${VERDICT_NAMES[verdict]}</span>${
-    reasons.length === 0 ? null : html`<span class="verdict-why">${reasons.join('; ')}</span>`
-  }`;
+  const { verdict } = status.readiness;
+  return html`<span class=${`verdict ${verdict}`}>${VERDICT_NAMES[verdict]}</span>`;
+}
+
+/** Why it does not serve, or serves with a but, in full: it is what one has opened the page for. */
+function Reasons({ connection, status }: Pick<TopBarProps, 'connection' | 'status'>) {
+  const { verdict, reasons } = status?.readiness ?? { verdict: 'go', reasons: [] };
+  const isLost = connection.state === 'lost';
+  const tone = isLost ? 'lost' : verdict;
+  // Always there: what appears in it is told to who cannot see it.
+  return html`<div class=${`reasons ${tone}`} role="status">
+    ${isLost ? html`<p>${connection.why} What is shown below is older.</p>` : null}
+    ${isLost || reasons.length === 0 ? null : html`<ul>${reasons.map((reason) => html`<li key=${reason}>${reason}</li>`)}</ul>`}
+    ${isLost || reasons.length === 0 ? null : html`<${Handbook} at="go-serving-but-no-go">What this means<//>`}
+  </div>`;
 }
 
 function ConnectionState({ connection }: { connection: Connection }) {
@@ -57,13 +72,12 @@ function ConnectionState({ connection }: { connection: Connection }) {
     case 'live':
       return html`<span class="connection" role="status"><i class="dot good"></i>Live</span>`;
     case 'lost': {
-      const { newsAtMs, retryAtMs, why } = connection;
+      const { newsAtMs, retryAtMs } = connection;
       const age =
         newsAtMs === undefined ? 'no news yet' : `last news ${span((nowMs - newsAtMs) / 1_000)} ago`;
       const next = retryAtMs > nowMs ? `next try in ${span((retryAtMs - nowMs) / 1_000)}` : 'trying';
-      return html`<span class="connection lost" title=${why}>
+      return html`<span class="connection lost">
         <i class="dot bad"></i><span role="status">Reconnecting</span><span>, ${age}, ${next}</span>
-        <small>${why}</small>
       </span>`;
     }
   }
