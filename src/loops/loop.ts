@@ -242,13 +242,18 @@ export function createLoop<Options>(deps: LoopDeps, loop: LoopOptions<Options>):
 
     async runNow(options, context, onProgress) {
       const signal = AbortSignal.any([context.signal, stopping.signal]);
+      signal.throwIfAborted();
       const beat: OnProgress = (progress) => {
         deps.heartbeat.beat();
         onProgress?.(progress);
       };
       try {
         const ended = await run(options, false, { ...context, signal }, beat);
-        if ('freeInMs' in ended) throw alreadyRunning(loop.name, ended.freeInMs);
+        if ('freeInMs' in ended) {
+          // Who is to ask another replica need not be told that a run is under way here.
+          signal.throwIfAborted();
+          throw alreadyRunning(loop.name, ended.freeInMs);
+        }
         return ended;
       } catch (error) {
         throw error instanceof ProviderError ? providerUnavailable(error) : error;

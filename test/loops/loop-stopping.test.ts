@@ -41,6 +41,16 @@ describeOnFastEngine('a loop', ({ endpoint }) => {
     expect(await otherTurns().take(NAME, takeAway)).toHaveProperty('turn.fence', 2);
   });
 
+  test('sends whoever asks while it stops to another replica, though a run is under way', async () => {
+    const slow = slowWork();
+    const { loop } = make(slow.work);
+    loop.start();
+    await slow.begun;
+    const stopped = loop.stop();
+    await expect(loop.runNow({ word: 'now' }, context())).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    await stopped;
+  });
+
   test('tells whoever asked for the run what it had done by then', async () => {
     const begun = Promise.withResolvers<void>();
     const { loop } = make(async (_options, { signal }) => {
