@@ -33,10 +33,11 @@ import { type LineRoutesDeps, lineRoutes } from './http/routes/line.ts';
 import { type LiveRoutesDeps, liveRoutes } from './http/routes/live.ts';
 import { type OnceRoutesDeps, onceRoutes } from './http/routes/once.ts';
 import { type RetryRoutesDeps, retryRoutes } from './http/routes/retries.ts';
-import { type Runs, runRoutes } from './http/routes/runs.ts';
+import { runRoutes } from './http/routes/runs.ts';
 import { type StatusRoutesDeps, statusRoutes } from './http/routes/status.ts';
 import { type TrackRoutesDeps, trackRoutes } from './http/routes/tracks.ts';
 import { type WatchRoutesDeps, watchRoutes } from './http/routes/watch.ts';
+import type { Runs } from './loops/run.ts';
 import type { DryRunLock, Governor } from './safety/index.ts';
 
 /** What the HTTP layer needs of the metrics. */

@@ -18,14 +18,13 @@ import { composeHttp } from './http.ts';
 import { composeJobs } from './jobs.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { composeLive } from './live.ts';
-import { composeLog } from './log.ts';
+import { announceStart, composeLog } from './log.ts';
 import { composeLoops } from './loops.ts';
 import { composePool } from './pool.ts';
 import { composeProvider } from './provider.ts';
 import { composeResilience, type Resilience } from './resilience.ts';
 import { composeSafety } from './safety.ts';
 import { openStore, remakeLostTable, startEmbeddedEngine } from './store.ts';
-import { announceStart } from './warnings.ts';
 import { composeWatch, type Watch } from './watch.ts';
 
 /** A whole broker in one process, not started. */

@@ -1,4 +1,6 @@
+import { describeChanges, describeConfig } from '../config/description.ts';
 import { type Config, configSecrets } from '../config/index.ts';
+import { warningsOf } from '../config/warnings.ts';
 import { type LogOutput, standardOutput } from '../telemetry/log-output.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -26,4 +28,15 @@ export function composeLog(
     secrets: configSecrets(config),
   });
   return { logger, endLogs: output.endNow };
+}
+
+/** The first lines of the log: who starts, how it is configured, and what of that may surprise. */
+export function announceStart(
+  config: Config,
+  logger: Logger,
+  self: { version: string; replica: string },
+): void {
+  logger.info({ action: 'start', ...self, config: describeChanges(config) }, 'starting');
+  logger.debug({ action: 'start', config: describeConfig(config) }, 'the whole configuration');
+  for (const { text, fields } of warningsOf(config)) logger.warn({ action: 'start', ...fields }, text);
 }

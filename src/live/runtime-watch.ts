@@ -1,4 +1,5 @@
 import { type RuntimeCheck, worstStatus } from '../domain/runtime-check.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 
 /** The last look at what the promises rest on in the store. */
@@ -51,6 +52,17 @@ export function runtimeReadiness(checks: readonly RuntimeCheck[] | undefined) {
     state: worst === 'critical' ? ('failing' as const) : ('degraded' as const),
     detail: names.join(', '),
   };
+}
+
+/** Says in the log what could be safer. What is worse than a warning is an alert by itself. */
+export function logWarnings(checks: readonly RuntimeCheck[], logger: Pick<Logger, 'warn'>): void {
+  const warnings = checks.filter(({ status }) => status === 'warning');
+  if (warnings.length === 0) return;
+  const messages = Object.fromEntries(warnings.map(({ name, message }) => [name, message]));
+  logger.warn(
+    { action: 'start', checks: messages },
+    `the store could be safer: ${Object.keys(messages).join(', ')}`,
+  );
 }
 
 const isNoGo = (status: RuntimeCheck['status']): boolean => status === 'error' || status === 'critical';

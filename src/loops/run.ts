@@ -38,3 +38,11 @@ export interface PurgeOptions {
   /** How long a sandbox must have been stale, hours, >= 0. */
   gracePeriodHours: number;
 }
+
+/** The loops' work, to be run at once. */
+export interface Runs {
+  sync: RunNow<SyncOptions>;
+  cleanup: RunNow<Record<never, never>>;
+  expire: RunNow<Record<never, never>>;
+  purge: RunNow<PurgeOptions>;
+}

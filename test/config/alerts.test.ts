@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeConfig } from '../../src/compose/description.ts';
+import { describeConfig } from '../../src/config/description.ts';
 import { ConfigError, configSecrets, loadConfig } from '../../src/config/index.ts';
 
 const URL_WITH_SECRETS =

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { describeConfig } from '../../src/compose/description.ts';
+import { describeConfig } from '../../src/config/description.ts';
 import { configSecrets, type Environment, loadConfig } from '../../src/config/index.ts';
 import { FACTS } from '../../src/config/values.ts';
 import { VARIABLES } from '../../src/config/variables.ts';

@@ -4,19 +4,11 @@ import { acceptedSchema, preferHeader, prefersJob } from '../../api/jobs.ts';
 import { emptyBody, noQuery, purgeQuery, syncQuery } from '../../api/requests.ts';
 import { runRecord, runSchema } from '../../api/sandboxes.ts';
 import type { JobRequest } from '../../domain/job.ts';
-import type { PurgeOptions, RunNow, SyncOptions } from '../../loops/run.ts';
+import type { RunNow, Runs } from '../../loops/run.ts';
 import type { SubmitJob } from '../../usecases/submit-job.ts';
 import { callContext } from '../plugins/request-context.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 import { acceptJob } from './jobs.ts';
-
-/** The loops' work, to be run at once. */
-export interface Runs {
-  sync: RunNow<SyncOptions>;
-  cleanup: RunNow<Record<never, never>>;
-  expire: RunNow<Record<never, never>>;
-  purge: RunNow<PurgeOptions>;
-}
 
 export interface RunRoutesDeps {
   runs: Runs;

@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { onTestFinished, vi } from 'vitest';
 import type { AppDeps } from '../../../src/app.ts';
 import type { KeyedOutcome } from '../../../src/domain/resilience/kept-answer.ts';
-import type { Runs } from '../../../src/http/routes/runs.ts';
 import { createIdempotencyCounts } from '../../../src/live/idempotency-counts.ts';
-import type { RunCounts } from '../../../src/loops/run.ts';
+import type { RunCounts, Runs } from '../../../src/loops/run.ts';
 import { createKeptAnswers } from '../../../src/store/shared/kept-answers.ts';
 import { openTable } from '../../../src/store/table.ts';
 import {

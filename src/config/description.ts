@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { describeAlertWebhook } from '../config/alerts.ts';
-import { type Config, loadConfig } from '../config/index.ts';
-import type { StoreConfig } from '../config/store.ts';
+import { describeAlertWebhook } from './alerts.ts';
+import { type Config, loadConfig } from './index.ts';
+import type { StoreConfig } from './store.ts';
 
 /** The configuration without its secrets, for the start-up log. */
 export function describeConfig(config: Config): Record<string, unknown> {
