@@ -178,7 +178,8 @@ export function composeCore(options: CoreOptions) {
       expire: expireLeases({ ...deps, onFailure: onFailure('expire') }),
       tendLine: keeper.tend,
       purge: purgeStale(purgeDeps),
-      count: (signal: AbortSignal, consistent = false) => countPool(deps, consistent, signal),
+      count: (signal: AbortSignal, how: Parameters<typeof countPool>[1] = { consistent: false }) =>
+        countPool(deps, how, signal),
     },
   };
 }

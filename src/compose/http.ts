@@ -3,12 +3,12 @@ import { buildApp } from '../app.ts';
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import { loadConsoleFiles } from '../console/files.ts';
+import type { Counts } from '../live/pool-counts.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Stocking } from '../usecases/inventory/stocking.ts';
 import type { Alerting } from './alerts.ts';
 import type { Core } from './core.ts';
-import type { Counts } from './counts.ts';
 import type { Jobs } from './jobs.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Live } from './live.ts';
@@ -73,7 +73,6 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     status,
     listJobs: jobs.useCases.listJobs,
     progressOf: jobs.progressOf,
-    countSoon: counts.countSoon,
   });
   const allocation: Metrics['allocation'] = (outcome, seconds, conflicts) => {
     metrics.allocation(outcome, seconds, conflicts);
@@ -87,7 +86,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
       ...safety.useCases,
       allocateSandbox: stocking.guarding(core.useCases.allocateSandbox),
       allocateInLine: stocking.guarding(core.useCases.allocateInLine),
-      bulkDelete: counts.counted(core.useCases.bulkDelete),
+      bulkDelete: counts.added(core.useCases.bulkDelete),
       retryDeletions: counts.added(core.useCases.retryDeletions),
       releaseSandboxes: counts.added(core.useCases.releaseSandboxes),
       releaseSandbox: counts.added(core.useCases.releaseSandbox),

@@ -191,6 +191,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       changes: live.sandboxChanges,
       own,
       newId,
+      intervalMs: config.countIntervalMs,
       watchPool: alerting.watchPool,
       onTurn: () => watch.lookAgain(),
       onError: onBackgroundError,

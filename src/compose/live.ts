@@ -30,8 +30,6 @@ interface LiveSources {
   status: StatusRoutesDeps['status'];
   listJobs: ListJobs;
   progressOf: (jobId: string) => RunProgress | undefined;
-  /** Has the pool counted again. */
-  countSoon: () => void;
 }
 
 const SAMPLE_INTERVAL_MS = 15_000;
@@ -46,9 +44,6 @@ const REPEAT_STATUS_MS = 10_000;
 const MAX_CHANGED = 100;
 /** What became of sandboxes, in one event: more than anybody reads, and little enough to be kept for who comes back. */
 const MAX_TOLD = 50;
-/** In a larger pool a count is too dear to be made for every change: the loop's own has to do. */
-const RECOUNT_UP_TO = 5_000;
-const RECOUNT_AFTER_MS = 2_000;
 
 export type Live = ReturnType<typeof composeLive>;
 
@@ -63,7 +58,6 @@ export function composeLive({ clock, logger, events, runbookOf, ...options }: Li
   let told: ReturnType<typeof changeRecord>[] = [];
   let isMore = false;
   let changes = 0;
-  let countedChanges = 0;
   let areJobsOpen = false;
 
   return {
@@ -86,7 +80,6 @@ export function composeLive({ clock, logger, events, runbookOf, ...options }: Li
     connect(sources: LiveSources) {
       let lastStatus = { text: '', atMs: 0 };
       let lastJobs: { text: string; event: LiveEvent } | undefined;
-      let countedAtMs = 0;
       let ticks = 0;
       let listeners = 0;
       let areJobsKnown = true;
@@ -124,24 +117,10 @@ export function composeLive({ clock, logger, events, runbookOf, ...options }: Li
         isMore = false;
       }
 
-      function countAgain(): void {
-        const total = sources.status.poolStats()?.total ?? 0;
-        if (
-          changes === countedChanges ||
-          total > RECOUNT_UP_TO ||
-          performance.now() - countedAtMs < RECOUNT_AFTER_MS
-        )
-          return;
-        countedChanges = changes;
-        countedAtMs = performance.now();
-        sources.countSoon();
-      }
-
       /** From memory: it goes on while the store is out of reach, which is when it matters most. */
       async function tick(): Promise<void> {
         tellChanges();
         if (hub.size === 0) return;
-        countAgain();
         tellStatus();
       }
 

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import { BrokerError, isClockOff } from '../domain/errors.ts';
+import type { Counts } from '../live/pool-counts.ts';
 import { soonAgain, whenRested } from '../loops/come-back.ts';
 import { lockedWork } from '../loops/locked-work.ts';
 import { createLoop, type LoopOptions } from '../loops/loop.ts';
@@ -13,21 +14,18 @@ import { type Breaker, createHeartbeat } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
 import { deleteExpired } from '../store/expired.ts';
-import { readCounts } from '../store/shared/counts.ts';
 import { runWithCorrelation } from '../telemetry/correlation.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import type { Stocking } from '../usecases/inventory/stocking.ts';
 import type { Core } from './core.ts';
-import type { Counts } from './counts.ts';
 import type { Safety } from './safety.ts';
 
 const PURGE_INTERVAL_MS = 86_400_000;
 const DEFAULT_GRACE_PERIOD_HOURS = 24;
 /** Longer than the time around a listing in which what changed is left alone. */
 const COME_BACK_MS = 20_000;
-const COUNT_INTERVAL_MS = 15_000;
 const BEAT_INTERVAL_MS = 5_000;
 const FIRST_SYNC_INTERVAL_MS = 1_000;
 const REFRESH_INTERVAL_MS = 10_000;
@@ -80,9 +78,9 @@ export function composeLoops(options: LoopsOptions) {
       },
       loop,
     );
-  /** One that changes the pool, which is counted after it. What the loop itself does is told to nobody but the log. */
+  /** One that changes the pool, of which the others know before its end. What the loop itself does is told to nobody but the log. */
   const makeCounted = <Options>(loop: LoopOptions<Options>) =>
-    make({ ...loop, work: pool.counted(loop.work, (_options, { actor }) => actor !== loop.action) });
+    make({ ...loop, work: pool.added(loop.work, (_options, { actor }) => actor !== loop.action) });
   const { work } = core;
   const syncAndNote = stocking.noting(work.sync);
   const sync = makeCounted({
@@ -126,9 +124,10 @@ export function composeLoops(options: LoopsOptions) {
   const counts = make({
     name: 'counts',
     action: 'pool_counts',
-    intervalMs: COUNT_INTERVAL_MS,
+    intervalMs: config.countIntervalMs,
     options: {},
-    work: async (_options, context) => (await pool.count(context.signal)).counts,
+    comeBack: pool.countAgainMs,
+    work: async (_options, context) => ({ ...(await pool.countIfDue(context.signal))?.counts }),
   });
   const loops = [sync, cleanup, expiry, purge, counts];
 
@@ -139,7 +138,8 @@ export function composeLoops(options: LoopsOptions) {
   };
   const beat = async (signal: AbortSignal) => {
     // First: a replica that may not say that it lives can show what others have counted all the same.
-    pool.learn(await readCounts(client, signal));
+    const requestId = `beat-${newId()}`;
+    await runWithCorrelation({ requestId, correlationId: requestId }, () => pool.beat(signal));
     const before = core.register.rank();
     await core.register.beat(signal);
     // The hints are of the buckets that were this replica's own, and by now somebody else's callers get them.

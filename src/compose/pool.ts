@@ -1,12 +1,12 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { PoolCounts } from '../domain/pool-counts.ts';
+import { createPoolCounts } from '../live/pool-counts.ts';
 import type { PoolDifferences } from '../live/pool-differences.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { hasSandboxes, noteStocked, noteSync, readStock } from '../store/shared/stock.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { createStocking, type Stocking } from '../usecases/inventory/stocking.ts';
 import type { Core } from './core.ts';
-import { composeCounts } from './counts.ts';
 
 interface PoolOptions {
   core: Pick<Core, 'reads' | 'work'>;
@@ -18,6 +18,8 @@ interface PoolOptions {
   /** What they were, where no count has them. */
   own: PoolDifferences;
   newId: NewId;
+  /** How often a pool is counted in which nothing happens, milliseconds. */
+  intervalMs: number;
   /** Looks whether counts are worth an alert. */
   watchPool: (counts: PoolCounts, signal: AbortSignal) => Promise<void>;
   /** The pool was stocked, there is none free any more, or one again. */
@@ -39,10 +41,11 @@ export function composePool({ core, client, clock, onTurn, onError, ...options }
     },
     onError: (error) => onError('first_sync', error),
   });
-  const counts = composeCounts({
+  const counts = createPoolCounts({
     ...options,
-    work: core.work,
+    count: core.work.count,
     client,
+    clock,
     isStocked: stocking.isOpen,
     onTurn,
     onError: (error) => onError('pool_counts', error),

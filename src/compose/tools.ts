@@ -1,14 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/index.ts';
+import { entriesOf } from '../domain/pool-counts.ts';
 import type { RuntimeCheck } from '../domain/runtime-check.ts';
+import { createPoolDifferences, type PoolDifferences } from '../live/pool-differences.ts';
 import { createRuntimeChecks } from '../safety/index.ts';
+import type { StoreClient } from '../store/dynamo/client.ts';
 import { explainStoreFailure } from '../store/dynamo/store-failure.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
 import type { Engine } from '../store/engine/engine.ts';
 import { storeChecks, untold } from '../store/runtime-checks.ts';
 import { createSandboxReads } from '../store/sandboxes/reads.ts';
 import { createSandboxStore } from '../store/sandboxes/sandboxes.ts';
+import { addDifferences, readCounts } from '../store/shared/counts.ts';
 import { noteStocked } from '../store/shared/stock.ts';
 import { openTable } from '../store/table.ts';
 import { reportTable, type TableReport } from '../store/table-report.ts';
@@ -43,6 +47,7 @@ export async function composeTools(config: Config): Promise<Tools> {
   const { buckets } = config;
   const store = createSandboxStore(client, buckets, randomUUID);
   const clock = trustedClock(systemClock, client);
+  const own = createPoolDifferences(systemClock);
   // What is imported is for who waits in the line of the brokers, if there are any.
   const { server } = composeLine(
     { ...config, ...config.line, stopping: new AbortController().signal, onEnded: nobody, onLook: nobody },
@@ -55,7 +60,7 @@ export async function composeTools(config: Config): Promise<Tools> {
       newId: randomUUID,
       terms: config,
       onUnreadable: nobody,
-      onChange: nobody,
+      onChange: ({ seen, next }) => own.note(seen?.status, next.status),
       onError: nobody,
     },
   );
@@ -72,6 +77,7 @@ export async function composeTools(config: Config): Promise<Tools> {
       await openTable(client, { buckets, create: config.createTable }, context.signal);
       const counts = await importAll(items, context, onProgress);
       await noteStocked(client, systemClock.nowMs(), context.signal);
+      await tellBrokers(client, own, context.signal);
       return counts;
     },
     async close() {
@@ -79,6 +85,18 @@ export async function composeTools(config: Config): Promise<Tools> {
       await engine?.stop();
     },
   };
+}
+
+/** Adds what was changed here to what the brokers know of the pool's size, if they have counted it. */
+async function tellBrokers(client: StoreClient, own: PoolDifferences, signal: AbortSignal): Promise<void> {
+  for (let base = await readCounts(client, signal); base; ) {
+    own.forgetBefore(base.asOfMs);
+    const by = own.net();
+    if (entriesOf(by).length === 0) return;
+    const what = { by, asOfMs: base.asOfMs, nowMs: systemClock.nowMs() };
+    const addition = await addDifferences(client, what, randomUUID, signal);
+    base = addition?.isAdded ? undefined : addition?.counts;
+  }
 }
 
 /** Asks the provider that the configuration names for its inventory. Throws `ProviderError`. */

@@ -46,6 +46,7 @@ export interface Config
   provider: ProviderConfig;
   allocateDeadlineMs: number;
 
+  countIntervalMs: number;
   syncIntervalMs: number;
   cleanupIntervalMs: number;
   expiryIntervalMs: number;
@@ -122,6 +123,7 @@ export function loadConfig(env: Environment): Config {
     provider,
     ...leases,
     allocateDeadlineMs: values.ALLOCATE_DEADLINE_MS,
+    countIntervalMs: toMs(values.COUNT_INTERVAL_SEC),
     syncIntervalMs: toMs(values.SYNC_INTERVAL_SEC),
     cleanupIntervalMs: toMs(values.CLEANUP_INTERVAL_SEC),
     expiryIntervalMs: toMs(values.AUTO_EXPIRY_INTERVAL_SEC),

@@ -149,6 +149,11 @@ export const VARIABLES = {
     'how long an allocation may look for a sandbox before it answers 503, milliseconds',
   ),
 
+  COUNT_INTERVAL_SEC: variable(
+    intervalSeconds,
+    '300',
+    'time between counts of a pool in which nothing happens, seconds; what happens is added to the last count',
+  ),
   SYNC_INTERVAL_SEC: variable(
     intervalSeconds,
     '600',

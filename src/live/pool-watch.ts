@@ -22,10 +22,14 @@ const SAID: Record<PoolLevel, Pick<Alert, 'reason' | 'severity'>> = {
  * and not from whose note is answered first.
  */
 export function watchPool({ levels, lowWatermark, alert }: WatchPoolDeps) {
+  /** Seen here last: what is so still needs no other note. */
+  let last: { level: PoolLevel; asOfMs: number } | undefined;
   return async ({ counts, total, asOfMs }: PoolCounts, signal?: AbortSignal): Promise<void> => {
     const { available } = counts;
     const level = poolLevel(available, lowWatermark);
-    const before = await levels.note({ level, asOfMs }, signal);
+    if (last && asOfMs <= last.asOfMs) return;
+    const before = level === last?.level ? level : await levels.note({ level, asOfMs }, signal);
+    last = { level, asOfMs };
     if (before === undefined || before === level) return;
     alert({
       task: 'pool',

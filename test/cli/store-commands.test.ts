@@ -50,6 +50,7 @@ describeOnFastEngine('on the store itself', ({ endpoint }) => {
     const all = csvOf(Array.from({ length: 140 }, (_, index) => index + 1));
     const again = await cliJson(['import', '-', '--format', 'csv'], { env, stdin: all });
     expect(again.result).toMatchObject({ read: 140, created: 138, kept: 2 });
+    expect((await here.asAdmin('GET', '/v1/admin/stats')).json).toMatchObject({ allocated: 1, total: 141 });
     const leased = `/v1/admin/sandboxes/${lease.json['sandbox_id']}`;
     expect((await here.asAdmin('GET', leased)).json).toMatchObject({ allocated_to_track: 'holder-1' });
     expect((await here.asAdmin('GET', '/v1/admin/sandboxes/sbx-140')).json).toMatchObject({

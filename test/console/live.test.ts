@@ -44,7 +44,6 @@ function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
     runbookOf: (reason) => `/handbook#${reason}`,
     sampleIntervalMs: 30,
   });
-  const counted: number[] = [];
   const { total = 15, listJobs = async () => ({ jobs: [running] }) } = options;
   const counts = {
     available: total - 10,
@@ -58,7 +57,6 @@ function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
     status: { ...deps.status, queueLength: () => 0, poolStats: () => ({ counts, total, asOfMs: 1_000 }) },
     listJobs,
     progressOf: () => ({ done: 1, total: 3 }),
-    countSoon: () => counted.push(performance.now()),
   });
   news.start();
   onTestFinished(async () => {
@@ -74,7 +72,7 @@ function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
       until(() => heard.find((event) => event.type === type), { what: `${type} to be told` });
     return { stream, heard, first: async (type: string) => JSON.parse((await first(type)).data) };
   };
-  return { live, events, listen, counted, logs };
+  return { live, events, listen, logs };
 }
 
 it('tells each sample of the pool to whoever draws a chart of it', async () => {
@@ -110,19 +108,6 @@ it('tells whoever listens what became of sandboxes, of no more than anybody read
   const { events, changed } = await later.first('sandboxes');
   expect([events.length, changed.length]).toEqual([50, 60]);
   expect(events[0]).toMatchObject({ sandbox_id: '0', name: 'lab-b', to: 'allocated', correlation_id: 'c' });
-});
-
-it('has the pool counted again when it changes before an audience, unless that is dear', async () => {
-  const alone = startLive();
-  alone.live.onSandboxChange({ id: 'a', name: 'lab-a' });
-  const large = startLive({ total: 50_000 });
-  large.live.onSandboxChange({ id: 'a', name: 'lab-a' });
-  const watched = startLive();
-  watched.live.onSandboxChange({ id: 'a', name: 'lab-a' });
-  const audiences = [large.listen(), watched.listen()];
-  await until(() => watched.counted.length > 0, { what: 'the count' });
-  for (const each of audiences) await each.first('status');
-  expect([alone.counted.length, large.counted.length, watched.counted.length]).toEqual([0, 0, 1]);
 });
 
 it('goes on with what it has in memory while the store does not answer, and complains once', async () => {

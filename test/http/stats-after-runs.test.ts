@@ -61,9 +61,9 @@ describeOnFastEngine('numbers that are asked for right after a run', ({ endpoint
     onTestFinished(core.close);
     const stale: StaleSandbox = { ...availableSandbox, status: 'stale', staleSinceMs: START_MS };
     await core.store.writeAll([{ seen: undefined, next: stale, event: undefined }]);
-    const counted = await core.work.count(AbortSignal.timeout(10_000), true);
+    const counted = await core.work.count(AbortSignal.timeout(10_000), { consistent: true });
     const published = await readCounts(core.client);
-    await writeCounts(core.client, { ...counted, asOfMs: Date.now() }, published?.additions);
+    await writeCounts(core.client, { ...published, ...counted, asOfMs: Date.now() });
     expect(await statsOf(two)).toMatchObject({ stale: 1, total: 5 });
     await done(one, '/v1/admin/bulk-delete?status=stale');
     expect(await statsOf(two)).toMatchObject({ stale: 0 });

@@ -108,6 +108,9 @@ export const ANSWER_IS_MINE_TO_GIVE = 'attempt = :attempt AND #state = :under_wa
 export const COUNTS_ARE_AS_SEEN =
   'attribute_not_exists(pk) OR (as_of_ms < :asOf AND (additions = :additions OR (attribute_not_exists(additions) AND :additions = :none)))';
 
+/** What is published was counted at this very time. Epoch milliseconds. */
+export const COUNTS_ARE_OF = 'as_of_ms = :asOf';
+
 /** What is noted of the pool is from an earlier count. Epoch milliseconds. */
 export const LEVEL_IS_OLDER_OR_NEW = 'attribute_not_exists(pk) OR as_of_ms < :asOf';
 

@@ -5,13 +5,23 @@ import { POOL_STATUSES, type PoolStatus } from '../../domain/sandbox.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
-import { COUNTS_ARE_AS_SEEN, IS_FIRST_DELIVERY, IS_THERE } from '../sandboxes/conditions.ts';
+import { COUNTS_ARE_AS_SEEN, COUNTS_ARE_OF, IS_FIRST_DELIVERY } from '../sandboxes/conditions.ts';
 import { COUNTS_KEY } from '../sandboxes/keys.ts';
 
-/** Counts that all replicas know. */
+/** Counts that all replicas know, with what has been added to them since. */
 export interface PublishedCounts extends PoolCounts {
   /** How often differences were added to counts, ever: what was added while somebody counts may be missing there. */
   additions: number;
+  /** As many as there were when the pool was counted, and nothing has changed meanwhile; absent: something has, perhaps. */
+  countedAdditions?: number | undefined;
+  /** When something was added last, epoch milliseconds. */
+  addedAtMs?: number | undefined;
+}
+
+/** What became of differences: they are in `counts`, or `counts` were counted after those that they were about. */
+export interface Addition {
+  isAdded: boolean;
+  counts: PublishedCounts;
 }
 
 /** An older version knows fewer statuses, and counts none of the others. */
@@ -24,6 +34,8 @@ const countsItem = z.object({
   ),
   as_of_ms: z.int(),
   additions: z.int().optional(),
+  counted_additions: z.int().optional(),
+  added_at_ms: z.int().optional(),
 });
 
 /**
@@ -32,16 +44,15 @@ const countsItem = z.object({
  */
 export async function writeCounts(
   client: StoreClient,
-  counts: PoolCounts,
-  additions = 0,
+  { counts, asOfMs, additions = 0, countedAdditions }: PoolCounts & Partial<PublishedCounts>,
   signal?: AbortSignal,
 ): Promise<boolean> {
   try {
     await client.put(
       {
-        Item: { ...COUNTS_KEY, counts: counts.counts, as_of_ms: counts.asOfMs, additions },
+        Item: { ...COUNTS_KEY, counts, as_of_ms: asOfMs, additions, counted_additions: countedAdditions },
         ConditionExpression: COUNTS_ARE_AS_SEEN,
-        ExpressionAttributeValues: { ':asOf': counts.asOfMs, ':additions': additions, ':none': 0 },
+        ExpressionAttributeValues: { ':asOf': asOfMs, ':additions': additions, ':none': 0 },
         ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
       },
       signal,
@@ -54,15 +65,15 @@ export async function writeCounts(
 }
 
 /**
- * Adds to what is published what has changed since, and returns it; undefined where nothing has been counted yet. A
- * difference that comes twice is added once.
+ * Adds what has changed since the counts of `asOfMs` to them; undefined where nothing has been counted yet. Where the pool
+ * was counted again meanwhile, that is told and nothing is added. A difference that comes twice is added once.
  */
 export async function addDifferences(
   client: StoreClient,
-  by: Differences,
+  { by, asOfMs, nowMs }: { by: Differences; asOfMs: number; nowMs: number },
   newId: NewId,
   signal?: AbortSignal,
-): Promise<PublishedCounts | undefined> {
+): Promise<Addition | undefined> {
   const entries = entriesOf(by);
   const deliveryId = newId();
   const steps = entries.map(
@@ -72,24 +83,27 @@ export async function addDifferences(
     const item = await client.update(
       {
         Key: COUNTS_KEY,
-        UpdateExpression: `SET ${[...steps, 'additions = if_not_exists(additions, :none) + :one', 'delivery_id = :delivery'].join(', ')}`,
-        ConditionExpression: `${IS_THERE} AND (${IS_FIRST_DELIVERY})`,
+        UpdateExpression: `SET ${[...steps, 'additions = if_not_exists(additions, :none) + :one', 'added_at_ms = :now', 'delivery_id = :delivery'].join(', ')}`,
+        ConditionExpression: `${COUNTS_ARE_OF} AND (${IS_FIRST_DELIVERY})`,
         ExpressionAttributeValues: {
           ...Object.fromEntries(entries.map(([status, number]) => [`:${status}`, number])),
           ':none': 0,
           ':one': 1,
           ':delivery': deliveryId,
+          ':asOf': asOfMs,
+          ':now': Math.floor(nowMs),
         },
         ReturnValues: 'ALL_NEW',
         ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
       },
       signal,
     );
-    return item && toPublished(item);
+    return item && { isAdded: true, counts: toPublished(item) };
   } catch (error) {
     if (!(error instanceof ConditionFailedError)) throw error;
-    // Our own write, whose answer was lost and which was sent again.
-    return error.item && toPublished(error.item);
+    // Or it is our own write, whose answer was lost and which was sent again.
+    const isAdded = error.item?.['delivery_id'] === deliveryId;
+    return error.item && { isAdded, counts: toPublished(error.item) };
   }
 }
 
@@ -104,5 +118,10 @@ export async function readCounts(
 
 function toPublished(item: Item): PublishedCounts {
   const row = countsItem.parse(item);
-  return { ...toPoolCounts(row.counts, row.as_of_ms), additions: row.additions ?? 0 };
+  return {
+    ...toPoolCounts(row.counts, row.as_of_ms),
+    additions: row.additions ?? 0,
+    countedAdditions: row.counted_additions,
+    addedAtMs: row.added_at_ms,
+  };
 }

@@ -15,6 +15,8 @@ export interface Cost {
   /** Those of `writes` that are spent in the partition of a sandbox. */
   bucketWrites: number;
   byOperation: Record<string, number>;
+  /** Writes of items that are no sandbox's, by their partition. */
+  written: Record<string, number>;
 }
 
 /** An HTTP proxy in front of an engine that adds up what the calls through it cost on DynamoDB. */
@@ -33,6 +35,7 @@ export const NO_COST: Cost = {
   indexesDoubled: 0,
   bucketWrites: 0,
   byOperation: {},
+  written: {},
 };
 
 interface Action {
@@ -89,7 +92,9 @@ export async function startMeter(target: string): Promise<Meter> {
   function addWrite(key: Image, units: WriteUnits, isTransaction: boolean): void {
     cost.writes += units.item + units.indexes;
     if (isTransaction) cost.indexesDoubled += units.indexes;
-    if (key['pk']?.S?.startsWith('B#')) cost.bucketWrites += units.item + units.indexes;
+    const pk = key['pk']?.S ?? '';
+    if (pk.startsWith('B#')) cost.bucketWrites += units.item + units.indexes;
+    else cost.written[pk] = (cost.written[pk] ?? 0) + 1;
   }
 
   async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {

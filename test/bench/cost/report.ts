@@ -74,6 +74,7 @@ export const costTables = ({ lives, idle }: Costs): Table[] => [
       'of it, all the time',
       'sync',
       'cleanup and expiry',
+      'counts',
     ],
     rows: idle.map((month) => {
       const part = (...names: string[]) =>
@@ -91,6 +92,7 @@ export const costTables = ({ lives, idle }: Costs): Table[] => [
         part('all the time'),
         part('sync'),
         part('cleanup', 'expiry'),
+        part('counts'),
       ];
     }),
   },

@@ -63,7 +63,7 @@ describeOnEngines('what is in use', ({ name: engine, endpoint }) => {
   });
 
   test('is counted once each, with what an earlier version wrote', async () => {
-    const counts = await core.work.count(AbortSignal.timeout(10_000), true);
+    const counts = await core.work.count(AbortSignal.timeout(10_000), { consistent: true });
     expect(counts.counts).toMatchObject({
       available: 1,
       allocated: leased.length,

@@ -56,15 +56,33 @@ describeOnEngines('the published counts', ({ endpoint }) => {
   test('grow by what is added to them, once, and are not written over by who has not seen it', async () => {
     const before = await readCounts(core.client);
     faults.next('UpdateItem', loseAnswer);
-    const added = await addDifferences(core.client, { available: -1, allocated: 1 }, randomUUID);
+    const added = await addDifferences(
+      core.client,
+      { by: { available: -1, allocated: 1 }, asOfMs: 5_000, nowMs: 5_500 },
+      randomUUID,
+    );
     faults.next('UpdateItem', duplicate);
-    await addDifferences(core.client, { available: -1, pending_deletion: 1 }, randomUUID);
-    expect(added).toMatchObject({ counts: { available: 49, allocated: 2 }, additions: 1 });
+    await addDifferences(
+      core.client,
+      { by: { available: -1, pending_deletion: 1 }, asOfMs: 5_000, nowMs: 5_500 },
+      randomUUID,
+    );
+    expect(added).toMatchObject({
+      isAdded: true,
+      counts: { counts: { available: 49, allocated: 2 }, additions: 1, addedAtMs: 5_500 },
+    });
     const after = { counts: { available: 48, allocated: 2, pending_deletion: 3 }, total: before?.total };
     expect(await readCounts(core.client)).toMatchObject(after);
-    expect(await writeCounts(core.client, countsOf(50, 6_000), 0)).toBe(false);
+    expect(await writeCounts(core.client, countsOf(50, 6_000))).toBe(false);
     expect(await readCounts(core.client)).toMatchObject(after);
-    expect(await writeCounts(core.client, countsOf(50, 6_000), 2)).toBe(true);
+    expect(await writeCounts(core.client, { ...countsOf(50, 6_000), additions: 2 })).toBe(true);
+  });
+
+  test('take nothing that is about earlier ones, and say which they are', async () => {
+    const before = await readCounts(core.client);
+    const late = { by: { available: -1 }, asOfMs: 5_000, nowMs: 5_500 };
+    expect(await addDifferences(core.client, late, randomUUID)).toEqual({ isAdded: false, counts: before });
+    expect(await readCounts(core.client)).toEqual(before);
   });
 
   test('are an error, not a zero, when the record was bent by hand', async () => {
@@ -96,7 +114,8 @@ describeOnEngines('the published counts', ({ endpoint }) => {
     const { quarantined: _quarantined, ...counts } = countsOf(10, 1_000).counts;
     await core.client.put({ Item: { ...COUNTS_KEY, counts, as_of_ms: 3_500 } });
     expect(await readCounts(core.client)).toMatchObject({ counts: { stale: 4, quarantined: 0 }, total: 20 });
-    const added = await addDifferences(core.client, { stale: -1, quarantined: 1 }, randomUUID);
-    expect(added).toMatchObject({ counts: { stale: 3, quarantined: 1 }, total: 20 });
+    const what = { by: { stale: -1, quarantined: 1 }, asOfMs: 3_500, nowMs: 4_000 };
+    const added = await addDifferences(core.client, what, randomUUID);
+    expect(added?.counts).toMatchObject({ counts: { stale: 3, quarantined: 1 }, total: 20 });
   });
 });

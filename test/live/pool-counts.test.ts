@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
-import { type Counts, composeCounts } from '../../src/compose/counts.ts';
+import { type Counts, createPoolCounts } from '../../src/live/pool-counts.ts';
 import { createPoolDifferences } from '../../src/live/pool-differences.ts';
 import type { SandboxChange } from '../../src/store/sandboxes/watched-sandboxes.ts';
 import { context, createFakeClock, startCore, type TestCore } from '../support/broker/core.ts';
 import { lease, mark } from '../support/broker/csp-core.ts';
 import { describeOnEngines } from '../support/store/engines.ts';
+
+const LATER_SECONDS = 400;
 
 describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
   interface Replica {
@@ -13,6 +15,8 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
     counts: Counts;
     /** Counts made so far. */
     made: () => number;
+    /** A count, long after the last one. */
+    countLater: () => Promise<void>;
     /** Runs once, in the middle of the next count. */
     meanwhile: (doIt: () => Promise<unknown>) => void;
     release: (sandboxId: string) => Promise<unknown>;
@@ -36,18 +40,18 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
     const core: TestCore = await (first
       ? first.replica(options)
       : startCore(endpoint, { poolSize: 6, ...options }));
-    const counts = composeCounts({
-      work: {
-        async count(signal, consistent) {
-          made++;
-          const taken = await core.work.count(signal, consistent);
-          const doIt = meanwhile;
-          meanwhile = undefined;
-          await doIt?.();
-          return taken;
-        },
+    const counts = createPoolCounts({
+      async count(signal, how) {
+        made++;
+        const taken = await core.work.count(signal, how);
+        const doIt = meanwhile;
+        meanwhile = undefined;
+        await doIt?.();
+        return taken;
       },
       client: core.client,
+      clock,
+      intervalMs: 300_000,
       metrics: { setPoolCounts: () => undefined },
       changes: () => changes,
       own,
@@ -70,6 +74,10 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
       core,
       counts,
       made: () => made,
+      async countLater() {
+        clock.advanceSeconds(LATER_SECONDS);
+        await counts.countIfDue(AbortSignal.timeout(10_000));
+      },
       meanwhile: (doIt) => {
         meanwhile = doIt;
       },
@@ -83,7 +91,7 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
   beforeEach(async () => {
     one = await startReplica();
     two = await startReplica(one.core);
-    await one.counts.count(AbortSignal.timeout(10_000));
+    await one.countLater();
   });
 
   const pool = (available: number, allocated: number, pending: number) =>
@@ -99,7 +107,7 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
     expect(await two.numbers()).toEqual(pool(4, 0, 2));
     expect(await one.numbers()).toEqual(pool(4, 0, 2));
     expect([one.made(), two.made()]).toEqual([1, 0]);
-    await two.counts.count(AbortSignal.timeout(10_000));
+    await two.countLater();
     expect([await one.numbers(), await two.numbers()]).toEqual([pool(4, 0, 2), pool(4, 0, 2)]);
   });
 
@@ -112,16 +120,70 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
 
   it('have it while another replica is counting, too', async () => {
     const { sandboxId } = await lease(one.core, 'anna');
-    await one.counts.count(AbortSignal.timeout(10_000));
+    await one.countLater();
     two.meanwhile(() => one.release(sandboxId));
-    await two.counts.count(AbortSignal.timeout(10_000));
+    await two.countLater();
     expect(two.made()).toBe(2);
     expect([await one.numbers(), await two.numbers()]).toEqual([pool(5, 0, 1), pool(5, 0, 1)]);
   });
 
   it('have what this replica did while it was counting, once', async () => {
     one.meanwhile(() => lease(one.core, 'anna'));
-    await one.counts.count(AbortSignal.timeout(10_000));
+    await one.countLater();
     expect(await one.numbers()).toEqual(pool(5, 1, 0));
+  });
+
+  const beat = ({ counts }: Replica) => counts.beat(AbortSignal.timeout(10_000));
+
+  it('are told to the others with a beat, for one write, and nothing is written where nothing has changed', async () => {
+    await lease(one.core, 'anna');
+    await lease(one.core, 'berta');
+    for (const replica of [one, two]) replica.core.calls.clear();
+    for (const replica of [one, two, one, two]) await beat(replica);
+    const callsOf = ({ core }: Replica) =>
+      ['GetItem', 'UpdateItem', 'PutItem'].map((operation) => core.calls.count(operation));
+    expect([callsOf(one), callsOf(two)]).toEqual([
+      [2, 1, 0],
+      [2, 0, 0],
+    ]);
+    expect(two.counts.last()?.counts).toEqual(pool(4, 2, 0));
+  });
+
+  it('are counted again only where nobody has for a while, or something has changed', async () => {
+    const due = async (seconds: number) => {
+      one.core.clock.advanceSeconds(seconds);
+      await one.counts.countIfDue(AbortSignal.timeout(10_000));
+      return [one.made(), one.counts.countAgainMs()];
+    };
+    expect(await due(100)).toEqual([1, undefined]);
+    expect(await due(300)).toEqual([2, undefined]);
+    await lease(two.core, 'anna');
+    expect(await due(1)).toEqual([2, undefined]);
+    await beat(two);
+    expect(await due(1)).toEqual([3, 30_000]);
+    expect(await due(30)).toEqual([3, undefined]);
+    expect(await one.numbers()).toEqual(pool(5, 1, 0));
+  });
+
+  it('leave out what a count has in it by the time that it is told', async () => {
+    await lease(two.core, 'anna');
+    await one.countLater();
+    await beat(two);
+    expect([await one.numbers(), await two.numbers()]).toEqual([pool(5, 1, 0), pool(5, 1, 0)]);
+    await lease(two.core, 'berta');
+    await one.countLater();
+    one.core.clock.advanceSeconds(1);
+    await lease(two.core, 'clara');
+    await two.release((await lease(two.core, 'dora')).sandboxId);
+    expect([await one.numbers(), await two.numbers()]).toEqual([pool(2, 3, 1), pool(2, 3, 1)]);
+  });
+
+  it('are right again after a replica that died before it had told what it did', async () => {
+    for (const holder of ['a', 'b', 'c', 'd', 'e', 'f']) await lease(two.core, holder);
+    const [sandbox] = (await one.core.useCases.listSandboxes({ status: 'allocated', limit: 1 }, context()))
+      .sandboxes;
+    await one.release(sandbox?.id ?? '');
+    await expect.poll(one.numbers).toEqual(pool(0, 5, 1));
+    expect(one.made()).toBe(2);
   });
 });
