@@ -1,5 +1,13 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -167,5 +175,31 @@ describe('the walls refuse', () => {
 describe('the walls let through', () => {
   test.each(ALLOWED)('%s: %s', (file) => {
     expect(findings.get(file)).toBeUndefined();
+  });
+});
+
+describe('what one sees at once', () => {
+  const MOST_FILES = 20;
+  const MOST_FILES_AT_THE_ROOT = 6;
+  const MOST_LINES = 300;
+  const source = join(project, 'src');
+  const files = readdirSync(source, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+
+  test('no folder has more files than one can look over', () => {
+    const folders = Map.groupBy(files, ({ parentPath }) => parentPath);
+    const large = [...folders].filter(
+      ([folder, { length }]) => length > (folder === source ? MOST_FILES_AT_THE_ROOT : MOST_FILES),
+    );
+    expect(large.map(([folder, { length }]) => `${folder}: ${length} files`)).toEqual([]);
+  });
+
+  test('no file has more lines than one can read in one go', () => {
+    const long = files.flatMap(({ parentPath, name }) => {
+      const lines = readFileSync(join(parentPath, name), 'utf8').split('\n').length - 1;
+      return lines > MOST_LINES ? [`${join(parentPath, name)}: ${lines} lines`] : [];
+    });
+    expect(long).toEqual([]);
   });
 });

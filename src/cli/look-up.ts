@@ -4,7 +4,7 @@ import { callerFor, type GlobalOptions } from './environment.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 import { createOutput } from './output.ts';
 import { moreNote } from './pages.ts';
-import { SANDBOX_COLUMNS, sandboxRow } from './sandbox-rows.ts';
+import { SANDBOX_COLUMNS, sandboxRow } from './text/sandbox-rows.ts';
 
 const PAGE = 100;
 /** Candidates that are shown to choose from. */

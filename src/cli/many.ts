@@ -6,7 +6,7 @@ import type { GlobalOptions } from './environment.ts';
 import { CliError, EXIT, exitCodeOf } from './exit-codes.ts';
 import { onceOnly } from './once-only.ts';
 import { createOutput, fields } from './output.ts';
-import { startProgress } from './progress.ts';
+import { startProgress } from './text/progress.ts';
 
 /** Which sandboxes an order about many means: what `list` shows for the same options. */
 export interface ManyOptions extends GlobalOptions, ConfirmOptions {

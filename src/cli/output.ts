@@ -1,8 +1,8 @@
 import { writeSync } from 'node:fs';
 import { terminalWidth } from './environment.ts';
 import { EXIT } from './exit-codes.ts';
-import { type Cell, plain, table } from './table.ts';
-import { colored, isToned } from './tones.ts';
+import { type Cell, plain, table } from './text/table.ts';
+import { colored, isToned } from './text/tones.ts';
 
 /** Where a command's results go: standard output for results, standard error for everything else. */
 export interface Output {

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { wholeNumber } from './numbers.ts';
+import { wholeNumber } from './text/numbers.ts';
 
 /** On one page, as many as the broker gives at once. */
 const PAGE = 100;

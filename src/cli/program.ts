@@ -17,7 +17,7 @@ import { addCompletionCommand } from './completion.ts';
 import { addDoctorCommand } from './doctor/doctor-command.ts';
 import { setVariable } from './environment.ts';
 import { EXIT_HELP } from './exit-codes.ts';
-import { wholeNumber } from './numbers.ts';
+import { wholeNumber } from './text/numbers.ts';
 
 const ENVIRONMENT_HELP = `
 Environment:

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type Clock, type NewId, systemClock } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
@@ -25,6 +24,7 @@ import { composeProvider } from './provider.ts';
 import { composeResilience, type Resilience } from './resilience.ts';
 import { composeSafety } from './safety.ts';
 import { openStore, remakeLostTable, startEmbeddedEngine } from './store.ts';
+import { VERSION } from './version.ts';
 import { composeWatch, type Watch } from './watch.ts';
 
 /** A whole broker in one process, not started. */
@@ -61,8 +61,6 @@ const OPEN_TABLE_WITHIN_MS = 60_000;
 const SHUTDOWN_STORE_WITHIN_MS = 2_000;
 /** The part of a shutdown that is left for giving up turns and the replica's record, and for ending the engine. */
 const GIVE_UP_MS = 5_000;
-
-const VERSION = readVersion();
 
 /** Builds a broker from its configuration; nothing runs before `start()`. */
 export function composeBroker(config: Config, overrides: BrokerOverrides = {}): Broker {
@@ -295,11 +293,4 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     },
     stopStep: lifecycle.step,
   };
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const parsed: unknown = JSON.parse(text);
-  if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) return String(parsed.version);
-  throw new TypeError('package.json has no version');
 }

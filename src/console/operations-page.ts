@@ -19,6 +19,7 @@ export async function operationsPage(): Promise<string> {
     <title>Operating the broker</title>
     <link rel="icon" href="/console/page/icon.svg" type="image/svg+xml" />
     <link rel="stylesheet" href="/console/vendor/pico.css" />
+    <link rel="stylesheet" href="/console/page/style/colours.css" />
     <link rel="stylesheet" href="/console/page/style/base.css" />
     <link rel="stylesheet" href="/console/page/style/document.css" />
   </head>

@@ -3,10 +3,10 @@ import type { ChangeRecord } from '../../api/live.ts';
 import type { Alert, BrokerStatus, Job } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { follow } from '../follow.ts';
-import { endingOf } from '../job-words.ts';
 import { createOutput, print, time } from '../output.ts';
-import { plain } from '../table.ts';
-import { colored, jobStatus, sandboxStatus, severity, type Toned, verdictWord } from '../tones.ts';
+import { endingOf } from '../text/job-words.ts';
+import { plain } from '../text/table.ts';
+import { colored, jobStatus, sandboxStatus, severity, type Toned, verdictWord } from '../text/tones.ts';
 import { untilTold } from '../until-told.ts';
 
 const KINDS = ['sandbox', 'job', 'alert', 'verdict'] as const;

@@ -5,7 +5,7 @@ import { as, type PoolStats } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { printText } from '../output.ts';
-import { startProgress } from '../progress.ts';
+import { startProgress } from '../text/progress.ts';
 
 interface ExportOptions extends GlobalOptions {
   format: 'csv' | 'json';

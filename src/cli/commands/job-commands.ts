@@ -2,10 +2,10 @@ import { type Command, Option } from 'commander';
 import { JOB_STATUSES, JOB_TYPES } from '../../domain/job.ts';
 import { as, type Job, type JobPage } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
-import { endingOf } from '../job-words.ts';
 import { createOutput, fields, time, withTimes } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
-import { jobStatus } from '../tones.ts';
+import { endingOf } from '../text/job-words.ts';
+import { jobStatus } from '../text/tones.ts';
 
 interface ListOptions extends GlobalOptions {
   type?: string;

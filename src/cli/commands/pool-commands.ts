@@ -10,12 +10,12 @@ import {
   type SandboxPage,
 } from '../answers.ts';
 import { brokerUrl, callerFor, type GlobalOptions } from '../environment.ts';
-import { wholeNumber } from '../numbers.ts';
 import { createOutput, fields, time } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
-import { SANDBOX_COLUMNS, sandboxRow } from '../sandbox-rows.ts';
-import { statusLines } from '../status-lines.ts';
-import { severity } from '../tones.ts';
+import { wholeNumber } from '../text/numbers.ts';
+import { SANDBOX_COLUMNS, sandboxRow } from '../text/sandbox-rows.ts';
+import { statusLines } from '../text/status-lines.ts';
+import { severity } from '../text/tones.ts';
 
 interface ListOptions extends GlobalOptions {
   status?: string;

@@ -4,10 +4,10 @@ import { pause } from '../../client/waiting.ts';
 import { as, type Job } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
-import { wholeNumber } from '../numbers.ts';
 import { onceOnly } from '../once-only.ts';
 import { createOutput, fields } from '../output.ts';
-import { startProgress } from '../progress.ts';
+import { wholeNumber } from '../text/numbers.ts';
+import { startProgress } from '../text/progress.ts';
 
 interface RunOptions extends GlobalOptions {
   force?: boolean;

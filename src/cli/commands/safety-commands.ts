@@ -2,11 +2,11 @@ import { Argument, type Command, Option } from 'commander';
 import { ACTIONS, RESOURCES } from '../../domain/resilience/action.ts';
 import { as, type Breaker, type DryRunLog, type Quota } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
-import { durationSeconds, wholeNumber } from '../numbers.ts';
 import { onceOnly } from '../once-only.ts';
 import { createOutput, fields, time, withTimes } from '../output.ts';
-import type { Cell } from '../table.ts';
-import { breakerState, type Toned } from '../tones.ts';
+import { durationSeconds, wholeNumber } from '../text/numbers.ts';
+import type { Cell } from '../text/table.ts';
+import { breakerState, type Toned } from '../text/tones.ts';
 
 interface OverrideOptions extends GlobalOptions {
   for: number;

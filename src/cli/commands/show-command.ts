@@ -3,8 +3,8 @@ import type { SandboxWithHistory } from '../answers.ts';
 import type { GlobalOptions } from '../environment.ts';
 import { lookUp } from '../look-up.ts';
 import { createOutput, fields, time, withTimes } from '../output.ts';
-import type { Cell } from '../table.ts';
-import { sandboxStatus } from '../tones.ts';
+import type { Cell } from '../text/table.ts';
+import { sandboxStatus } from '../text/tones.ts';
 
 const NAMED_BY = '<id|name|holder>';
 

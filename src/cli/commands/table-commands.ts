@@ -5,7 +5,7 @@ import type { ImportCounts } from '../../usecases/inventory/import-sandboxes.ts'
 import type { GlobalOptions } from '../environment.ts';
 import { CliError, EXIT, usageError } from '../exit-codes.ts';
 import { createOutput, fields } from '../output.ts';
-import { startProgress } from '../progress.ts';
+import { startProgress } from '../text/progress.ts';
 
 interface ImportOptions extends GlobalOptions {
   format?: 'csv' | 'json';

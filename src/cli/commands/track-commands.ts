@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 import { BrokerError, createBroker } from '../../client/index.ts';
 import { brokerUrl, callerFor, type GlobalOptions, tokenFor } from '../environment.ts';
-import { durationSeconds } from '../numbers.ts';
 import { createOutput, fields } from '../output.ts';
+import { durationSeconds } from '../text/numbers.ts';
 
 interface TrackOptions extends GlobalOptions {
   holder: string;

@@ -4,10 +4,10 @@ import { pause } from '../../client/waiting.ts';
 import { as, type BrokerStatus } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
-import { durationSeconds } from '../numbers.ts';
 import { createOutput, print, printText, time } from '../output.ts';
-import { countLines, statusLines } from '../status-lines.ts';
-import { colored, severity, verdictWord } from '../tones.ts';
+import { durationSeconds } from '../text/numbers.ts';
+import { countLines, statusLines } from '../text/status-lines.ts';
+import { colored, severity, verdictWord } from '../text/tones.ts';
 import { untilTold } from '../until-told.ts';
 
 interface WatchOptions extends GlobalOptions {

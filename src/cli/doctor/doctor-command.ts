@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { createOutput } from '../output.ts';
-import { table } from '../table.ts';
+import { table } from '../text/table.ts';
 
 /** The doctor: it says how to mend what is wrong. */
 export function addDoctorCommand(program: Command): void {

@@ -1,9 +1,9 @@
 import { styleText } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { table } from '../../src/cli/table.ts';
-import { startBrokerHere } from '../support/broker/broker-here.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
-import { cli, hasTerminals, onTerminal } from './run-cli.ts';
+import { table } from '../../../src/cli/text/table.ts';
+import { startBrokerHere } from '../../support/broker/broker-here.ts';
+import { describeOnFastEngine } from '../../support/store/engines.ts';
+import { cli, hasTerminals, onTerminal } from '../run-cli.ts';
 
 const STATUS = { text: 'pending_deletion', tone: 'warning' } as const;
 const ROWS = [

@@ -1,6 +1,6 @@
-import { POOL_STATUSES } from '../domain/sandbox.ts';
-import type { BrokerStatus } from './answers.ts';
-import { fields, time } from './output.ts';
+import { POOL_STATUSES } from '../../domain/sandbox.ts';
+import type { BrokerStatus } from '../answers.ts';
+import { fields, time } from '../output.ts';
 import { isToned, sandboxStatus, type Toned, verdictWord } from './tones.ts';
 
 /** How the broker stands, line by line: whether it serves and why not, the pool, the traffic, and what is amiss. */

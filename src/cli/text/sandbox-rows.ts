@@ -1,5 +1,5 @@
-import type { SandboxRecord } from '../client/index.ts';
-import { time } from './output.ts';
+import type { SandboxRecord } from '../../client/index.ts';
+import { time } from '../output.ts';
 import type { Cell } from './table.ts';
 import { sandboxStatus } from './tones.ts';
 

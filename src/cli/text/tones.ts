@@ -1,9 +1,9 @@
 import { styleText } from 'node:util';
-import type { JobStatus } from '../domain/job.ts';
-import type { Verdict } from '../domain/readiness.ts';
-import type { AlertSeverity } from '../domain/resilience/alert.ts';
-import type { BreakerState } from '../domain/resilience/breaker.ts';
-import type { SandboxStatus } from '../domain/sandbox.ts';
+import type { JobStatus } from '../../domain/job.ts';
+import type { Verdict } from '../../domain/readiness.ts';
+import type { AlertSeverity } from '../../domain/resilience/alert.ts';
+import type { BreakerState } from '../../domain/resilience/breaker.ts';
+import type { SandboxStatus } from '../../domain/sandbox.ts';
 
 /** What a word means to whoever reads it; each has one colour everywhere. */
 export type Tone = 'good' | 'warning' | 'bad' | 'busy' | 'quiet';
