@@ -76,6 +76,9 @@ export const holderHeaders = z.object({
   ).optional(),
 });
 
+const idempotencyKey = (description: string) =>
+  matching(/^[\x21-\x7e]{1,255}$/, '1 to 255 visible ASCII characters', description).optional();
+
 export const allocateHeaders = holderHeaders.extend({
   'x-instruqt-track-id': headerText('The lab the holder runs; for operators.').optional(),
   'x-sandbox-name-prefix': headerText('Only a sandbox whose name begins so. UTF-8.').optional(),
@@ -85,11 +88,14 @@ export const allocateHeaders = holderHeaders.extend({
     .describe(
       '`wait=<seconds>`: wait in line for so long, 60 at the most, where nothing is free (RFC 7240).',
     ),
-  'idempotency-key': matching(
-    /^[\x21-\x7e]{1,255}$/,
-    '1 to 255 visible ASCII characters',
+  'idempotency-key': idempotencyKey(
     'The same key gives the same lease again, and never another one for a day. Without it the holder is the key, and free again after its lease.',
-  ).optional(),
+  ),
+});
+
+/** Who has a place in the line, as it asked for a sandbox. */
+export const placeHeaders = holderHeaders.extend({
+  'idempotency-key': idempotencyKey('That of the call that waits; without it the holder is the key.'),
 });
 
 export const sandboxParams = z.object({

@@ -106,5 +106,24 @@ export interface DryRunLog {
   entries: { timestamp: number; action: string; status: string; args: Record<string, unknown> }[];
 }
 
+export interface WaitingPlace {
+  ticket_id: string;
+  position: number;
+  priority: number;
+  holder: string;
+  track_name?: string;
+  name_prefix?: string;
+  joined_at: number;
+  alive_until: number;
+  eta_seconds: number | null;
+}
+
+export interface LinePage {
+  places: WaitingPlace[];
+  count: number;
+  waiting: number;
+  cursor?: string;
+}
+
 /** An answer's body as what its endpoint answers with. */
 export const as = <Body>({ body }: { body: unknown }): Body => body as Body;

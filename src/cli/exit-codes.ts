@@ -1,4 +1,4 @@
-import { BrokerError } from '../client/index.ts';
+import { BrokerError, type BrokerErrorCode } from '../client/index.ts';
 
 /** What the process ends with; documented in `--help`. */
 export const EXIT = { ok: 0, failure: 1, usage: 2, refused: 3, unreachable: 4, warnings: 5 } as const;
@@ -25,11 +25,14 @@ export class CliError extends Error {
 
 export const usageError = (message: string): CliError => new CliError(message, { exitCode: EXIT.usage });
 
+/** They may come without a status of their own. */
+const REFUSALS: readonly BrokerErrorCode[] = ['LEASE_OVER', 'NO_SANDBOXES_AVAILABLE'];
+
 /** The exit code that a failed call comes to. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
   if (!(error instanceof BrokerError)) return EXIT.failure;
-  if (error.code === 'LEASE_OVER') return EXIT.refused;
+  if (REFUSALS.includes(error.code)) return EXIT.refused;
   const { status } = error;
   if (status === undefined || status === 429 || [502, 503, 504].includes(status)) return EXIT.unreachable;
   return status >= 400 && status < 500 ? EXIT.refused : EXIT.failure;

@@ -3,6 +3,7 @@ import { addDeletionCommands } from './commands/deletion-commands.ts';
 import { addEventsCommand } from './commands/events-command.ts';
 import { addExportCommand } from './commands/export-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
+import { addLineCommands } from './commands/line-commands.ts';
 import { addOnceCommands } from './commands/once-commands.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
 import { addQuarantineCommands } from './commands/quarantine-commands.ts';
@@ -81,6 +82,7 @@ Examples:
     });
   addTrackCommands(program);
   addReleaseCommand(program);
+  addLineCommands(program);
   addPoolCommands(program);
   addShowCommands(program);
   addWatchCommand(program);

@@ -86,6 +86,8 @@ export interface Broker {
 const RANDOM_BYTES = 16;
 /** The part of an attempt's time for which the broker may wait with its answer. */
 const ASKED_PART = 5 / 6;
+/** A place that cannot be given up is lost by itself soon. */
+const LEAVE_MS = 5_000;
 
 /**
  * A broker to lease sandboxes from, in Node and in browsers.
@@ -159,8 +161,8 @@ export function createBroker(settings: BrokerOptions): Broker {
           }),
           retryCodes: retryCodesOf(options),
         });
-      const leave = (ticket: string) =>
-        call({ correlationId, method: 'DELETE', path: `/v1/line/${ticket}`, headers: as(holder) });
+      const leave = () =>
+        call({ deadlineMs: LEAVE_MS, correlationId, method: 'DELETE', path: '/v1/line', headers });
       const longestCall = Math.floor(((settings.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS) * ASKED_PART) / 1000);
       const answer =
         wait > 0 ? await waitInLine({ ask, leave }, { ...options, wait, longestCall }) : await ask();

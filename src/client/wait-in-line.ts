@@ -6,7 +6,7 @@ import { pause, readRetryAfter } from './waiting.ts';
 export interface InLineCalls {
   /** Waits at the broker for so many seconds; the call may go on for `leftMs` and its own time. */
   ask(seconds: number, leftMs: number): Promise<Answer>;
-  leave(ticket: string): Promise<unknown>;
+  leave(): Promise<unknown>;
 }
 
 export interface InLineOptions {
@@ -26,18 +26,19 @@ export async function waitInLine(
   { wait, longestCall, onPosition, signal = NEVER }: InLineOptions,
 ): Promise<Answer> {
   const endsAtMs = performance.now() + wait * 1000;
-  let ticket: string | undefined;
+  let isIn = true;
+  let longest = 1;
   try {
-    // The first call is short: it is told its place soon, and knows what to leave.
-    for (let seconds = 1; ; seconds = longestCall) {
+    for (;;) {
       const leftMs = Math.max(0, endsAtMs - performance.now());
-      const answer = await ask(Math.min(seconds, Math.ceil(leftMs / 1000)), leftMs);
+      const answer = await ask(Math.min(longest, Math.ceil(leftMs / 1000)), leftMs);
       if (answer.status !== 202) {
-        ticket = undefined;
+        isIn = false;
         return answer;
       }
+      // The first call is short: it is told its place soon.
+      longest = longestCall;
       const place = answer.body as InLine;
-      ticket = place.ticket_id;
       onPosition?.(place);
       if (performance.now() >= endsAtMs) {
         const message = `No turn within ${wait} s: place ${place.position} of ${place.waiting}.`;
@@ -46,6 +47,6 @@ export async function waitInLine(
       await pause((readRetryAfter(answer.headers.get('retry-after'), Date.now()) ?? 1) * 1000, signal);
     }
   } finally {
-    if (ticket !== undefined) void leave(ticket).catch(() => undefined);
+    if (isIn) void leave().catch(() => undefined);
   }
 }

@@ -4,6 +4,7 @@ import type { StoreClient } from '../store/dynamo/client.ts';
 import { createHandOvers } from '../store/line/hand-over.ts';
 import { createLineStore } from '../store/line/line.ts';
 import { findKey } from '../store/sandboxes/idempotency.ts';
+import { idempotencyPk } from '../store/sandboxes/keys.ts';
 import type { SandboxReads } from '../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../store/sandboxes/sandboxes.ts';
 import type { SandboxChange } from '../store/sandboxes/watched-sandboxes.ts';
@@ -86,7 +87,7 @@ export function composeLine(options: LineOptions, parts: Parts) {
   return {
     server,
     lineDeps,
-    places: createPlaces({ ...lineDeps, store: parts.store, server, onEnded }),
+    places: createPlaces({ ...lineDeps, store: parts.store, server, keyPk: idempotencyPk, onEnded }),
     /** What looks after the line, once there is a list of free sandboxes. */
     createKeeper(readyList: Parameters<typeof createLineKeeper>[0]['readyList']): LineKeeper {
       keeper = createLineKeeper({ ...parts, line, view, server, readyList, onEnded, onLook: options.onLook });

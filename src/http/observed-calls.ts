@@ -18,6 +18,8 @@ export interface CallMetrics {
 
 const ALLOCATION_REFUSALS: Partial<Record<ErrorCode, AllocationOutcome>> = {
   NO_SANDBOXES_AVAILABLE: 'no_sandboxes',
+  LINE_FULL: 'line_full',
+  PLACE_LOST: 'place_lost',
   IDEMPOTENCY_KEY_REUSED: 'conflict_key',
   POOL_NOT_SYNCED: 'busy',
   BUSY: 'busy',

@@ -7,6 +7,8 @@ export const ALLOCATION_OUTCOMES = [
   'idempotent',
   'waiting',
   'no_sandboxes',
+  'line_full',
+  'place_lost',
   'conflict_key',
   'busy',
   'error',

@@ -45,11 +45,9 @@ describeOnFastEngine('a client that waits in line', ({ endpoint }) => {
   test('leaves the line with its signal, and when it has waited long enough', async () => {
     const { here } = await startFull();
     const giveUp = new AbortController();
-    const placed = Promise.withResolvers<InLine>();
-    const signal = { signal: giveUp.signal, onPosition: placed.resolve };
-    const bob = clientOf(here.url, 'bob').allocate({ wait: 60, ...signal });
-    await placed.promise;
-    expect(await holdersInLine(here)).toEqual(['bob']);
+    const bob = clientOf(here.url, 'bob').allocate({ wait: 60, signal: giveUp.signal });
+    // It has not been told of its place as yet.
+    await expect.poll(() => holdersInLine(here)).toEqual(['bob']);
     giveUp.abort(new Error('enough'));
     await expect(bob).rejects.toThrow('enough');
     await expect.poll(() => holdersInLine(here)).toEqual([]);

@@ -293,6 +293,8 @@ describe('an allocation that is refused', () => {
     [new BrokerError('NO_SANDBOXES_AVAILABLE', 'None.'), 409, 'no_sandboxes', undefined],
     [new BrokerError('NO_SANDBOXES_AVAILABLE', 'None.', { retryAfterSeconds: 30 }), 409, 'no_sandboxes', 30],
     [new BrokerError('IDEMPOTENCY_KEY_REUSED', 'Reused.'), 422, 'conflict_key', undefined],
+    [new BrokerError('LINE_FULL', 'Full.', { retryAfterSeconds: 30 }), 409, 'line_full', 30],
+    [new BrokerError('PLACE_LOST', 'Gone.', { retryAfterSeconds: 1 }), 409, 'place_lost', 1],
     [new BrokerError('BUSY', 'Busy.', { retryAfterSeconds: 0.2 }), 503, 'busy', 1],
     [new BrokerError('STORE_UNAVAILABLE', 'Gone.'), 503, 'error', 1],
     [new BrokerError('SHUTTING_DOWN', 'Bye.', { retryAfterSeconds: 2.1 }), 503, 'error', 3],

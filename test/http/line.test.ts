@@ -58,6 +58,9 @@ describe('waiting in line over HTTP', () => {
     expect((await call('GET', '/v1/line/nonsense', { headers: asTrack() })).status).toBe(400);
     const unknown = TICKET.replace('1-', '2-');
     expect((await call('GET', `/v1/line/${unknown}`, { headers: asTrack() })).status).toBe(404);
+    expect((await call('DELETE', '/v1/line', { headers: asTrack() })).json).toMatchObject({
+      ticket_id: TICKET,
+    });
     expect((await call('DELETE', `/v1/line/${TICKET}`, { headers: asTrack() })).json).toEqual({
       status: 'left',
       ticket_id: TICKET,

@@ -56,7 +56,10 @@ describe('from the start', () => {
       ...oneOf('broker_allocate_total', 'outcome', [
         'success',
         'idempotent',
+        'waiting',
         'no_sandboxes',
+        'line_full',
+        'place_lost',
         'conflict_key',
         'busy',
         'error',

@@ -1,8 +1,11 @@
 import { type Command, Option } from 'commander';
-import { BrokerError, createBroker } from '../../client/index.ts';
+import { BrokerError, createBroker, type HeldLease } from '../../client/index.ts';
 import { brokerUrl, callerFor, type GlobalOptions, tokenFor } from '../environment.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
 import { createOutput, fields } from '../output.ts';
-import { durationSeconds } from '../text/numbers.ts';
+import { durationSeconds, wholeNumber } from '../text/numbers.ts';
+import { createPlaceLine } from '../text/place-line.ts';
+import { untilTold } from '../until-told.ts';
 
 interface TrackOptions extends GlobalOptions {
   holder: string;
@@ -10,7 +13,9 @@ interface TrackOptions extends GlobalOptions {
   prefix?: string;
   duration?: number;
   key?: string;
-  wait?: boolean;
+  /** Seconds; as long as the timeout where no time is given. */
+  wait?: number | true;
+  priority?: number;
 }
 
 interface ExtendOptions extends GlobalOptions {
@@ -32,26 +37,32 @@ export function addTrackCommands(program: Command): void {
       '--key <key>',
       'an idempotency key instead of the holder: another key, another sandbox; one for good',
     )
-    .option('--wait', 'wait for a free sandbox, at most for the --timeout')
+    .addOption(
+      new Option(
+        '--wait [time]',
+        'wait in line, so long at the most, such as 10m; by default for the --timeout',
+      ).argParser(durationSeconds),
+    )
+    .addOption(
+      new Option('--priority <number>', 'in the line, 0 to 9: the highest is served first').argParser(
+        wholeNumber(0, 9),
+      ),
+    )
     .addHelpText(
       'after',
       `
+While it waits a terminal shows its place; Ctrl-C gives that up, and ends with 1.
+
 Examples:
   $ sandbox-broker allocate --holder student-1
+  $ sandbox-broker allocate --holder student-1 --wait 10m
   $ sandbox-broker allocate --holder student-1 --duration 90m
-  $ sandbox-broker allocate --holder ci --key build-4711 --wait --timeout 600
+  $ sandbox-broker allocate --holder ci --key build-4711 --wait 1h
   $ SANDBOX=$(sandbox-broker allocate --holder ci --json | sed -n 's/.*"sandbox_id": "\\(.*\\)".*/\\1/p')`,
     )
     .action(async (_options, command: Command) => {
       const options: TrackOptions = command.optsWithGlobals();
-      const lease = await brokerOf(options).allocate({
-        idempotencyKey: options.key,
-        oncePerHolder: true,
-        waitForFree: options.wait,
-        lab: options.lab,
-        namePrefix: options.prefix,
-        durationSeconds: options.duration,
-      });
+      const lease = await allocate(options);
       if (lease.leaseOver) {
         // Nothing on standard output: a script would take the sandbox for its own.
         throw new BrokerError(
@@ -92,6 +103,30 @@ Example:
       const record = await brokerOf(options).extend(sandboxId, options.duration, { leaseId: options.lease });
       createOutput(options).result(record, () => fields({ ...record }));
     });
+}
+
+async function allocate(options: TrackOptions): Promise<HeldLease> {
+  const asked = {
+    idempotencyKey: options.key,
+    oncePerHolder: true,
+    lab: options.lab,
+    namePrefix: options.prefix,
+    durationSeconds: options.duration,
+  };
+  if (options.wait === undefined) return await brokerOf(options).allocate(asked);
+  const wait = options.wait === true ? options.timeout : options.wait;
+  const told = untilTold();
+  const place = createPlaceLine();
+  try {
+    const { priority } = options;
+    const waiting = { ...asked, wait, priority, onPosition: place.tell, signal: told };
+    return await brokerOf(options).allocate(waiting);
+  } catch (cause) {
+    if (told.aborted) throw new CliError('Left the line.', { exitCode: EXIT.failure, cause });
+    throw cause;
+  } finally {
+    place.end();
+  }
 }
 
 const durationOption = (description: string) =>

@@ -11,7 +11,8 @@ import {
   servedSchema,
   ticketParams,
 } from '../../api/line.ts';
-import { emptyBody, holderHeaders, noQuery } from '../../api/requests.ts';
+import { emptyBody, holderHeaders, noQuery, placeHeaders } from '../../api/requests.ts';
+import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import type { Places } from '../../usecases/line/places.ts';
 import { holderOf } from '../holder.ts';
 import { callContext } from '../plugins/request-context.ts';
@@ -75,6 +76,32 @@ export function lineRoutes({
         const input = { ticket: request.params.ticket, holder: holderOf(request.headers) };
         await places.leave(input, callContext(request, 'track'));
         return { status: 'left' as const, ticket_id: input.ticket };
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/v1/line',
+      onRequest: requireTrack,
+      config: { errors: ['TICKET_NOT_FOUND', 'INVALID_STATE', 'STORE_UNAVAILABLE', 'CLOCK_OFF'] },
+      schema: {
+        ...TRACK_OPERATION,
+        operationId: 'leaveLineByKey',
+        summary: 'Give up whatever place one has in the line',
+        description:
+          'For who has not been told of its ticket: the headers of the call that waits name the place.',
+        headers: placeHeaders,
+        querystring: noQuery,
+        body: emptyBody,
+        response: { 200: leftSchema },
+      },
+      handler: async (request) => {
+        const holder = holderOf(request.headers);
+        const context = callContext(request, 'track');
+        const idempotencyKey = request.headers['idempotency-key'];
+        const ticket = await places.ticketOf({ principal: TRACK_PRINCIPAL, holder, idempotencyKey }, context);
+        await places.leave({ ticket, holder }, context);
+        return { status: 'left' as const, ticket_id: ticket };
       },
     });
 

@@ -10,6 +10,7 @@ import { type InLine, keepPlace, type LineDeps, placeOf, type Turn, tellTurn } f
 export interface PlacesDeps extends LineDeps {
   store: Pick<SandboxStore, 'get'>;
   server: Pick<LineServer, 'collect' | 'passOn'>;
+  keyPk: (principal: string, holder: string, key: string) => string;
   onEnded: (ending: PlaceEnding, place: Place, nowMs: number) => void;
 }
 
@@ -20,6 +21,11 @@ export type ListedPlace = Place & Pick<InLine, 'position' | 'etaSeconds'>;
 export interface Places {
   /** Where it stands, or the lease that it got; like every call, it keeps the place. */
   look(input: { ticket: string; holder: string }, context: CallContext): Promise<Turn>;
+  /** The ticket of the place that a call under this key has, or had. */
+  ticketOf(
+    input: { principal: string; holder: string; idempotencyKey?: string | undefined },
+    context: CallContext,
+  ): Promise<string>;
   /** Gives it up. Throws `INVALID_STATE` once the lease is the holder's. */
   leave(input: { ticket: string; holder: string }, context: CallContext): Promise<void>;
   /** A part of the line, from behind the ticket `after` on, for operators. */
@@ -73,6 +79,13 @@ export function createPlaces(deps: PlacesDeps): Places {
         await findLease(ticket, holder, signal);
       }
       return await tellTurn(deps, placeOf(ticket));
+    },
+
+    async ticketOf({ principal, holder, idempotencyKey = holder }, { signal }) {
+      const record = await deps.findKey(deps.keyPk(principal, holder, idempotencyKey), signal);
+      const ticket = record?.waits ?? record?.ticket;
+      if (ticket === undefined) throw ticketNotFound();
+      return ticket;
     },
 
     async leave({ ticket, holder }, context) {

@@ -112,6 +112,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
           if (ticket !== TICKET) throw new BrokerError('TICKET_NOT_FOUND', 'none');
           return { type: 'waiting' as const, inLine: fakePlace };
         }),
+        ticketOf: record('places.ticketOf', async () => TICKET),
         leave: record('places.leave', async () => undefined),
         list: record('places.list', async () => ({ places: [], waiting: 0, isMore: false })),
         remove: record('places.remove', async () => undefined),
