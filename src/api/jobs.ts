@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { JOB_STATUSES, JOB_TYPES, type Job, type JobRequest } from '../domain/job.ts';
 import { MAX_GRACE_HOURS, pageCursor, pageLimit } from './requests.ts';
+import { epochSeconds, seconds } from './times.ts';
 
 const oneOf = <const Values extends readonly string[]>(values: Values) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` });
@@ -82,8 +83,6 @@ export function prefersJob(prefer: string | string[] | undefined): boolean {
     .some((part) => /^\s*respond-async\s*(;|$)/i.test(part));
 }
 
-const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
-
 export const acceptedSchema = z
   .object({ job_id: z.string(), status: z.literal('pending') })
   .meta({ id: 'JobAccepted', description: 'A job is in the queue; Location says where to ask for it.' });
@@ -119,8 +118,6 @@ export const jobListSchema = z
     id: 'JobList',
     description: 'One page, the newest first. It may be short and still have a cursor.',
   });
-
-const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
 
 const optionsOf = (request: JobRequest): Record<string, unknown> =>
   request.type === 'purge' ? { grace_period_hours: request.options.gracePeriodHours } : request.options;

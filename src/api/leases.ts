@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { SANDBOX_STATUSES } from '../domain/sandbox.ts';
 import type { GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
-import { epochSeconds } from './sandboxes.ts';
+import { epochSeconds } from './times.ts';
 
 export const leaseSchema = z
   .object({

@@ -3,6 +3,7 @@ import type { ListedPlace } from '../usecases/line/places.ts';
 import type { InLine } from '../usecases/line/wait-in-line.ts';
 import { leaseSchema } from './leases.ts';
 import { decimal, withDefault } from './requests.ts';
+import { seconds } from './times.ts';
 
 /** The longest that one call may wait, seconds: load balancers cut off what is silent for much longer. */
 export const MAX_WAIT_SECONDS = 60;
@@ -103,8 +104,6 @@ export const inLineRecord = (place: InLine): z.output<typeof inLineSchema> => ({
   waiting: place.waiting,
   eta_seconds: place.etaSeconds,
 });
-
-const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
 
 export const placeRecord = (place: ListedPlace): z.output<typeof lineSchema>['places'][number] => ({
   ticket_id: place.ticket,

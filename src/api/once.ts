@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { EFFECT_STATES } from '../domain/resilience/effect.ts';
 import { KEYED_OUTCOMES } from '../domain/resilience/kept-answer.ts';
 import { pageCursor, pageLimit } from './requests.ts';
+import { epochSeconds } from './times.ts';
 
-const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
 const oneOf = <const Values extends readonly string[]>(values: Values) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` });
 const TEXT = /^[\x20-\x7e]{1,256}$/;

@@ -6,9 +6,7 @@ import { IRREVERSIBLE_ACTIONS } from '../domain/resilience/action.ts';
 import { outcomeOf } from '../domain/run-outcome.ts';
 import { type Quarantine, SANDBOX_STATUSES, type Sandbox } from '../domain/sandbox.ts';
 import type { EndedRun } from '../loops/run.ts';
-
-/** A time in an answer. */
-export const epochSeconds = (description: string) => z.int().describe(`${description}, epoch seconds.`);
+import { epochSeconds, seconds } from './times.ts';
 
 export const errorSchema = z
   .object({
@@ -134,8 +132,6 @@ export const runSchema = z
     description: 'A run that has ended, with the counts of what it did.',
     additionalProperties: { type: 'number' },
   });
-
-const seconds = (epochMs: number) => Math.floor(epochMs / 1000);
 
 /** A sandbox as every endpoint shows it. Times become epoch seconds. */
 export function sandboxRecord(sandbox: Sandbox): z.output<typeof recordSchema> {

@@ -2,9 +2,7 @@ import { z } from 'zod';
 import { READINESS_STATES, VERDICTS } from '../domain/readiness.ts';
 import { CHECK_STATUSES, type RuntimeCheck, worstStatus } from '../domain/runtime-check.ts';
 import type { HeartbeatReport, MetricsGuardReport, ReadinessReport } from '../safety/index.ts';
-
-/** Epoch seconds, as everywhere in the API. */
-const seconds = (ms: number): number => Math.floor(ms / 1000);
+import { seconds } from './times.ts';
 
 export const readinessSchema = z
   .object({

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import { alertRecord } from '../api/alerts.ts';
 import { jobRecord } from '../api/jobs.ts';
-import { changeRecord } from '../api/live.ts';
+import { changeRecord, seriesColumns } from '../api/live.ts';
 import type { RunbookOf } from '../api/runbooks.ts';
+import { type StatusSources, statusRecord } from '../api/status.ts';
 import type { Clock } from '../clock.ts';
 import type { SandboxEvent } from '../domain/event.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
-import { alertRecord } from '../http/routes/alerts.ts';
-import { type LiveRoutesDeps, seriesColumns } from '../http/routes/live.ts';
-import { type StatusRoutesDeps, statusRecord } from '../http/routes/status.ts';
+import type { LiveRoutesDeps } from '../http/routes/live.ts';
 import { createEventHub, type LiveEvent } from '../live/event-hub.ts';
 import { createPoolSeries } from '../live/pool-series.ts';
 import type { RunProgress } from '../loops/run.ts';
@@ -27,7 +27,7 @@ interface LiveOptions {
 
 /** What there is to tell, once the broker has been put together. */
 interface LiveSources {
-  status: StatusRoutesDeps['status'];
+  status: StatusSources;
   listJobs: ListJobs;
   progressOf: (jobId: string) => RunProgress | undefined;
 }

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import type { z } from 'zod';
+import type { alertSchema } from '../../src/api/alerts.ts';
 import type { jobSchema } from '../../src/api/jobs.ts';
+import type { seriesSchema, sessionSchema } from '../../src/api/live.ts';
 import type { historySchema, listSchema, recordSchema } from '../../src/api/sandboxes.ts';
+import type { statusSchema } from '../../src/api/status.ts';
 import type * as page from '../../src/console/page/broker/records.ts';
 import { POOL_STATUSES } from '../../src/console/page/broker/records.ts';
 import { POOL_STATUSES as BROKERS } from '../../src/domain/sandbox.ts';
-import type { alertSchema } from '../../src/http/routes/alerts.ts';
-import type { seriesSchema, sessionSchema } from '../../src/http/routes/live.ts';
-import type { statusSchema } from '../../src/http/routes/status.ts';
 
 /** Does not compile where the broker's answer is not what the page takes it for. */
 const answers = <Taken, _Given extends Taken>(): true => true;

@@ -16,6 +16,7 @@ import {
   sandboxRecord,
   statsSchema,
 } from '../../api/sandboxes.ts';
+import { seconds } from '../../api/times.ts';
 import { BrokerError, type ErrorCode } from '../../domain/errors.ts';
 import type { InspectSandbox } from '../../usecases/inspect-sandbox.ts';
 import type { LatestPoolStats } from '../../usecases/inventory/pool-stats.ts';
@@ -113,7 +114,7 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
         if (stats === undefined) {
           throw new BrokerError('STORE_UNAVAILABLE', 'The pool has not been counted yet. Try again.');
         }
-        return { ...stats.counts, total: stats.total, as_of: Math.floor(stats.asOfMs / 1000) };
+        return { ...stats.counts, total: stats.total, as_of: seconds(stats.asOfMs) };
       },
     });
 

@@ -10,6 +10,7 @@ import {
 } from '../../api/bulk.ts';
 import { bulkDeleteQuery, emptyBody } from '../../api/requests.ts';
 import { runRecord, runSchema } from '../../api/sandboxes.ts';
+import { seconds } from '../../api/times.ts';
 import type { BulkDelete } from '../../usecases/inventory/purge-records.ts';
 import type { CountSandboxes, ManyResult, OperateOnMany } from '../../usecases/leases/operate-on-many.ts';
 import { callContext } from '../plugins/request-context.ts';
@@ -48,7 +49,7 @@ export function bulkRoutes({ useCases, requireAdmin }: BulkRoutesDeps): FastifyP
           { ...query, holderPrefix },
           callContext(request, 'admin'),
         );
-        return { count: counted.count, as_of: Math.floor(counted.asOfMs / 1000) };
+        return { count: counted.count, as_of: seconds(counted.asOfMs) };
       },
     });
 

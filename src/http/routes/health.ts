@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { errorSchema } from '../../api/sandboxes.ts';
+import { aboutSchema, healthSchema, notReadySchema, readySchema, refusingSchema } from '../../api/health.ts';
+import { seconds } from '../../api/times.ts';
 import type { Clock } from '../../clock.ts';
 import { BrokerError, type ErrorCode } from '../../domain/errors.ts';
-import { VERDICTS, type Verdict } from '../../domain/readiness.ts';
+import type { Verdict } from '../../domain/readiness.ts';
 import { errorAnswer } from '../error-handler.ts';
 
 export interface Readiness {
@@ -25,36 +26,6 @@ export interface HealthRoutesDeps {
   version: string;
 }
 
-const timestamp = z.int().describe('Epoch seconds.');
-const healthSchema = z.object({ status: z.literal('healthy'), timestamp });
-const readySchema = z
-  .object({
-    status: z.literal('ready'),
-    verdict: z.enum(VERDICTS).describe('degraded: serving, but limited by the reasons.'),
-    reasons: z.array(z.string()),
-    timestamp,
-    checks: z
-      .record(z.string(), z.string())
-      .describe('`ok`, `degraded: <reason>`, `error: <reason>` or `shutting_down`, by name.'),
-  })
-  .describe('Ready; the reasons say what limits it, such as an exhausted pool.');
-const refusingSchema = readySchema
-  .extend({ status: z.literal('refusing') })
-  .extend(errorSchema.shape)
-  .describe(
-    'In service all the same: the store is away from every replica, and callers are refused with this error until it is back.',
-  );
-const notReadySchema = readySchema
-  .extend({ status: z.literal('not_ready') })
-  .extend(errorSchema.shape)
-  .describe('Not ready; the checks name what fails.');
-const aboutSchema = z.object({
-  name: z.string(),
-  version: z.string(),
-  docs: z.string(),
-  openapi: z.string(),
-});
-
 /** Machines ask every few seconds, and must get an answer from a busy broker. */
 const PROBE = { rateLimitExempt: true, probe: true } as const;
 
@@ -69,7 +40,7 @@ export function healthRoutes({
   clock,
   version,
 }: HealthRoutesDeps): FastifyPluginAsyncZod {
-  const now = () => Math.floor(clock.nowMs() / 1000);
+  const now = () => seconds(clock.nowMs());
   return async (app) => {
     app.route({
       method: 'GET',

@@ -11,6 +11,7 @@ import {
   listEffectsQuery,
 } from '../../api/once.ts';
 import { noQuery } from '../../api/requests.ts';
+import { seconds } from '../../api/times.ts';
 import type { RememberedKey } from '../../domain/resilience/kept-answer.ts';
 import type { IdempotencyCounts } from '../../live/idempotency-counts.ts';
 import type { Redact } from '../../safety/index.ts';
@@ -25,8 +26,6 @@ export interface OnceRoutesDeps {
   redact: Redact;
   requireAdmin: onRequestHookHandler;
 }
-
-const seconds = (epochMs: number): number => Math.floor(epochMs / 1000);
 
 /** What is done once, however often it is asked for: effects, and requests with a key. */
 export function onceRoutes({
