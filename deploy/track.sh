@@ -8,13 +8,14 @@
 #   TRACK_LAB         the lab's name, for operators                            optional
 #   TRACK_PREFIX      only a sandbox whose name begins so                      optional
 #   TRACK_FILE        where the sandbox's ids are kept                         ./sandbox.env
-#   TRACK_WAIT_SEC    how long to try, seconds                                 300
+#   TRACK_WAIT_SEC    how long to try, and to wait in line, seconds            300
 #   TRACK_LEASE_MIN   how long the lease shall last, minutes                   the broker's own
 #   TRACK_EXTEND_MIN  how long it shall last from an extension on, minutes     60
 #
 # `setup` writes SANDBOX_ID, SANDBOX_NAME, SANDBOX_EXTERNAL_ID, SANDBOX_EXPIRES_AT and SANDBOX_HOLDER to the file, for
 # `. ./sandbox.env`; `extend` puts the new end there; `cleanup` removes it. All say what they did on standard output, and what went wrong on standard
-# error. The holder is the key: set-ups that are repeated get the same sandbox, and clean-ups change nothing more; one whose
+# error. Where nothing is free `setup` waits in line: who came first is served first; it leaves the line when its time is over,
+# or it is told to end. The holder is the key: set-ups that are repeated get the same sandbox, and clean-ups change nothing more; one whose
 # lease has ended by itself is done, too.
 # Exit status: 0 done; 1 the file cannot be written, or is not ours; 2 wrong usage; 3 refused, and trying again is no use;
 # 4 no answer in time; 5 no sandbox was free in time.
@@ -43,7 +44,14 @@ while case $url in */) ;; *) false ;; esac do url=${url%/}; done
 
 umask 077
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+curl_pid='' in_line=''
+# Whoever gives up leaves the line: the next sandbox would wait for nobody. One that is killed loses its place in a minute.
+leave() {
+  [ -z "$curl_pid" ] || kill "$curl_pid" 2>/dev/null || :
+  [ -z "$in_line" ] || curl -s -X DELETE -K "$work/headers" --max-time 5 -o /dev/null "$url/v1/line" || :
+  rm -rf "$work"
+}
+trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -82,13 +90,18 @@ post() {
     [ "$left" -ge 1 ] || left=1
     [ "$left" -le 30 ] || left=30
     : >"$work/body"
-    status=$(curl -sS -X POST -K "$work/headers" --connect-timeout 5 --max-time "$left" -D "$work/answer" \
-      -o "$work/body" -w '%{http_code}' "$url$path" 2>"$work/error") || status=000
+    # In the background: while it waits in line, this shell can be told to end.
+    curl -sS -X POST -K "$work/headers" -H "Prefer: wait=$((left > 5 ? left - 5 : 0))" --connect-timeout 5 --max-time "$left" \
+      -D "$work/answer" -o "$work/body" -w '%{http_code}' "$url$path" >"$work/status" 2>"$work/error" &
+    curl_pid=$!
+    wait "$curl_pid" && status=$(cat "$work/status") || status=000
+    curl_pid=''
     for over in "$@"; do
       [ "$status" = "${over%%:*}" ] && [ "$(field code)" = "${over#*:}" ] && return 1
     done
     case $status in
-      2??) return 0 ;;
+      202) reason="waiting in line: place $(field position) of $(field waiting)" code=5 ;;
+      2??) in_line='' && return 0 ;;
       000) reason=$(cat "$work/error") code=4 ;;
       409) reason=$(field message) code=5 ;;
       408 | 429 | 5??) reason="the broker answers $status" code=4 ;;
@@ -98,6 +111,7 @@ post() {
     rm -f "$work/answer"
     pause=${after:-$backoff}
     [ $(($(date +%s) + pause)) -lt "$ends" ] || fail "$code" "given up after $wait_sec s: $reason"
+    [ "$status" != 202 ] || [ "$pause" -gt 0 ] || { echo "track.sh: $reason" >&2 && continue; }
     echo "track.sh: $reason; again in $pause s" >&2
     # Up to a second more: machines that start together do not come back together.
     sleep "$pause.$(printf '%03d' "$(random)")" 2>/dev/null || sleep "$pause"
@@ -111,6 +125,7 @@ case ${1:-} in
     [ ! -d "$file" ] && { echo >"$file.new" && rm -f "$file.new"; } 2>/dev/null ||
       fail 1 "$file cannot be written: set TRACK_FILE to one that can. Nothing was taken."
     [ -z "$lease_min" ] || ask_for "$lease_min"
+    in_line=1
     post /v1/allocate
     id=$(field sandbox_id)
     [ -n "$id" ] || fail 4 'what answered is no broker: check BROKER_URL.'

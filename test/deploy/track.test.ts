@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +14,8 @@ import { until } from '../support/until.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../deploy/track.sh', import.meta.url));
 
+const PLAIN = { PATH: '/usr/bin:/bin', BROKER_API_TOKEN: 'dev-track-token' };
+
 interface Ran {
   status: number;
   stdout: string;
@@ -22,7 +25,7 @@ interface Ran {
 /** Runs the script as a lab's machine does, with nothing in its environment but what is named here. */
 function track(action: string, env: Record<string, string>): Promise<Ran> {
   return new Promise((resolve) => {
-    const options = { env: { PATH: '/usr/bin:/bin', BROKER_API_TOKEN: 'dev-track-token', ...env } };
+    const options = { env: { ...PLAIN, ...env } };
     execFile('sh', [SCRIPT, ...(action === '' ? [] : [action])], options, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr });
     });
@@ -190,21 +193,36 @@ describeOnFastEngine("a track's shell script", ({ endpoint }) => {
     expect(await allocated(here)).toMatchObject([{ sandbox_id: await idIn(file) }]);
   });
 
-  test('waits for a sandbox while none is free', async () => {
+  const waitingAt = async (here: BrokerHere) => (await here.asAdmin('GET', '/v1/admin/line')).json['waiting'];
+
+  test('waits in line while none is free, and is served before who asks later', async () => {
     const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '1' });
     const { env, file } = await setUp(here);
     const other = await here.asTrack('POST', '/v1/allocate', 'vm-0');
     expect(await track('setup', { ...env, TRACK_WAIT_SEC: '1' })).toMatchObject({
       status: 5,
-      stderr: expect.stringContaining('No sandbox is free'),
+      stderr: expect.stringContaining('given up after 1 s: waiting in line: place 1 of 1'),
     });
+    expect(await waitingAt(here)).toBe(0);
     const run = track('setup', env);
-    const refused = () => here.metric('broker_allocate_total{outcome="no_sandboxes"}');
-    await until(async () => (await refused()) === 2, { what: 'the first 409' });
+    await until(async () => (await waitingAt(here)) === 1, { what: 'a line' });
     await here.asTrack('POST', `/v1/sandboxes/${other.json['sandbox_id']}/mark-for-deletion`, 'vm-0');
     await here.asAdmin('POST', '/v1/admin/cleanup');
-    expect(await run).toMatchObject({ status: 0, stderr: expect.stringMatching(/again in \d+ s/) });
+    expect((await here.asTrack('POST', '/v1/allocate', 'vm-0')).status).toBe(409);
+    expect(await run).toMatchObject({ status: 0, stdout: expect.stringContaining('vm-1 took'), stderr: '' });
     expect(await idIn(file)).toBe(other.json['sandbox_id']);
+  });
+
+  test('leaves the line when it is told to end', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '1' });
+    const { env } = await setUp(here);
+    await here.asTrack('POST', '/v1/allocate', 'vm-0');
+    const run = spawn('sh', [SCRIPT, 'setup'], { env: { ...PLAIN, ...env }, stdio: 'ignore' });
+    await until(async () => (await waitingAt(here)) === 1, { what: 'a line' });
+    const ended = once(run, 'exit');
+    run.kill('SIGTERM');
+    expect(await ended).toEqual([143, null]);
+    expect(await waitingAt(here)).toBe(0);
   });
 
   test('what is refused for good ends it at once, with a status that says so and no token', async () => {

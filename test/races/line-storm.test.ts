@@ -19,7 +19,7 @@ const LAWFUL =
   /^(allocate (200|201|202|409 NO_SANDBOXES_AVAILABLE|409 PLACE_LOST)|mark 200|(allocate|mark) (-|503 (STORE_UNAVAILABLE|BUSY))|allocate 503 POOL_NOT_SYNCED)$/;
 
 test('over replicas that are killed, as the engine is, everybody is served in turn, once', {
-  timeout: 900_000,
+  timeout: 3_600_000,
 }, async () => {
   const report = await lineStorm({
     engine: ENGINE,
