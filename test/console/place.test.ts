@@ -5,6 +5,7 @@ const NOWHERE = {
   filter: { status: '', find: '', holder: '', lab: '' },
   sandbox: undefined,
   range: '6h',
+  panel: undefined,
 };
 
 it('is nowhere without an address, and has none there', () => {
@@ -15,11 +16,14 @@ it('is nowhere without an address, and has none there', () => {
 it.each([
   '?status=allocated&holder=anna%26b&range=1h',
   '?find=lab+1&sandbox=sbx-1',
+  '?range=15m&panel=jobs',
   '?status=deleted&lab=%C3%9Cbung',
 ])('comes back from its address: %s', (search) => expect(searchOf(placeOf(search))).toBe(search));
 
 it('takes nothing from an address that makes no sense, and no more than a filter may be', () => {
-  const place = placeOf(`?status=free&range=toString&token=secret&holder=${'h'.repeat(200)}&sandbox=`);
+  const place = placeOf(
+    `?status=free&range=toString&token=secret&panel=admin&holder=${'h'.repeat(200)}&sandbox=`,
+  );
   expect(place).toEqual({ ...NOWHERE, filter: { ...NOWHERE.filter, holder: 'h'.repeat(128) } });
   expect(searchOf(place)).not.toContain('secret');
 });

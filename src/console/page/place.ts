@@ -6,12 +6,18 @@ import { type Filter, NO_FILTER } from './sandboxes/sandbox-pages.ts';
 export const RANGES = { '15m': 900, '1h': 3_600, '6h': 21_600 } as const;
 export type RangeName = keyof typeof RANGES;
 
+/** What is opened at the side, besides a sandbox. */
+export const PANELS = ['jobs', 'dry-run'] as const;
+export type PanelName = (typeof PANELS)[number];
+
 /** What one looks at: it stands in the page's address, so that Back works and a link can be handed on. */
 export interface Place {
   filter: Filter;
   /** The sandbox whose drawer is open. */
   sandbox: string | undefined;
   range: RangeName;
+  /** What else is open at the side. */
+  panel: PanelName | undefined;
 }
 
 const FILTERS = Object.keys(NO_FILTER) as (keyof Filter)[];
@@ -29,15 +35,17 @@ export function placeOf(search: string): Place {
     filter: STATUSES.includes(filter.status) ? filter : { ...filter, status: '' },
     sandbox: text('sandbox') || undefined,
     range: Object.hasOwn(RANGES, range) ? (range as RangeName) : RANGE,
+    panel: PANELS.find((each) => each === query.get('panel')),
   };
 }
 
 /** The other way round; what is as ever is left out. */
-export function searchOf({ filter, sandbox, range }: Place): string {
+export function searchOf({ filter, sandbox, range, panel }: Place): string {
   const query = new URLSearchParams();
   for (const name of FILTERS) if (filter[name] !== '') query.set(name, filter[name]);
   if (sandbox !== undefined) query.set('sandbox', sandbox);
   if (range !== RANGE) query.set('range', range);
+  if (panel !== undefined) query.set('panel', panel);
   const text = query.toString();
   return text === '' ? '' : `?${text}`;
 }

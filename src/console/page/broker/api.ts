@@ -27,6 +27,8 @@ export interface Api {
   file(path: string): Promise<Blob>;
   /** `headers` besides those that every request has; `body` as JSON. A key of its own makes a repetition harmless. */
   post<Answer>(path: string, more?: { headers?: Record<string, string>; body?: object }): Promise<Answer>;
+  put<Answer>(path: string, body: object): Promise<Answer>;
+  delete<Answer>(path: string): Promise<Answer>;
   /** The stream of events, open. */
   stream(
     lastEventId: string | undefined,
@@ -79,6 +81,14 @@ export function createApi(token: string, onRefused: (error: ApiError) => void): 
         signal: within(undefined),
       };
       return (await (await send(path, init)).json()) as Answer;
+    },
+    async put<Answer>(path: string, body: object) {
+      const headers = { 'content-type': 'application/json' };
+      const init = { method: 'PUT', headers, body: JSON.stringify(body), signal: within(undefined) };
+      return (await (await send(path, init)).json()) as Answer;
+    },
+    async delete<Answer>(path: string) {
+      return (await (await send(path, { method: 'DELETE', signal: within(undefined) })).json()) as Answer;
     },
     async stream(lastEventId, signal) {
       const headers: Record<string, string> =

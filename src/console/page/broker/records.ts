@@ -85,6 +85,29 @@ export interface BreakerRecord {
   retry_at?: number | undefined;
   override?: { state: string; until: number } | undefined;
   shared: boolean;
+  /** Why its calls are suspended. */
+  why?: string | undefined;
+}
+
+export interface QuotaRecord {
+  resource: string;
+  scope: 'local' | 'global';
+  current_actions: number;
+  max_actions: number | null;
+  window_seconds: number;
+  denied_count: number;
+  overridden: boolean;
+}
+
+export interface DryRunLog {
+  dry_run: boolean;
+  strict: boolean;
+  entries: {
+    timestamp: number;
+    action: string;
+    status: 'dry_run_blocked' | 'executed' | 'error';
+    args: Record<string, unknown>;
+  }[];
 }
 
 export interface AlertRecord {
@@ -114,6 +137,7 @@ export interface StatusRecord {
   } | null;
   heartbeat: Record<string, { is_running: boolean; is_healthy: boolean }>;
   breakers: BreakerRecord[];
+  governor: QuotaRecord[];
   dry_run: { enabled: boolean; strict: boolean; blocked: number };
   replicas: string[];
   pool: (Record<PoolStatus, number> & { total: number; as_of: number }) | null;
@@ -124,10 +148,17 @@ export interface StatusRecord {
   uptime: number;
 }
 
+export const JOB_TYPES = ['sync', 'cleanup', 'expire', 'purge'] as const;
+export const JOB_STATUSES = ['pending', 'running', 'completed', 'failed'] as const;
+
 export interface JobRecord {
   job_id: string;
-  type: 'sync' | 'cleanup' | 'expire' | 'purge';
-  status: 'pending' | 'running' | 'completed' | 'failed';
+  type: (typeof JOB_TYPES)[number];
+  status: (typeof JOB_STATUSES)[number];
+  options: Record<string, unknown>;
+  attempts: number;
+  submitted_by: string;
+  correlation_id: string;
   submitted_at: number;
   started_at?: number | undefined;
   ended_at?: number | undefined;
@@ -136,6 +167,11 @@ export interface JobRecord {
   result?: Record<string, number> | undefined;
   dry_run?: true | undefined;
   error?: { code: string; message: string } | undefined;
+}
+
+export interface JobPage {
+  jobs: JobRecord[];
+  cursor?: string | undefined;
 }
 
 /** As the stream tells it: of a job that runs on the replica asked, how far it has come. */

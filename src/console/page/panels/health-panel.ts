@@ -1,13 +1,12 @@
-import type { BreakerRecord, StatusRecord } from '../broker/records.ts';
+import type { StatusRecord } from '../broker/records.ts';
 import { When } from '../clock.ts';
 import { html } from '../html.ts';
 import { sentence, VERDICT_NAMES } from '../wording.ts';
 
 const STATE_WORDS = { ok: 'ok', degraded: 'degraded', failing: 'failing' } as const;
 const STATE_TONES = { ok: 'good', degraded: 'warning', failing: 'bad' } as const;
-const BREAKER_TONES = { closed: 'good', half_open: 'warning', open: 'bad' } as const;
 
-/** The verdict with every check, the circuit breakers, and who is there. */
+/** The verdict with every check, and who is there. */
 export function HealthPanel({ status }: { status: StatusRecord | undefined }) {
   const readiness = status?.readiness;
   const checks = Object.entries(readiness?.checks ?? {}).map(([name, check]) => ({ name, ...check }));
@@ -27,10 +26,6 @@ export function HealthPanel({ status }: { status: StatusRecord | undefined }) {
               <${Checks} of=${fine} />
             </details>`
       }
-      <h3>Circuit breakers</h3>
-      <ul class="checks">
-        ${(status?.breakers ?? []).map((breaker) => html`<${Breaker} key=${breaker.name} breaker=${breaker} />`)}
-      </ul>
       <h3>Replicas</h3>
       <ul class="replicas">
         ${(status?.replicas ?? []).map((name) => html`<li key=${name}>${name}</li>`)}
@@ -53,19 +48,4 @@ function Checks({ of }: { of: (Check & { name: string })[] }) {
       </li>`,
     )}
   </ul>`;
-}
-
-function Breaker({ breaker }: { breaker: BreakerRecord }) {
-  const { name, state, failures, threshold, retry_at: retryAt, override, shared } = breaker;
-  return html`<li>
-    <i class=${`dot ${BREAKER_TONES[state]}`}></i>
-    <span>${sentence(name)}</span>
-    <span class="muted">
-      ${sentence(state).toLowerCase()}
-      ${override ? html`, held so until <${When} at=${override.until} />` : null}
-      ${state === 'open' && retryAt !== undefined ? html`, next probe <${When} at=${retryAt} />` : null}
-      ${failures > 0 ? `, ${failures} of ${threshold} failures` : null}
-      ${shared ? null : ', this replica’s own'}
-    </span>
-  </li>`;
 }

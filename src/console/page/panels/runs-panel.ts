@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { Api } from '../broker/api.ts';
-import type { LiveJob, StatusRecord } from '../broker/records.ts';
+import type { JobRecord, LiveJob, StatusRecord } from '../broker/records.ts';
 import { useNow, When } from '../clock.ts';
 import type { Question } from '../confirmation.ts';
 import { html } from '../html.ts';
@@ -13,9 +13,11 @@ interface RunsPanelProps {
   /** Absent in read-only mode. */
   ask: ((question: Question) => void) | undefined;
   onNews: (text: string) => void;
+  /** To all of them. */
+  onJobs: () => void;
 }
 
-type Run = 'sync' | 'cleanup' | 'expire';
+type Run = JobRecord['type'];
 
 interface Retried {
   found: number;
@@ -24,19 +26,22 @@ interface Retried {
   failed: number;
 }
 const SHOWN = 5;
+const IRREVERSIBLE: readonly Run[] = ['cleanup', 'purge'];
+/** Where the API calls a run otherwise. */
+const PATHS: { [R in Run]?: string } = { purge: 'auto-delete-stale' };
 
 /** The loops' work at the push of a button, and what becomes of it. */
-export function RunsPanel({ api, status, jobs, ask, onNews }: RunsPanelProps) {
+export function RunsPanel({ api, status, jobs, ask, onNews, onJobs }: RunsPanelProps) {
   useEndings(jobs, onNews);
   const isLocked = status?.dry_run.strict === true;
   const submit = async (run: Run) => {
-    await api.post(`/v1/admin/${run}`, { headers: { prefer: 'respond-async' } });
+    await api.post(`/v1/admin/${PATHS[run] ?? run}`, { headers: { prefer: 'respond-async' } });
     return `${RUN_NAMES[run]} is in the queue.`;
   };
   const button = (run: Run) => html`<button
     type="button"
-    disabled=${run === 'cleanup' && isLocked}
-    title=${run === 'cleanup' && isLocked ? 'Locked by the strict dry run.' : undefined}
+    disabled=${isLocked && IRREVERSIBLE.includes(run)}
+    title=${isLocked && IRREVERSIBLE.includes(run) ? 'Locked by the strict dry run.' : undefined}
     onClick=${() => ask?.({ ...questionFor(run, status), act: () => submit(run) })}
   >
     ${RUN_NAMES[run]} now
@@ -64,7 +69,7 @@ export function RunsPanel({ api, status, jobs, ask, onNews }: RunsPanelProps) {
       </div>
       ${
         ask
-          ? html`<div class="buttons">${button('sync')}${button('cleanup')}${button('expire')}${failed > 0 ? html`<button type="button" onClick=${retryAll}>Retry all failed</button>` : null}</div>`
+          ? html`<div class="buttons">${button('sync')}${button('cleanup')}${button('expire')}${button('purge')}${failed > 0 ? html`<button type="button" onClick=${retryAll}>Retry all failed</button>` : null}</div>`
           : html`<p class="muted small">Read-only: runs are started by operators with an admin token.</p>`
       }
       <ul class="jobs">
@@ -72,6 +77,7 @@ export function RunsPanel({ api, status, jobs, ask, onNews }: RunsPanelProps) {
         ${jobs?.length === 0 ? html`<li class="muted">No job in the last week.</li>` : null}
         ${jobs === undefined ? html`<li class="muted">Loading</li>` : null}
       </ul>
+      <button type="button" class="quiet" onClick=${onJobs}>All jobs</button>
     </section>
   `;
 }
@@ -153,6 +159,17 @@ function questionFor(run: Run, status: StatusRecord | undefined): Omit<Question,
         ],
         inDryRun: 'Nothing will be deleted; the run says what it would have done.',
         confirm: 'Clean up now',
+        isDangerous: true,
+      };
+    case 'purge':
+      return {
+        title: 'Purge now?',
+        consequences: [
+          'Removes the records of sandboxes that have been stale for a day; what the provider has is not touched.',
+          'A record that is removed is gone for good, with its history after 90 days.',
+        ],
+        inDryRun: 'Nothing will be removed; the run says what it would have done.',
+        confirm: 'Purge now',
         isDangerous: true,
       };
     case 'expire':

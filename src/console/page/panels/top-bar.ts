@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import type { Connection } from '../broker/follow.ts';
 import type { SessionRecord, StatusRecord } from '../broker/records.ts';
 import { useNow } from '../clock.ts';
@@ -13,16 +14,27 @@ interface TopBarProps {
   isReadOnly: boolean;
   onReadOnly: (readOnly: boolean) => void;
   onLeave: () => void;
+  /** Between how it stands and who is here. */
+  children?: ComponentChildren;
 }
 
 /** What is always in sight: whether and how it serves, whether the page is up to date, and who is here. */
-export function TopBar({ connection, status, session, isReadOnly, onReadOnly, onLeave }: TopBarProps) {
+export function TopBar({
+  connection,
+  status,
+  session,
+  isReadOnly,
+  onReadOnly,
+  onLeave,
+  children,
+}: TopBarProps) {
   return html`
     <header class="top-bar">
       <div class="bar">
       <div class="brand"><${Logo} /><h1>Sandbox Broker</h1></div>
       <${Verdict} status=${status} isKnown=${connection.state !== 'lost'} />
       <${ConnectionState} connection=${connection} />
+      ${children}
       <div class="who">
         ${
           session.can_change

@@ -4,6 +4,7 @@ import type { BrokerState } from '../broker/broker-state.ts';
 import type { SandboxEvent, SandboxWithHistory } from '../broker/records.ts';
 import { When } from '../clock.ts';
 import type { Question } from '../confirmation.ts';
+import { Drawer } from '../drawer.ts';
 import { html } from '../html.ts';
 import { latest } from '../latest.ts';
 import { moment, STATUS_NAMES, sentence } from '../wording.ts';
@@ -24,7 +25,6 @@ interface SandboxDrawerProps {
 
 /** One sandbox with its history, and what can be done with it. */
 export function SandboxDrawer({ api, id, filter, changes, ask, onClose }: SandboxDrawerProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
   const [loaded, setLoaded] = useState<SandboxWithHistory | undefined>();
   const [problem, setProblem] = useState<string | undefined>();
   /** What was asked for before is no answer. */
@@ -34,8 +34,6 @@ export function SandboxDrawer({ api, id, filter, changes, ask, onClose }: Sandbo
   if (isConcerned) version.current = changes.count;
 
   useLayoutEffect(() => {
-    if (id !== undefined && dialog.current?.open === false) dialog.current.showModal();
-    if (id === undefined) dialog.current?.close();
     setLoaded(undefined);
     setProblem(undefined);
   }, [id]);
@@ -56,18 +54,7 @@ export function SandboxDrawer({ api, id, filter, changes, ask, onClose }: Sandbo
 
   const actions = sandbox && ask ? actionsFor(sandbox, filter, api) : [];
   return html`
-    <dialog
-      class="drawer"
-      ref=${dialog}
-      aria-labelledby="drawer-title"
-      onClose=${onClose}
-      onClick=${(event: MouseEvent) => event.target === dialog.current && dialog.current?.close()}
-    >
-      <div class="drawer-content">
-        <div class="title-line">
-          <h2 id="drawer-title">${sandbox?.name ?? id}</h2>
-          <button type="button" class="quiet" autofocus onClick=${() => dialog.current?.close()}>Close</button>
-        </div>
+    <${Drawer} name="drawer" isOpen=${id !== undefined} title=${sandbox?.name ?? id ?? ''} onClose=${onClose}>
         ${problem === undefined ? null : html`<p class="problem" role="alert">${problem}</p>`}
         ${sandbox === undefined && problem === undefined ? html`<p class="muted">Loading</p>` : null}
         ${
@@ -87,8 +74,7 @@ export function SandboxDrawer({ api, id, filter, changes, ask, onClose }: Sandbo
               `
             : null
         }
-      </div>
-    </dialog>
+    <//>
   `;
 }
 

@@ -7,6 +7,7 @@ import type { Question } from '../confirmation.ts';
 import { html } from '../html.ts';
 import type { Place } from '../place.ts';
 import { grouped, STATUS_NAMES } from '../wording.ts';
+import { BulkActions } from './bulk-actions.ts';
 import { ExportButton } from './export-button.ts';
 import { SandboxDrawer } from './sandbox-drawer.ts';
 import { type Filter, NO_FILTER, type Pages, usePages } from './sandbox-pages.ts';
@@ -39,7 +40,10 @@ export function SandboxesPanel({ api, broker, place, onPlace, ask, panel }: Sand
       <div class="title-line">
         <h2 id="sandboxes-title">Sandboxes</h2>
         <span class="muted">${known(broker.status?.pool, filter)}</span>
-        <${ExportButton} api=${api} filter=${filter} />
+        <span class="table-actions">
+          ${ask ? html`<${BulkActions} api=${api} filter=${filter} ask=${ask} />` : null}
+          <${ExportButton} api=${api} filter=${filter} />
+        </span>
       </div>
       <${Filters} filter=${filter} onFilter=${(next: Filter) => onPlace({ filter: next })} isFiltered=${isFiltered} />
       ${pages.error === undefined ? null : html`<p class="problem" role="alert">${pages.error} <button type="button" class="quiet" onClick=${pages.reload}>Try again</button></p>`}
