@@ -20,7 +20,7 @@ COPY src ./src
 # What alerts lead to.
 COPY docs/operations.md ./docs/
 # Loads the broker's modules once, and starts nothing: the image brings them compiled, and runs without the compiler of types.
-RUN ["node", "--always-sparkplug", "--max-semi-space-size=8", "--eval", "import('/app/src/compose/index.ts')"]
+RUN ["node", "--always-sparkplug", "--max-semi-space-size=8", "--heap-growing-percent=50", "--eval", "import('/app/src/compose/index.ts')"]
 # Only the bundled engine's file is ever written, if it is asked for; mount a volume here to keep it.
 RUN mkdir data && chown node:node data
 USER node
@@ -28,6 +28,6 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["node", "--eval", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Without a shell in between, SIGTERM reaches the broker itself. The baseline compiler from the first call on: a training
-# begins on a cold process. A young generation of 16 MiB, not 64: what requests leave
-# behind fits into it.
-CMD ["node", "--always-sparkplug", "--max-semi-space-size=8", "src/main.ts"]
+# begins on a cold process. A young generation of 16 MiB, not 64: what requests leave behind fits into it. The old one
+# is collected when it has grown by half, not when it has trebled: what outlives a request by chance is much.
+CMD ["node", "--always-sparkplug", "--max-semi-space-size=8", "--heap-growing-percent=50", "src/main.ts"]
