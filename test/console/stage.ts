@@ -68,7 +68,8 @@ export async function setStage(
   const asAdmin = { authorization: `Bearer ${ADMIN_TOKEN}` };
   const isListed = async () => {
     const page = await call(`/v1/admin/sandboxes?limit=1&prefix=lab-${number(sandboxes)}`, asAdmin, 'GET');
-    return ((await page.json()) as { count: number }).count === 1;
+    // A sync has not ended with its last sandbox.
+    return ((await page.json()) as { count: number }).count === 1 && (await fetch(`${broker.url}/readyz`)).ok;
   };
   if (sandboxes > 0) await until(isListed, { timeoutMs: 30_000, what: 'the first sync' });
   return {
