@@ -79,6 +79,43 @@ export interface AlertList {
   source: string;
 }
 
+export interface Readiness {
+  verdict: 'go' | 'degraded' | 'no_go';
+  checks: Record<string, { status: string; detail?: string }>;
+}
+
+export interface Check {
+  name: string;
+  status: string;
+  message: string;
+}
+
+export type Heartbeats = Record<
+  string,
+  { is_running: boolean; is_healthy: boolean; last_heartbeat: number | null }
+>;
+
+interface RetryWindow {
+  task: string;
+  attempts: number;
+  first_attempt_at: number;
+  last_attempt_at: number;
+  result?: string;
+}
+
+export interface Retries {
+  rate: { jobs: number; retried: number; anomalous: boolean };
+  spike: { last_spike_at?: number };
+  open: RetryWindow[];
+  ended: RetryWindow[];
+}
+
+export interface Labels {
+  mode: string;
+  max_values: number;
+  labels: { metric: string; label: string; values: number; capped: number }[];
+}
+
 export interface Breaker {
   name: string;
   state: string;

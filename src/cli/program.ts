@@ -4,6 +4,7 @@ import { addEventsCommand } from './commands/events-command.ts';
 import { addExportCommand } from './commands/export-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addLineCommands } from './commands/line-commands.ts';
+import { addLookCommands } from './commands/look-commands.ts';
 import { addOnceCommands } from './commands/once-commands.ts';
 import { addPoolCommands } from './commands/pool-commands.ts';
 import { addQuarantineCommands } from './commands/quarantine-commands.ts';
@@ -58,6 +59,7 @@ Examples:
   $ sandbox-broker doctor`,
     );
 
+  program.commandsGroup('To run it:');
   program
     .command('serve')
     .description('run a broker in the foreground, until SIGTERM or SIGINT')
@@ -80,22 +82,27 @@ Examples:
       // From here on the process is the server.
       await import('../main.ts');
     });
+  program.commandsGroup('For who uses sandboxes:');
   addTrackCommands(program);
   addReleaseCommand(program);
-  addLineCommands(program);
+  program.commandsGroup('To look at:');
   addPoolCommands(program);
   addShowCommands(program);
   addWatchCommand(program);
   addEventsCommand(program);
-  addRunCommands(program);
+  addLineCommands(program);
   addJobCommands(program);
+  addExportCommand(program);
+  addOnceCommands(program);
+  addLookCommands(program);
+  program.commandsGroup('To do something about it:');
+  addRunCommands(program);
   addDeletionCommands(program);
   addQuarantineCommands(program);
   addSafetyCommands(program);
+  program.commandsGroup('To set it up:');
   addDoctorCommand(program);
   addTableCommands(program);
-  addExportCommand(program);
-  addOnceCommands(program);
   addCompletionCommand(program);
   return program;
 }

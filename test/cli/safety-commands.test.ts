@@ -37,6 +37,21 @@ describeOnFastEngine('the safety systems from the command line', ({ endpoint }) 
     expect(reset.result).toMatchObject({ max_actions: 10, overridden: false });
   });
 
+  test('what else there is to look at has a command of its own', async () => {
+    const here = await startBrokerHere(endpoint);
+    const env = { BROKER_URL: here.url };
+    const looks = ['readiness', 'runtime', 'heartbeats', 'retries', 'metrics-guard', 'whoami'];
+    const [readiness, runtime, heartbeats, retries, guard, who] = await Promise.all(
+      looks.map((name) => cli([name], { env })),
+    );
+    expect(readiness?.stdout).toMatch(/^verdict +GO\n\nCHECK[\s\S]*\ndynamodb +ok +-$/m);
+    expect(runtime?.stdout).toMatch(/^conditional_writes +ok +\S/m);
+    expect(heartbeats?.stdout).toMatch(/^sync +yes +ok +20\d\d-/m);
+    expect(retries?.stdout).toMatch(/^retried +0$/m);
+    expect(guard?.stdout).toMatch(/^METRIC +LABEL +VALUES/m);
+    expect(who?.stdout).toMatch(/^can_change +true$/m);
+  });
+
   test('a dry run tells what it held back; leases end, records go, by hand', async () => {
     const here = await startBrokerHere(endpoint, { DRY_RUN: 'true' });
     const env = { BROKER_URL: here.url };

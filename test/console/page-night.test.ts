@@ -3,7 +3,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { PROCESS_TIMES } from '../support/broker/broker-process.ts';
 import { describeInChromium } from './browser.ts';
 import { consoleOfTest, filterBy, said } from './console-steps.ts';
-import { controlsWithoutName, overflowing } from './page-scripts.ts';
+import { contrastsBelow, controlsWithoutName, overflowing } from './page-scripts.ts';
 import { setStage } from './stage.ts';
 
 vi.setConfig(PROCESS_TIMES);
@@ -25,6 +25,10 @@ describeInChromium('the console in the night', (browser: () => Browser) => {
     const why = page.locator('.reasons').getByText('pool: not synced yet');
     expect((await why.boundingBox())?.y).toBeLessThan(120);
     expect(await page.evaluate(overflowing)).toEqual([]);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await expect.poll(() => page.evaluate(contrastsBelow)).toEqual([]);
+    }
 
     const [handbook] = await Promise.all([
       page.waitForEvent('popup'),

@@ -1,8 +1,9 @@
 import { styleText } from 'node:util';
 import type { JobStatus } from '../../domain/job.ts';
-import type { Verdict } from '../../domain/readiness.ts';
+import type { ReadinessState, Verdict } from '../../domain/readiness.ts';
 import type { AlertSeverity } from '../../domain/resilience/alert.ts';
 import type { BreakerState } from '../../domain/resilience/breaker.ts';
+import type { CheckStatus } from '../../domain/runtime-check.ts';
 import type { SandboxStatus } from '../../domain/sandbox.ts';
 
 /** What a word means to whoever reads it; each has one colour everywhere. */
@@ -48,6 +49,14 @@ const SEVERITIES: Readonly<Record<AlertSeverity, Tone>> = {
   error: 'bad',
   critical: 'bad',
 };
+const CHECKS: Readonly<Record<ReadinessState | CheckStatus, Tone>> = {
+  ok: 'good',
+  degraded: 'warning',
+  failing: 'bad',
+  warning: 'warning',
+  error: 'bad',
+  critical: 'bad',
+};
 const BREAKERS: Readonly<Record<BreakerState, Tone>> = { closed: 'good', half_open: 'warning', open: 'bad' };
 
 /** A newer broker may have words that this program does not know: they are told as they are. */
@@ -66,3 +75,5 @@ export const sandboxStatus = tonedBy(SANDBOXES);
 export const jobStatus = tonedBy(JOBS);
 export const severity = tonedBy(SEVERITIES);
 export const breakerState = tonedBy(BREAKERS);
+/** Of a check, whichever: of readiness, of the store, of the doctor. */
+export const checkState = tonedBy(CHECKS);
