@@ -105,6 +105,13 @@ export const inLineRecord = (place: InLine): z.output<typeof inLineSchema> => ({
   eta_seconds: place.etaSeconds,
 });
 
+/** The first of the line for who looks at it, and what of that is news: not that less time is left with every second. */
+export function lineNews({ places, waiting }: { places: readonly ListedPlace[]; waiting: number }) {
+  const records = places.map(placeRecord);
+  const told = records.map(({ ticket_id, position }) => [ticket_id, position]);
+  return { data: { waiting, places: records }, news: [waiting, told] };
+}
+
 export const placeRecord = (place: ListedPlace): z.output<typeof lineSchema>['places'][number] => ({
   ticket_id: place.ticket,
   position: place.position,

@@ -118,6 +118,8 @@ export function composeCore(options: CoreOptions) {
     register,
     turns,
     readyList,
+    /** The first of the line as it is known here, and a look at all of it. */
+    line: { known: line.places.known, wake: keeper.wake },
     /** The line as it is known here, and who waits here. */
     lineView: line.lineDeps.view,
     lineWaiters: line.lineDeps.waiters,

@@ -73,6 +73,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
     status,
     listJobs: jobs.useCases.listJobs,
     progressOf: jobs.progressOf,
+    line: core.line,
   });
   const allocation: Metrics['allocation'] = (outcome, seconds, conflicts) => {
     metrics.allocation(outcome, seconds, conflicts);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { alertRecord } from '../api/alerts.ts';
 import { jobRecord } from '../api/jobs.ts';
+import { lineNews } from '../api/line.ts';
 import { changeRecord, seriesColumns } from '../api/live.ts';
 import type { RunbookOf } from '../api/runbooks.ts';
 import { type StatusSources, statusRecord } from '../api/status.ts';
@@ -9,12 +10,14 @@ import type { SandboxEvent } from '../domain/event.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { LiveRoutesDeps } from '../http/routes/live.ts';
 import { createEventHub, type LiveEvent } from '../live/event-hub.ts';
+import { createLineNews } from '../live/line-news.ts';
 import { createPoolSeries } from '../live/pool-series.ts';
 import type { RunProgress } from '../loops/run.ts';
 import { createTicker } from '../loops/ticker.ts';
 import type { AlertEvents } from '../safety/index.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ListJobs } from '../usecases/list-jobs.ts';
+import type { Core } from './core.ts';
 
 interface LiveOptions {
   clock: Clock;
@@ -30,6 +33,7 @@ interface LiveSources {
   status: StatusSources;
   listJobs: ListJobs;
   progressOf: (jobId: string) => RunProgress | undefined;
+  line: Pick<Core['line'], 'wake'> & { known: (limit: number) => ReturnType<Core['line']['known']> };
 }
 
 const SAMPLE_INTERVAL_MS = 15_000;
@@ -44,6 +48,9 @@ const REPEAT_STATUS_MS = 10_000;
 const MAX_CHANGED = 100;
 /** What became of sandboxes, in one event: more than anybody reads, and little enough to be kept for who comes back. */
 const MAX_TOLD = 50;
+/** Of those who wait, the first so many are told of. */
+const MAX_PLACES = 20;
+const LINE_TICK_MS = 1_000;
 
 export type Live = ReturnType<typeof composeLive>;
 
@@ -134,6 +141,14 @@ export function composeLive({ clock, logger, events, runbookOf, ...options }: Li
         areJobsKnown = true;
       }
 
+      const line = createLineNews({
+        known: () => sources.line.known(MAX_PLACES),
+        wake: sources.line.wake,
+        listeners: () => hub.size,
+        announce: hub.announce,
+        record: lineNews,
+      });
+
       function sample(): void {
         series.sample(sources.status.poolStats()?.counts);
         hub.announce({ type: 'sample', data: seriesColumns(series.samples().slice(-1)) });
@@ -151,13 +166,17 @@ export function composeLive({ clock, logger, events, runbookOf, ...options }: Li
       const chores = [
         createTicker(TICK_MS, tick, warn),
         createTicker(TICK_MS, lookAtJobs, warn),
+        createTicker(LINE_TICK_MS, line.tick, warn),
         createTicker(sampleIntervalMs, async () => sample(), warn),
       ];
       const routes: LiveRoutesDeps['live'] = {
         series,
         sampleIntervalMs,
         events: hub,
-        greeting: () => [statusEvent(), ...(lastJobs ? [lastJobs.event] : [])],
+        greeting: () => [
+          statusEvent(),
+          ...[lastJobs?.event, line.last()].filter((event) => event !== undefined),
+        ],
       };
       return {
         routes,

@@ -6,6 +6,7 @@ import type { SandboxEvent } from '../../src/domain/event.ts';
 import type { RunningJob } from '../../src/domain/job.ts';
 import type { AlertEvents } from '../../src/safety/alerts/hooks.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import type { ListedPlace } from '../../src/usecases/line/places.ts';
 import type { ListJobs } from '../../src/usecases/list-jobs.ts';
 import { fakeAppDeps, pendingJob } from '../support/broker/fake-app-deps.ts';
 import { until } from '../support/until.ts';
@@ -30,8 +31,16 @@ const EVENT: SandboxEvent = {
   correlationId: 'c',
 };
 
+const NO_LINE = { known: async () => ({ places: [], waiting: 0 }), wake: () => undefined };
+
 /** The news of a broker of which only the sources are there. */
-function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
+function startLive(
+  options: {
+    total?: number;
+    listJobs?: ListJobs;
+    line?: Parameters<ReturnType<typeof composeLive>['connect']>[0]['line'];
+  } = {},
+) {
   const { deps, recorded } = fakeAppDeps();
   const events: AlertEvents = new EventEmitter();
   const logs: string[] = [];
@@ -44,7 +53,7 @@ function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
     runbookOf: (reason) => `/handbook#${reason}`,
     sampleIntervalMs: 30,
   });
-  const { total = 15, listJobs = async () => ({ jobs: [running] }) } = options;
+  const { total = 15, listJobs = async () => ({ jobs: [running] }), line = NO_LINE } = options;
   const counts = {
     available: total - 10,
     allocated: 4,
@@ -57,6 +66,7 @@ function startLive(options: { total?: number; listJobs?: ListJobs } = {}) {
     status: { ...deps.status, queueLength: () => 0, poolStats: () => ({ counts, total, asOfMs: 1_000 }) },
     listJobs,
     progressOf: () => ({ done: 1, total: 3 }),
+    line,
   });
   news.start();
   onTestFinished(async () => {
@@ -131,4 +141,46 @@ it('goes on with what it has in memory while the store does not answer, and comp
   refused.listen();
   await until(() => refusals >= 3, { what: 'three refusals' });
   expect(refused.logs.filter((line) => line.includes('no store'))).toHaveLength(1);
+});
+
+const PLACE: ListedPlace = {
+  ticket: 't1',
+  priority: 0,
+  keyPk: 'I#1',
+  request: { principal: 'track', holder: 'ada', hash: 'h', explicitKey: false },
+  by: { actor: 'track', requestId: 'r', correlationId: 'c' },
+  attempt: 'a',
+  joinedAtMs: 5_000,
+  aliveUntilMs: 65_000,
+  position: 1,
+  etaSeconds: 60,
+};
+
+it('tells of the line to who looks, when it has changed, and looks at it for them alone', async () => {
+  let wakes = 0;
+  let asked = 0;
+  let known: { places: ListedPlace[]; waiting: number } = { places: [], waiting: 0 };
+  const { listen } = startLive({
+    line: {
+      wake: () => void wakes++,
+      known: async (limit) => {
+        asked = limit;
+        return known;
+      },
+    },
+  });
+  expect([wakes, asked]).toEqual([0, 0]);
+  const { heard, first } = listen();
+  expect(await first('line')).toEqual({ waiting: 0, places: [] });
+  expect([wakes, asked]).toEqual([1, 20]);
+  known = { places: [PLACE], waiting: 1 };
+  const told = () => heard.filter(({ type }) => type === 'line').map(({ data }) => JSON.parse(data));
+  await expect
+    .poll(() => told().at(-1), { timeout: 5_000 })
+    .toMatchObject({
+      waiting: 1,
+      places: [{ holder: 'ada', position: 1, joined_at: 5, alive_until: 65, eta_seconds: 60 }],
+    });
+  // Whoever comes later is told at once.
+  expect(await listen().first('line')).toMatchObject({ waiting: 1 });
 });

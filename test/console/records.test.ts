@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import type { z } from 'zod';
 import type { alertSchema } from '../../src/api/alerts.ts';
 import type { jobSchema } from '../../src/api/jobs.ts';
+import type { lineNews } from '../../src/api/line.ts';
 import type { seriesSchema, sessionSchema } from '../../src/api/live.ts';
 import type { historySchema, listSchema, recordSchema } from '../../src/api/sandboxes.ts';
 import type { statusSchema } from '../../src/api/status.ts';
@@ -21,6 +22,7 @@ it('takes the broker’s answers for what they are', () => {
     answers<page.StatusRecord, z.output<typeof statusSchema>>(),
     answers<page.JobRecord, z.output<typeof jobSchema>>(),
     answers<page.HistoryRecord, z.output<typeof seriesSchema>>(),
+    answers<page.LineRecord, ReturnType<typeof lineNews>['data']>(),
     answers<page.SessionRecord, z.output<typeof sessionSchema>>(),
   ]).not.toContain(false);
   expect(POOL_STATUSES).toEqual(BROKERS);

@@ -14,6 +14,8 @@ export interface Stage {
   allocate(holder: string, lab: string): Promise<string>;
   /** As a track that wants a sandbox of this name. Gives the status of the answer. */
   tryToAllocate(holder: string, namePrefix: string): Promise<number>;
+  /** As a track that waits for a sandbox of this name: takes a place in the line. */
+  waitInLine(holder: string, namePrefix: string): Promise<void>;
   /** As a track: gives a sandbox back. */
   mark(sandboxId: string, holder: string): Promise<void>;
   /** As an operator. */
@@ -84,6 +86,10 @@ export async function setStage(
       const { status, body } = await fetch(`${broker.url}/v1/allocate`, { method: 'POST', headers });
       await body?.cancel();
       return status;
+    },
+    async waitInLine(holder, namePrefix) {
+      const headers = { ...asTrack(holder, 'lesson'), prefer: 'wait=0', 'x-sandbox-name-prefix': namePrefix };
+      await call('/v1/allocate', headers);
     },
     async mark(sandboxId, holder) {
       await call(`/v1/sandboxes/${sandboxId}/mark-for-deletion`, asTrack(holder));

@@ -12,6 +12,7 @@ import { ChartsPanel } from './panels/charts-panel.ts';
 import { DryRunDrawer } from './panels/dry-run-drawer.ts';
 import { HealthPanel } from './panels/health-panel.ts';
 import { JobsDrawer } from './panels/jobs-drawer.ts';
+import { LinePanel } from './panels/line-panel.ts';
 import { LookUp } from './panels/look-up.ts';
 import { LoopsPanel } from './panels/loops-panel.ts';
 import { Numbers } from './panels/numbers.ts';
@@ -83,6 +84,7 @@ export function Console({ api, session, onLeave }: ConsoleProps) {
         <${RunsPanel} api=${api} status=${status} jobs=${broker.jobs} ask=${ask} onNews=${setNews} onJobs=${() => go({ panel: 'jobs' })} />
         <${AlertsPanel} alerts=${broker.alerts} error=${broker.alertsError} />
       </div>
+      <${LinePanel} api=${api} line=${broker.line} ask=${ask} />
       <div class="columns of-two">
         <${BreakersPanel} api=${api} status=${status} ask=${ask} />
         <${QuotasPanel} api=${api} status=${status} ask=${ask} />

@@ -80,7 +80,8 @@ export function liveRoutes({ live, requireAdmin }: LiveRoutesDeps): FastifyPlugi
         description:
           'Begins with `hello` (`missed_nothing`: whether all that came after `Last-Event-ID` is sent again) and the ' +
           'present `status` and `jobs`. Then `status` (as of `/v1/admin/status`) and `jobs` (the newest ten) whenever ' +
-          'they change, `sample` (what `/v1/admin/history` goes on with), each `alert` that this replica raises, and `sandboxes`: ids of those it has changed ' +
+          'they change, `sample` (what `/v1/admin/history` goes on with), `line` (how many wait, and the first twenty as of `/v1/admin/line`), ' +
+          ' each `alert` that this replica raises, and `sandboxes`: ids of those it has changed ' +
           '(`changed`; `more`: there were too many), and what became of the first of them (`events`). What other ' +
           'replicas change shows in the counts of the status. A comment every few seconds tells that it is alive. Who ' +
           'does not read is dropped.',

@@ -32,6 +32,8 @@ export interface LineView {
   lastStanding(ticket: string): Standing;
   /** The place of a key by one of the last looks: it may have been served since. */
   placeOf(keyPk: string): Place | undefined;
+  /** All of it as of the last look at that. */
+  readonly places: readonly Place[];
   /** How long the line is, as far as is known here. */
   length(): number;
   /** A place was taken here. */
@@ -137,6 +139,10 @@ export function createLineView(line: Pick<LineStore, 'page'>, onLook: (look: Loo
     placeOf(keyPk) {
       const recent = known().filter((look) => ageOf(look) < KNOWN_MS);
       return recent.flatMap(({ places }) => places.find((place) => place.keyPk === keyPk) ?? [])[0];
+    },
+
+    get places() {
+      return lastWhole?.places ?? [];
     },
 
     length: () => lastWhole?.places.length ?? 0,

@@ -33,6 +33,8 @@ export interface Places {
     input: { limit: number; after?: string | undefined },
     context: CallContext,
   ): Promise<{ places: ListedPlace[]; waiting: number; isMore: boolean }>;
+  /** The first of the line as this replica knows it; the line is not read. */
+  known(limit: number): Promise<{ places: ListedPlace[]; waiting: number }>;
   /** An operator takes a place away. */
   remove(ticket: string, context: CallContext): Promise<void>;
 }
@@ -71,6 +73,16 @@ export function createPlaces(deps: PlacesDeps): Places {
     }
   }
 
+  async function withStanding(all: readonly Place[], from: number, to: number): Promise<ListedPlace[]> {
+    const { comingMs } = await deps.forecast();
+    const forecast = { comingMs, served: deps.view.served() };
+    const nowMs = deps.clock.nowMs();
+    return all.slice(from, to).map((place, index) => {
+      const position = from + index + 1;
+      return { ...place, position, etaSeconds: etaSeconds(position, forecast, nowMs) };
+    });
+  }
+
   return {
     async look({ ticket, holder }, { signal }) {
       const place = await deps.line.find(ticket, signal);
@@ -101,15 +113,15 @@ export function createPlaces(deps: PlacesDeps): Places {
 
     async list({ limit, after }) {
       const { places: all } = await deps.view.look('whole');
-      const from = after === undefined ? 0 : all.findIndex(({ ticket }) => ticket > after);
-      const { comingMs } = await deps.forecast();
-      const forecast = { comingMs, served: deps.view.served() };
-      const nowMs = deps.clock.nowMs();
-      const places = (from < 0 ? [] : all.slice(from, from + limit)).map((place, index) => {
-        const position = from + index + 1;
-        return { ...place, position, etaSeconds: etaSeconds(position, forecast, nowMs) };
-      });
-      return { places, waiting: all.length, isMore: from >= 0 && from + limit < all.length };
+      const found = after === undefined ? 0 : all.findIndex(({ ticket }) => ticket > after);
+      const from = found < 0 ? all.length : found;
+      const places = await withStanding(all, from, from + limit);
+      return { places, waiting: all.length, isMore: from + limit < all.length };
+    },
+
+    async known(limit) {
+      const { places: all } = deps.view;
+      return { places: all.length === 0 ? [] : await withStanding(all, 0, limit), waiting: all.length };
     },
 
     remove: (ticket, { signal }) => takeOut(ticket, 'removed', undefined, signal),

@@ -114,6 +114,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         }),
         ticketOf: record('places.ticketOf', async () => TICKET),
         leave: record('places.leave', async () => undefined),
+        known: record('places.known', async () => ({ places: [], waiting: 0 })),
         list: record('places.list', async () => ({ places: [], waiting: 0, isMore: false })),
         remove: record('places.remove', async () => undefined),
       },

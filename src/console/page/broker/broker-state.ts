@@ -6,6 +6,7 @@ import {
   type AlertRecord,
   type HistoryColumns,
   type HistoryRecord,
+  type LineRecord,
   type LiveJob,
   POOL_STATUSES,
   type StatusRecord,
@@ -17,6 +18,7 @@ export interface BrokerState {
   connection: Connection;
   status: StatusRecord | undefined;
   jobs: LiveJob[] | undefined;
+  line: LineRecord | undefined;
   alerts: AlertList | undefined;
   alertsError: string | undefined;
   history: HistoryRecord | undefined;
@@ -32,6 +34,7 @@ const NOTHING: BrokerState = {
   connection: { state: 'connecting' },
   status: undefined,
   jobs: undefined,
+  line: undefined,
   alerts: undefined,
   alertsError: undefined,
   history: undefined,
@@ -78,6 +81,8 @@ export function useBroker(api: Api): BrokerState {
           return history.tell(data as HistoryColumns);
         case 'jobs':
           return change(() => ({ jobs: (data as { jobs: LiveJob[] }).jobs }));
+        case 'line':
+          return change(() => ({ line: data as LineRecord }));
         case 'alert':
           return alerts.tell(data as AlertRecord);
         case 'sandboxes': {

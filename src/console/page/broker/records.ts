@@ -127,6 +127,24 @@ export interface AlertList {
   source: 'all_replicas' | 'this_replica';
 }
 
+export interface PlaceRecord {
+  ticket_id: string;
+  position: number;
+  priority: number;
+  holder: string;
+  track_name?: string | undefined;
+  name_prefix?: string | undefined;
+  joined_at: number;
+  alive_until: number;
+  eta_seconds: number | null;
+}
+
+/** The first of those who wait. */
+export interface LineRecord {
+  waiting: number;
+  places: PlaceRecord[];
+}
+
 export interface StatusRecord {
   readiness: {
     verdict: 'go' | 'degraded' | 'no_go';
