@@ -6,7 +6,8 @@ export const EXIT = { ok: 0, failure: 1, usage: 2, refused: 3, unreachable: 4, w
 export const EXIT_HELP = `
 Exit codes:
   0  done
-  1  failed: an error inside the broker, a job that failed, a doctor's finding, a bad row of an import
+  1  failed: an error inside the broker, a job that failed, a doctor's finding, a bad row of an import; a question that
+     was not answered with yes; a name that several sandboxes match
   2  wrong usage, or configuration that cannot be used
   3  refused by the broker, such as no free sandbox (409), a bad token (401), an unknown id (404) or a key whose lease is over
   4  the broker or the store does not answer, or was too busy for too long

@@ -23,7 +23,8 @@ describeInChromium('the console in the night', (browser: () => Browser) => {
     const page = await consoleOfTest(browser(), stage.url, { viewport: PHONE, isEmpty: true });
     await page.locator('.bar').getByText('NO-GO', { exact: true }).waitFor();
     const why = page.locator('.reasons').getByText('pool: not synced yet');
-    expect((await why.boundingBox())?.y).toBeLessThan(120);
+    expect((await why.boundingBox())?.y).toBeLessThan(160);
+    expect(await page.title()).toBe('NO-GO · Sandbox Broker');
     expect(await page.evaluate(overflowing)).toEqual([]);
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });

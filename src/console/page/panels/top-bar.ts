@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
 import type { Connection } from '../broker/follow.ts';
 import type { SessionRecord, StatusRecord } from '../broker/records.ts';
 import { useNow } from '../clock.ts';
@@ -28,11 +29,16 @@ export function TopBar({
   onLeave,
   children,
 }: TopBarProps) {
+  const standing = standingOf(connection, status);
+  // For who has the page open behind others.
+  useEffect(() => {
+    document.title = `${standing.words} · Sandbox Broker`;
+  }, [standing.words]);
   return html`
     <header class="top-bar">
       <div class="bar">
       <div class="brand"><${Logo} /><h1>Sandbox Broker</h1></div>
-      <${Verdict} status=${status} isKnown=${connection.state !== 'lost'} />
+      <${Verdict} ...${standing} />
       <${ConnectionState} connection=${connection} />
       ${children}
       <div class="who">
@@ -57,10 +63,18 @@ export function TopBar({
   `;
 }
 
-function Verdict({ status, isKnown }: { status: StatusRecord | undefined; isKnown: boolean }) {
-  if (!isKnown || !status?.readiness) return html`<span class="verdict unknown">Not known</span>`;
+/** How it stands, in a word or two, and in its colour. */
+function standingOf(
+  connection: Connection,
+  status: StatusRecord | undefined,
+): { words: string; tone: string } {
+  if (connection.state === 'lost' || !status?.readiness) return { words: 'Not known', tone: 'unknown' };
   const { verdict } = status.readiness;
-  return html`<span class=${`verdict ${verdict}`}>${VERDICT_NAMES[verdict]}</span>`;
+  return { words: VERDICT_NAMES[verdict], tone: verdict };
+}
+
+function Verdict({ words, tone }: { words: string; tone: string }) {
+  return html`<span class=${`verdict ${tone}`}>${words}</span>`;
 }
 
 /** Why it does not serve, or serves with a but, in full: it is what one has opened the page for. */
