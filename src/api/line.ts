@@ -1,14 +1,15 @@
 import { z } from 'zod';
+import type { ReportResult } from '../usecases/leases/report-sandbox.ts';
 import type { ListedPlace } from '../usecases/line/places.ts';
 import type { InLine } from '../usecases/line/wait-in-line.ts';
-import { leaseSchema } from './leases.ts';
+import { leaseRecord, leaseSchema } from './leases.ts';
 import { decimal, withDefault } from './requests.ts';
 import { seconds } from './times.ts';
 
 /** The longest that one call may wait, seconds: load balancers cut off what is silent for much longer. */
 export const MAX_WAIT_SECONDS = 60;
 
-const TICKET = /^\d-\d{13}-[0-9a-f]{64}$/;
+const TICKET = /^[.\d]-\d{13}-[0-9a-f]{64}$/;
 const ticket = z.string().regex(TICKET, 'must be a ticket_id as the broker gave it');
 
 export const ticketParams = z.object({
@@ -71,7 +72,7 @@ export const lineSchema = z
       z.object({
         ticket_id: z.string(),
         position,
-        priority: z.int(),
+        priority: z.int().describe('0 to 9; 10 is at the head, for a sandbox that was reported as broken.'),
         holder: z.string(),
         track_name: z.string().optional().describe('The lab the holder runs.'),
         name_prefix: z.string().optional(),
@@ -123,3 +124,39 @@ export const placeRecord = (place: ListedPlace): z.output<typeof lineSchema>['pl
   alive_until: seconds(place.aliveUntilMs),
   eta_seconds: place.etaSeconds,
 });
+
+export const reportedSchema = z
+  .object({
+    sandbox_id: z.string(),
+    status: z.literal('quarantined'),
+    replacement: leaseSchema.optional().describe('The sandbox that its key has instead.'),
+    place: inLineSchema.optional().describe('The place that its key has instead: nothing was free.'),
+  })
+  .meta({
+    id: 'Reported',
+    description: 'A sandbox that was reported as broken, and what its holder got instead.',
+    examples: [
+      {
+        sandbox_id: '00u1x2y3-lab-0042',
+        status: 'quarantined',
+        replacement: {
+          sandbox_id: '00u1x2y3-lab-0043',
+          name: 'lab-0043',
+          external_id: 'sandbox/accounts/9d2a1c7e-1b7e-4f0b-8a4e-2f6c1f1f9d12',
+          lease_id: '2b7d9c1e-4a1a-4c5d-9e57-5a1f1d0b7c3f',
+          fencing_token: 1_767_139_301,
+          allocated_at: 1_767_225_700,
+          expires_at: 1_767_240_100,
+        },
+      },
+    ],
+  });
+
+export function reportedRecord({ sandboxId, replacement }: ReportResult): z.output<typeof reportedSchema> {
+  return {
+    sandbox_id: sandboxId,
+    status: 'quarantined',
+    ...(replacement?.type === 'served' && { replacement: leaseRecord(replacement.lease) }),
+    ...(replacement?.type === 'waiting' && { place: inLineRecord(replacement.inLine) }),
+  };
+}

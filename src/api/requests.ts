@@ -79,9 +79,13 @@ export const holderHeaders = z.object({
 const idempotencyKey = (description: string) =>
   matching(/^[\x21-\x7e]{1,255}$/, '1 to 255 visible ASCII characters', description).optional();
 
+const namePrefixHeader = headerText('Only a sandbox whose name begins so. UTF-8.').optional();
+
+export const reportHeaders = holderHeaders.extend({ 'x-sandbox-name-prefix': namePrefixHeader });
+
 export const allocateHeaders = holderHeaders.extend({
   'x-instruqt-track-id': headerText('The lab the holder runs; for operators.').optional(),
-  'x-sandbox-name-prefix': headerText('Only a sandbox whose name begins so. UTF-8.').optional(),
+  'x-sandbox-name-prefix': namePrefixHeader,
   prefer: z
     .string()
     .optional()
@@ -170,6 +174,18 @@ export const extendBody = optionalBody(
 );
 
 export const heartbeatBody = optionalBody({ lease_id: leaseId }, 'an object');
+
+export const reportBody = optionalBody(
+  {
+    reason: text.describe('What is wrong with it.'),
+    replace: z
+      .boolean({ error: 'must be true or false' })
+      .optional()
+      .describe('Lease another sandbox to the same key instead, or give it a place at the head of the line.'),
+    lease_id: leaseId,
+  },
+  'an object',
+);
 
 /** For endpoints that take no parameters: whoever sends one meant something by it. */
 export const noQuery = z.strictObject({});

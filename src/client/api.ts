@@ -45,6 +45,16 @@ export interface Marked {
   deletion_requested_at: number;
 }
 
+/** A sandbox that was reported as broken, and what its holder got instead. */
+export interface Reported {
+  sandbox_id: string;
+  status: 'quarantined';
+  /** The sandbox that the lease's key has instead. */
+  replacement?: Lease | undefined;
+  /** The place that it has instead: nothing was free. */
+  place?: InLine | undefined;
+}
+
 /** A sandbox. What makes no sense in its status is not there. Times are epoch seconds. */
 export interface SandboxRecord {
   sandbox_id: string;

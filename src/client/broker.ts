@@ -1,4 +1,4 @@
-import type { InLine, Lease, Marked, SandboxRecord } from './api.ts';
+import type { InLine, Lease, Marked, Reported, SandboxRecord } from './api.ts';
 import type { BrokerErrorCode } from './broker-error.ts';
 import {
   type Answer,
@@ -27,6 +27,13 @@ export interface CallOptions extends CallLimits {
 export interface LeaseCallOptions extends CallOptions {
   /** Only this lease; by default whichever the holder has of the sandbox. */
   leaseId?: string | undefined;
+}
+
+export interface ReportOptions extends LeaseCallOptions {
+  /** Lease another one to the same key instead, or give it a place at the head of the line. */
+  replace?: boolean | undefined;
+  /** Of the other one: only a sandbox whose name begins so. */
+  namePrefix?: string | undefined;
 }
 
 export interface AllocateOptions extends CallOptions {
@@ -79,6 +86,8 @@ export interface Broker {
   extend(sandboxId: string, durationSeconds: number, options?: LeaseCallOptions): Promise<Lease>;
   /** Gives a sign of life, for a lease with `heartbeatSeconds`. `LEASE_OVER` where it comes too late. */
   heartbeat(sandboxId: string, options?: LeaseCallOptions): Promise<Lease>;
+  /** Says that a sandbox one holds is broken; again and again it is answered the same. {@link HeldLease.report} waits in line, too. */
+  report(sandboxId: string, reason: string, options?: ReportOptions): Promise<Reported>;
   /** Looks at a sandbox one holds. */
   get(sandboxId: string, options?: CallOptions): Promise<SandboxRecord>;
 }
@@ -106,9 +115,11 @@ export function createBroker(settings: BrokerOptions): Broker {
     verb: string,
     { holder = ownHolder, ...limits }: CallOptions,
     body?: Record<string, unknown>,
+    more: Record<string, string | undefined> = {},
   ): Promise<Body> {
     const path = `${pathOf(sandboxId)}/${verb}`;
-    return bodyOf<Body>(await call({ ...limits, method: 'POST', path, headers: as(holder), body }));
+    const headers = { ...as(holder), ...more };
+    return bodyOf<Body>(await call({ ...limits, method: 'POST', path, headers, body }));
   }
 
   const markForDeletion: Broker['markForDeletion'] = async (sandboxId, options = {}) =>
@@ -123,11 +134,25 @@ export function createBroker(settings: BrokerOptions): Broker {
   const heartbeat: Broker['heartbeat'] = async (sandboxId, { leaseId, ...options } = {}) =>
     await ask<Lease>(sandboxId, 'heartbeat', options, { lease_id: leaseId });
 
+  const report: Broker['report'] = async (
+    sandboxId,
+    reason,
+    { leaseId, replace, namePrefix, ...options } = {},
+  ) =>
+    await ask<Reported>(
+      sandboxId,
+      'report',
+      options,
+      { reason, replace, lease_id: leaseId },
+      named(namePrefix),
+    );
+
   return {
     holder: ownHolder,
     markForDeletion,
     extend,
     heartbeat,
+    report,
     get: async (sandboxId, { holder = ownHolder, ...limits } = {}) =>
       bodyOf<SandboxRecord>(
         await call({ ...limits, method: 'GET', path: pathOf(sandboxId), headers: as(holder) }),
@@ -142,7 +167,7 @@ export function createBroker(settings: BrokerOptions): Broker {
         // Without one, the broker takes the holder for it.
         'idempotency-key': idempotencyKey ?? (options.oncePerHolder ? undefined : randomText()),
         'x-instruqt-track-id': lab && asHeader(lab),
-        'x-sandbox-name-prefix': namePrefix && asHeader(namePrefix),
+        ...named(namePrefix),
       };
       const { signal, correlationId, deadlineMs = settings.deadlineMs, wait = 0 } = options;
       const ask = (seconds?: number, leftMs = 0) =>
@@ -164,23 +189,31 @@ export function createBroker(settings: BrokerOptions): Broker {
       const leave = () =>
         call({ deadlineMs: LEAVE_MS, correlationId, method: 'DELETE', path: '/v1/line', headers });
       const longestCall = Math.floor(((settings.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS) * ASKED_PART) / 1000);
-      const answer =
-        wait > 0 ? await waitInLine({ ask, leave }, { ...options, wait, longestCall }) : await ask();
-      const lease = bodyOf<Lease>(answer);
-      const { sandbox_id: id, lease_id: leaseId } = lease;
-      return hold(
-        lease,
-        {
-          giveBack: (limits) => markForDeletion(id, { ...limits, holder }),
-          extend: (seconds, limits) => extend(id, seconds, { ...limits, holder, leaseId }),
-          heartbeat: (limits) => heartbeat(id, { ...limits, holder, leaseId }),
-        },
-        {
-          holder,
-          replayed: answer.headers.get('idempotency-replayed') === 'true',
-          leaseOver: lease.lease_over === true,
-        },
-      );
+      const inLine = (waiting: Pick<AllocateOptions, 'onPosition' | 'signal'> & { wait: number }) =>
+        waitInLine({ ask, leave }, { ...waiting, longestCall });
+      const answer = wait > 0 ? await inLine({ ...options, wait }) : await ask();
+
+      function toHeld(lease: Lease, replayed: boolean): HeldLease {
+        const { sandbox_id: id, lease_id: leaseId } = lease;
+        return hold(
+          lease,
+          {
+            giveBack: (limits) => markForDeletion(id, { ...limits, holder }),
+            extend: (seconds, limits) => extend(id, seconds, { ...limits, holder, leaseId }),
+            heartbeat: (limits) => heartbeat(id, { ...limits, holder, leaseId }),
+            async report(reason, { wait = 0, onPosition, ...replacing } = {}) {
+              const asked = { ...replacing, holder, leaseId, namePrefix };
+              const { replacement, place } = await report(id, reason, asked);
+              if (replacement) return toHeld(replacement, false);
+              if (!place || wait === 0) return undefined;
+              const turn = await inLine({ wait, onPosition, signal: replacing.signal });
+              return toHeld(bodyOf<Lease>(turn), false);
+            },
+          },
+          { holder, replayed, leaseOver: lease.lease_over === true },
+        );
+      }
+      return toHeld(bodyOf<Lease>(answer), answer.headers.get('idempotency-replayed') === 'true');
     },
   };
 }
@@ -195,6 +228,9 @@ function retryCodesOf({ wait, waitForFree }: AllocateOptions): BrokerErrorCode[]
 const bodyFor = (fields: Record<string, unknown>) =>
   Object.values(fields).some((value) => value !== undefined) ? fields : undefined;
 
+const named = (namePrefix: string | undefined) => ({
+  'x-sandbox-name-prefix': namePrefix && asHeader(namePrefix),
+});
 const as = (holder: string) => ({ 'x-track-id': holder });
 const pathOf = (sandboxId: string): string => `/v1/sandboxes/${encodeURIComponent(sandboxId)}`;
 

@@ -1,4 +1,4 @@
-import type { Lease, Marked } from './api.ts';
+import type { InLine, Lease, Marked } from './api.ts';
 import { BrokerError, isOver } from './broker-error.ts';
 import type { CallLimits } from './call.ts';
 import { type KeepAlive, keepAlive } from './keep-alive.ts';
@@ -26,6 +26,12 @@ export interface HeldLease extends Readonly<Lease>, AsyncDisposable {
   /** Gives a sign of life; for a lease with `heartbeatSeconds`. `LEASE_OVER` where it comes too late. */
   heartbeat(options?: CallLimits): Promise<Lease>;
   /**
+   * Says that the sandbox is broken: the lease is over, and operators look at it. With `replace` the same key gets another one,
+   * which is returned; undefined where none was wanted, or none was free and there is no `wait`; with one,
+   * `NO_SANDBOXES_AVAILABLE` when that is over. Called again it never gets a second.
+   */
+  report(reason: string, options?: ReplaceOptions): Promise<HeldLease | undefined>;
+  /**
    * Keeps the lease in the background, until it is given back or its `await using` scope ends: gives signs of life where
    * they were promised, and extends it when half of its time is over, until the broker allows no more. What it returns says
    * when the lease was lost all the same. Called again it returns the same.
@@ -33,11 +39,21 @@ export interface HeldLease extends Readonly<Lease>, AsyncDisposable {
   keepAlive(): KeepAlive;
 }
 
+export interface ReplaceOptions extends CallLimits {
+  /** Another sandbox instead, as long and with the same promises, or a place at the head of the line. */
+  replace?: boolean | undefined;
+  /** With `replace`: how long to wait in line where nothing is free, seconds. */
+  wait?: number | undefined;
+  /** Told where it stands. What it throws ends the call. */
+  onPosition?: ((place: InLine) => void) | undefined;
+}
+
 /** What can be done with a lease, as calls. */
 export interface LeaseCalls {
   giveBack(limits?: CallLimits): Promise<Marked>;
   extend(durationSeconds: number, limits?: CallLimits): Promise<Lease>;
   heartbeat(limits?: CallLimits): Promise<Lease>;
+  report(reason: string, options?: ReplaceOptions): Promise<HeldLease | undefined>;
 }
 
 /** Where the platform has none yet, compilers and polyfills agree on this one. */
@@ -81,6 +97,10 @@ export function hold(
     },
     extend: renew(calls.extend),
     heartbeat: renew(calls.heartbeat),
+    async report(reason, options) {
+      kept?.stop();
+      return await calls.report(reason, options);
+    },
     keepAlive() {
       kept ??= keepAlive(held, grantedAtMs);
       return kept;

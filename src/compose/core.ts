@@ -3,6 +3,7 @@ import type { LeaseRules } from '../domain/lease.ts';
 import type { Provider } from '../provider/provider.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
+import { createReplacements } from '../store/line/replacements.ts';
 import { readHistory } from '../store/sandboxes/events.ts';
 import { readHeldIds } from '../store/sandboxes/holders.ts';
 import { readKey } from '../store/sandboxes/idempotency.ts';
@@ -29,6 +30,8 @@ import { markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
 import { countSandboxes, operateOnMany } from '../usecases/leases/operate-on-many.ts';
 import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate-sandbox.ts';
 import { quarantineSandbox, restoreSandbox } from '../usecases/leases/quarantine-sandbox.ts';
+import { replaceReported } from '../usecases/leases/replace-reported.ts';
+import { reportSandbox } from '../usecases/leases/report-sandbox.ts';
 import { listSandboxes } from '../usecases/list-sandboxes.ts';
 import { composeLine, type LineOptions } from './line.ts';
 import type { Safety } from './safety.ts';
@@ -130,6 +133,20 @@ export function composeCore(options: CoreOptions) {
       markForDeletion: markForDeletion(deps),
       extendLease: extendLease({ ...deps, terms: options.terms }),
       heartbeat: heartbeat(deps),
+      reportSandbox: reportSandbox({
+        ...deps,
+        replaceReported: replaceReported({
+          replacements: createReplacements(client, buckets, newId),
+          readyList,
+          lineDeps: line.lineDeps,
+          clock,
+          newId,
+          terms: options.terms,
+          onChange: onSandboxChange,
+        }),
+        deadlineMs: options.allocateDeadlineMs,
+        alert,
+      }),
       getSandbox: getSandbox(deps),
       inspectSandbox: inspectSandbox({
         store,

@@ -21,7 +21,7 @@ export interface PlaceRequest {
 export interface Place {
   /** Priority, number and key in one: sorts as the line is served. */
   ticket: string;
-  /** 0 to 9; the highest is served first, and within one whoever joined first. */
+  /** The highest is served first, and within one whoever joined first. Callers choose 0 to 9. */
   priority: number;
   keyPk: string;
   request: PlaceRequest;
@@ -46,15 +46,20 @@ export interface LineState {
 /** Of a table in which nobody has joined and nothing was freed. */
 export const NO_STATE: LineState = { seq: 0, frees: 0 };
 
-export const MAX_PRIORITY = 9;
+/** Of who has reported a sandbox as broken and waits for another: at the head of the line, before all that callers choose. */
+export const HEAD_PRIORITY = 10;
+/** How tickets of each priority begin, the highest first: so they sort. */
+const RANKS = '.0123456789';
 
 const PLACE_DIGITS = 13;
 /** How every key's `pk` begins. */
 const KEY_PK = 'I#';
 
 /** The ticket of a place: the highest priority first, then by number. The key is the rest of its `pk`. */
-export const ticketOf = (rank: number, number: number, keyPk: string): string =>
-  `${rank}-${number.toString().padStart(PLACE_DIGITS, '0')}-${keyPk.slice(KEY_PK.length)}`;
+export const ticketOf = (priority: number, number: number, keyPk: string): string =>
+  `${RANKS[HEAD_PRIORITY - priority]}-${number.toString().padStart(PLACE_DIGITS, '0')}-${keyPk.slice(KEY_PK.length)}`;
+
+export const priorityOf = (ticket: string): number => HEAD_PRIORITY - RANKS.indexOf(ticket.charAt(0));
 
 /** The idempotency key that a ticket belongs to. */
 export const keyPkOfTicket = (ticket: string): string =>

@@ -33,12 +33,8 @@ export const isBeingDeleted = ({ cleanup }: PendingSandbox | FailedSandbox, nowM
   (cleanup.mayRunUntilMs ?? 0) > nowMs;
 
 /** Out of the pool; a lease that it has is over. */
-export function quarantine(
-  seen: Quarantinable,
-  { reason, sinceMs }: Quarantine,
-  nowMs: number,
-): QuarantinedSandbox {
-  const fields = { status: 'quarantined', quarantine: { reason, sinceMs } } as const;
+export function quarantine(seen: Quarantinable, quarantine: Quarantine, nowMs: number): QuarantinedSandbox {
+  const fields = { status: 'quarantined', quarantine } as const;
   switch (seen.status) {
     case 'available':
       return next<QuarantinedSandbox>(seen, nowMs, fields);
@@ -65,9 +61,9 @@ export function quarantine(
 /** Its lease goes on, and is its last before an operator has looked at it. */
 export const quarantineAfterLease = (
   seen: AllocatedSandbox,
-  { reason, sinceMs }: Quarantine,
+  quarantine: Quarantine,
   nowMs: number,
-): AllocatedSandbox => ({ ...goOn(seen, seen.lease, nowMs), quarantine: { reason, sinceMs } });
+): AllocatedSandbox => ({ ...goOn(seen, seen.lease, nowMs), quarantine });
 
 /** It is to be given away again like any other when its lease ends. */
 export function callOffQuarantine(seen: AllocatedSandbox, nowMs: number): AllocatedSandbox {

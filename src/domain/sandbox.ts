@@ -119,6 +119,8 @@ export interface Quarantine {
   reason: string;
   /** Epoch milliseconds. */
   sinceMs: number;
+  /** Its holder has reported it as broken, and has got another sandbox, or a place in the line, for it: `replaced`. */
+  report?: 'plain' | 'replaced' | undefined;
 }
 
 /** Kept out of the pool until an operator restores it: neither leased nor deleted, whatever the provider lists. */

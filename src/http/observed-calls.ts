@@ -1,8 +1,14 @@
 import { BrokerError, type ErrorCode } from '../domain/errors.ts';
-import type { AllocationOutcome, LeaseCallOutcome, MarkOutcome } from '../telemetry/metric-labels.ts';
+import type {
+  AllocationOutcome,
+  LeaseCallOutcome,
+  MarkOutcome,
+  ReportOutcome,
+} from '../telemetry/metric-labels.ts';
 import type { AllocateResult, GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
 import type { LeaseClaim } from '../usecases/leases/held-lease.ts';
 import type { MarkResult } from '../usecases/leases/mark-for-deletion.ts';
+import type { ReportInput, ReportResult } from '../usecases/leases/report-sandbox.ts';
 import type { InLine } from '../usecases/line/wait-in-line.ts';
 import { isTimeUp } from './error-handler.ts';
 import type { CallOutcome } from './plugins/request-context.ts';
@@ -14,6 +20,7 @@ export interface CallMetrics {
   marked(outcome: MarkOutcome): void;
   leaseExtended(outcome: LeaseCallOutcome): void;
   heartbeat(outcome: LeaseCallOutcome): void;
+  reported(outcome: ReportOutcome): void;
 }
 
 const ALLOCATION_REFUSALS: Partial<Record<ErrorCode, AllocationOutcome>> = {
@@ -90,6 +97,39 @@ export async function observeMark(
     throw error;
   }
   record(result.repeated ? 'repeated' : 'success');
+  return result;
+}
+
+/** {@link observeAllocation} for a sandbox that is reported as broken. */
+export async function observeReport(
+  {
+    metrics,
+    tell,
+    sandboxId,
+    holder,
+    reason,
+  }: Pick<Observers, 'tell'> &
+    Pick<ReportInput, 'sandboxId' | 'holder' | 'reason'> & {
+      metrics: Pick<CallMetrics, 'reported'>;
+    },
+  report: () => Promise<ReportResult>,
+): Promise<ReportResult> {
+  const record = (outcome: ReportOutcome, more: object) => {
+    metrics.reported(outcome);
+    tell({ action: 'report', outcome, sandbox_id: sandboxId, holder, reason, ...more });
+  };
+  let result: ReportResult;
+  try {
+    result = await report();
+  } catch (error) {
+    record(refusal(error, LEASE_CALL_REFUSALS), {});
+    throw error;
+  }
+  const { replacement } = result;
+  record(result.repeated ? 'repeated' : 'success', {
+    ...(replacement?.type === 'served' && { replacement_id: replacement.lease.sandboxId }),
+    ...(replacement?.type === 'waiting' && { position: replacement.inLine.position }),
+  });
   return result;
 }
 

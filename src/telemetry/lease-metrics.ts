@@ -6,6 +6,8 @@ import {
   type LeaseCallOutcome,
   MARK_OUTCOMES,
   type MarkOutcome,
+  REPORT_OUTCOMES,
+  type ReportOutcome,
 } from './metric-labels.ts';
 
 /** What labs call. All durations are seconds. */
@@ -15,6 +17,7 @@ export interface LeaseMetrics {
   marked(outcome: MarkOutcome): void;
   leaseExtended(outcome: LeaseCallOutcome): void;
   heartbeat(outcome: LeaseCallOutcome): void;
+  reported(outcome: ReportOutcome): void;
 }
 
 export const ALLOCATION_BUCKETS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1];
@@ -48,6 +51,10 @@ export function createLeaseMetrics({
     outcome: LEASE_CALL_OUTCOMES,
   });
 
+  const reports = counter('broker_reports_total', 'Answers to holders who report a sandbox as broken', {
+    outcome: REPORT_OUTCOMES,
+  });
+
   return {
     allocation(outcome, seconds, lost) {
       allocations.inc({ outcome });
@@ -58,5 +65,6 @@ export function createLeaseMetrics({
     marked: (outcome) => marks.inc({ outcome }),
     leaseExtended: (outcome) => extensions.inc({ outcome }),
     heartbeat: (outcome) => heartbeats.inc({ outcome }),
+    reported: (outcome) => reports.inc({ outcome }),
   };
 }

@@ -26,6 +26,10 @@ export type MarkOutcome = (typeof MARK_OUTCOMES)[number];
 export const LEASE_CALL_OUTCOMES = ['success', 'over', 'not_owner', 'not_found', 'error'] as const;
 export type LeaseCallOutcome = (typeof LEASE_CALL_OUTCOMES)[number];
 
+/** Answers to a holder who reports its sandbox as broken. */
+export const REPORT_OUTCOMES = ['success', 'repeated', 'over', 'not_owner', 'not_found', 'error'] as const;
+export type ReportOutcome = (typeof REPORT_OUTCOMES)[number];
+
 export const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'] as const;
 export type Loop = (typeof LOOPS)[number];
 

@@ -70,6 +70,42 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     expect(late).toMatchObject({ code: 3, stderr: expect.stringContaining('LEASE_OVER') });
   });
 
+  test('a holder reports a broken sandbox, and has another one instead, once', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '3' });
+    const env = { BROKER_URL: here.url };
+    const held = (await cliJson(['allocate', '--holder', 'a'], { env })).result;
+    const report = [
+      'report',
+      String(held['sandbox_id']),
+      '--holder',
+      'a',
+      '--reason',
+      'no network',
+      '--replace',
+    ];
+    const [unsaid, wrong, first] = await Promise.all([
+      cli(['report', String(held['sandbox_id']), '--holder', 'a'], { env }),
+      cli([...report, '--lease', 'another'], { env }),
+      cliJson(report, { env }),
+    ]);
+    expect(unsaid).toMatchObject({ code: 2, stderr: expect.stringContaining('--reason') });
+    expect(wrong).toMatchObject({ code: 3, stderr: expect.stringContaining('LEASE_OVER') });
+    expect(first.result).toMatchObject({ status: 'quarantined', replacement: { name: expect.any(String) } });
+    const again = await cliJson(report, { env });
+    expect(again.result).toEqual(first.result);
+    const nothing = await cliJson(
+      [
+        ...report.slice(0, 1),
+        String((first.result['replacement'] as { sandbox_id: string }).sandbox_id),
+        ...report.slice(2),
+        '--prefix',
+        'none-',
+      ],
+      { env },
+    );
+    expect(nothing.result).toMatchObject({ place: { status: 'waiting', position: 1 } });
+  });
+
   test('an operator takes a sandbox out of the pool, and puts it back', async () => {
     const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '1' });
     const env = { BROKER_URL: here.url };

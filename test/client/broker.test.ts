@@ -46,6 +46,29 @@ describeOnFastEngine('the client', ({ endpoint }) => {
     expect(await lease.release()).toMatchObject({ status: 'pending_deletion' });
   });
 
+  test('reports a sandbox that is broken, and holds the one that it gets instead, or waits for it', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '2' });
+    const broker = clientOf(here);
+    const lease = await broker.allocate({ namePrefix: 'lab-', idempotencyKey: 'build-7' });
+    const better = await lease.report('no network', { replace: true });
+    expect(better).toMatchObject({ holder: 'student-1', replayed: false, leaseOver: false });
+    expect(better?.sandbox_id).not.toBe(lease.sandbox_id);
+    expect(await lease.release()).toMatchObject({ status: 'quarantined' });
+    expect(await broker.get(String(better?.sandbox_id))).toMatchObject({ status: 'allocated' });
+    const places: number[] = [];
+    const waiting = better?.report('no disk', {
+      replace: true,
+      wait: 30,
+      onPosition: ({ position }) => places.push(position),
+    });
+    await expect.poll(() => places.length).toBeGreaterThan(0);
+    await here.asAdmin('POST', `/v1/admin/sandboxes/${lease.sandbox_id}/restore`);
+    await here.asAdmin('POST', '/v1/admin/cleanup');
+    expect(await waiting).toMatchObject({ sandbox_id: lease.sandbox_id });
+    expect(places[0]).toBe(1);
+    expect(await (await waiting)?.report('no memory')).toBeUndefined();
+  });
+
   test('each call gets a sandbox of its own; the same key gets the same one, also from another client', async () => {
     const here = await startBrokerHere(endpoint);
     const broker = clientOf(here);

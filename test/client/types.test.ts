@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import type { z } from 'zod';
 import { leaseSchema, markSchema } from '../../src/api/leases.ts';
-import type { inLineSchema } from '../../src/api/line.ts';
+import type { inLineSchema, reportedSchema } from '../../src/api/line.ts';
 import { recordSchema } from '../../src/api/sandboxes.ts';
-import type { InLine, Lease, Marked, SandboxRecord } from '../../src/client/index.ts';
+import type { InLine, Lease, Marked, Reported, SandboxRecord } from '../../src/client/index.ts';
 
 /** True for types that are the same, down to what is optional. */
 type Same<One, Other> = [One, Other] extends [Other, One]
@@ -20,6 +20,7 @@ type Same<One, Other> = [One, Other] extends [Other, One]
 const LEASE: Same<Lease, z.output<typeof leaseSchema>> = true;
 const IN_LINE: Same<InLine, z.output<typeof inLineSchema>> = true;
 const MARKED: Same<Marked, z.output<typeof markSchema>> = true;
+const REPORTED: Same<Reported, z.output<typeof reportedSchema>> = true;
 const RECORD: Same<SandboxRecord, z.output<typeof recordSchema>> = true;
 
 /** The fields a client knows, by type: a type itself cannot be asked. */
@@ -41,7 +42,7 @@ const FIELDS = {
 } satisfies { lease: Record<keyof Lease, 1>; marked: Record<keyof Marked, 1> };
 
 test('the client’s types are the server’s schemas', () => {
-  expect([LEASE, IN_LINE, MARKED, RECORD]).toEqual([true, true, true, true]);
+  expect([LEASE, IN_LINE, MARKED, REPORTED, RECORD]).toEqual(Array(5).fill(true));
   expect(Object.keys(leaseSchema.shape).sort()).toEqual(Object.keys(FIELDS.lease).sort());
   expect(Object.keys(markSchema.shape).sort()).toEqual(Object.keys(FIELDS.marked).sort());
   expect(Object.keys(recordSchema.shape)).toContain('allocated_to_track');

@@ -107,3 +107,62 @@ describe('POST /v1/sandboxes/{id}/heartbeat', () => {
     });
   });
 });
+
+describe('POST /v1/sandboxes/{id}/report', () => {
+  const IN_LINE = { ticket: `.-0000000000001-${'0'.repeat(64)}`, position: 1, waiting: 3, etaSeconds: 60 };
+  const startReported = (replacement?: object, repeated = false) => {
+    const { useCases } = fakeAppDeps().deps;
+    const reportSandbox = async () => ({ sandboxId: 'sbx-1', repeated, ...(replacement && { replacement }) });
+    return startApp({
+      useCases: { ...useCases, reportSandbox: reportSandbox as typeof useCases.reportSandbox },
+    });
+  };
+  const report = (call: Awaited<ReturnType<typeof startApp>>['call'], body: object) =>
+    call('POST', '/v1/sandboxes/sbx-1/report', { headers: json(), body: JSON.stringify(body) });
+
+  test('passes on what is wrong, and what is wanted instead', async () => {
+    const { call, recorded } = await startApp();
+    const answer = await call('POST', '/v1/sandboxes/sbx-1/report', {
+      headers: json({ 'x-sandbox-name-prefix': 'lab-' }),
+      body: '{"reason":"no network","replace":true,"lease_id":"lease-1"}',
+    });
+    expect(answer).toMatchObject({ status: 200, json: { sandbox_id: 'sbx-1', status: 'quarantined' } });
+    expect(recorded.of('reportSandbox')[0]?.[0]).toMatchObject({
+      sandboxId: 'sbx-1',
+      reason: 'no network',
+      replace: true,
+      leaseId: 'lease-1',
+      namePrefix: 'lab-',
+    });
+    expect(recorded.of('metrics.reported')).toEqual([['success']]);
+  });
+
+  test('tells of the other sandbox, or of the place', async () => {
+    const served = await startReported({ type: 'served', lease: fakeLease }, true);
+    expect(await report(served.call, { reason: 'x' })).toMatchObject({
+      status: 200,
+      json: { status: 'quarantined', replacement: { sandbox_id: 'sbx-1', lease_id: 'lease-1' } },
+    });
+    expect(served.recorded.of('metrics.reported')).toEqual([['repeated']]);
+    const waiting = await startReported({ type: 'waiting', inLine: IN_LINE });
+    expect(await report(waiting.call, { reason: 'x' })).toMatchObject({
+      status: 202,
+      headers: { 'retry-after': '1' },
+      json: { place: { status: 'waiting', ticket_id: IN_LINE.ticket, position: 1, waiting: 3 } },
+    });
+  });
+
+  test.each([
+    [{}, 'reason'],
+    [{ reason: '' }, 'reason'],
+    [{ reason: 'x', replace: 'yes' }, 'replace'],
+    [{ reason: 'x', count: 2 }, 'count'],
+  ])('the body %j is refused, and the field named', async (body, name) => {
+    const { call, recorded } = await startApp();
+    expect(await report(call, body)).toMatchObject({
+      status: 400,
+      json: { error: { details: { fields: [{ in: 'body', name }] } } },
+    });
+    expect(recorded.of('reportSandbox')).toEqual([]);
+  });
+});

@@ -24,7 +24,7 @@ export function createCallers(
 ): Callers {
   const outcomes = new Map<string, number>();
   /** The leases that callers were told of. */
-  const known: { sandboxId: string; holder: string }[] = [];
+  const known: { sandboxId: string; holder: string; key: string | undefined }[] = [];
   /** The places that callers were told of. */
   const places: { ticket: string; holder: string }[] = [];
 
@@ -57,7 +57,7 @@ export function createCallers(
             replayed,
             leaseOver = false,
           } = await core.useCases.allocateSandbox(input, context(id, 'track'));
-          known.push({ sandboxId: lease.sandboxId, holder });
+          known.push({ sandboxId: lease.sandboxId, holder, key });
           return { type: 'leased', sandboxId: lease.sandboxId, replayed, leaseOver } as const;
         } catch (error) {
           if (isRefusal(error, 'NO_SANDBOXES_AVAILABLE')) return { type: 'none_free' } as const;
@@ -83,8 +83,29 @@ export function createCallers(
           return { type: 'in_line', ticket: result.ticket } as const;
         }
         const { lease, replayed, leaseOver = false } = result;
-        known.push({ sandboxId: lease.sandboxId, holder });
+        known.push({ sandboxId: lease.sandboxId, holder, key });
         return { type: 'leased', sandboxId: lease.sandboxId, replayed, leaseOver } as const;
+      }),
+    );
+  }
+
+  /** A holder finds its sandbox broken. What it gets instead is known from then on. */
+  function report({ core }: Replica, step: Extract<ReplicaStep, { do: 'report' }>): Promise<unknown> {
+    const lease = chosen(known, step.lease);
+    if (!lease) return Promise.resolve();
+    const { sandboxId, holder, key } = lease;
+    const asked = { holder, sandboxId, key, replaces: step.replaces };
+    return recorder.record({ op: 'report', ...asked }, (id) =>
+      outcomeOf('report', async () => {
+        const input = { sandboxId, holder, reason: 'no disk', replace: step.replaces };
+        const { replacement } = await core.useCases.reportSandbox(input, context(id, 'track'));
+        if (replacement?.type === 'waiting') {
+          places.push({ ticket: replacement.inLine.ticket, holder });
+          return { type: 'reported', ticket: replacement.inLine.ticket } as const;
+        }
+        const replacementId = replacement?.lease.sandboxId;
+        if (replacementId !== undefined) known.push({ sandboxId: replacementId, holder, key });
+        return { type: 'reported', replacementId } as const;
       }),
     );
   }
@@ -166,6 +187,9 @@ export function createCallers(
       }
       case 'wait':
         cluster.begin(replica, step.do, () => waitInLine(replica, step));
+        break;
+      case 'report':
+        cluster.begin(replica, step.do, () => report(replica, step));
         break;
       case 'leave':
         cluster.begin(replica, step.do, () => leave(replica, step));

@@ -32,6 +32,16 @@ const bare: fc.Arbitrary<Bare> = fc.oneof(
     arbitrary: fc.record({ do: fc.constantFrom('expire' as const, 'tend_line' as const), on: choice }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refresh' as const), on: choice }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('report' as const),
+      on: choice,
+      lease: choice,
+      replaces: fc.constant(true),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restore' as const), on: choice, sandbox: choice }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), on: choice, place: choice }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('kill' as const), on: choice }) },
   {

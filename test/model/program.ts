@@ -4,7 +4,7 @@ import type { PlannedFault } from './faults.ts';
 /** A small number that picks one of what there is by then: a replica, a sandbox, a lease. */
 export type Choice = number;
 
-/** What may be asked of a replica, and done to it. `mark` and `get` pick one of the leases that callers were told of. */
+/** What may be asked of a replica, and done to it. `mark`, `get` and `report` pick one of the leases that callers were told of. */
 export type ReplicaStep = { waits: boolean; on: Choice } & (
   | { do: 'allocate'; holder: Choice; key?: Choice | undefined; prefix?: string | undefined }
   | {
@@ -18,6 +18,7 @@ export type ReplicaStep = { waits: boolean; on: Choice } & (
   | { do: 'leave'; place: Choice }
   | { do: 'mark'; lease: Choice; byOther?: boolean }
   | { do: 'get'; lease: Choice }
+  | { do: 'report'; lease: Choice; replaces: boolean }
   | { do: 'release' | 'retry_deletion' | 'restore'; sandbox: Choice }
   | { do: 'quarantine'; sandbox: Choice; endsLease: boolean }
   | { do: 'sync'; force: boolean }

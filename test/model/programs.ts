@@ -58,6 +58,7 @@ const onReplica: fc.Arbitrary<Body<ReplicaStep>> = fc.oneof(
   body(2, { do: verb('tend_line') }),
   body(10, { do: verb('mark'), lease: choice, byOther: rarely }),
   body(1, { do: verb('get'), lease: choice }),
+  body(3, { do: verb('report'), lease: choice, replaces: fc.boolean() }),
   body(3, { do: verb('release', 'retry_deletion'), sandbox: choice }),
   body(2, { do: verb('quarantine'), sandbox: choice, endsLease: fc.boolean() }),
   body(2, { do: verb('restore'), sandbox: choice }),
@@ -175,6 +176,17 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'sync', on, force: false },
     { waits: false, do: 'mark', on: other, lease: 6 },
     { waits: false, do: 'mark', on, lease: 7 },
+  ]),
+  // Reported as broken, twice, in different places; the one that comes instead is given back, and it is reported again.
+  fc.tuple(choice, choice, holder, sometimes(fc.constant(2))).map(([on, other, holder, key]): Step[] => [
+    { waits: true, do: 'allocate', on, holder, key },
+    { waits: false, do: 'report', on, lease: 7, replaces: true },
+    { waits: false, do: 'report', on: other, lease: 7, replaces: true },
+    { waits: false, do: 'wait', on, holder, key, seconds: 0, priority: 0 },
+    { waits: true, do: 'cleanup', on: other },
+    { waits: true, do: 'mark', on, lease: 6 },
+    { waits: false, do: 'report', on, lease: 7, replaces: true },
+    { waits: false, do: 'restore', on: other, sandbox: 0 },
   ]),
   // Kept out of the pool while it is leased, given back, asked for, and restored.
   fc

@@ -50,15 +50,18 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
     const audit = createWriteAudit(onFinding);
     const plan = createFaultPlan(program.faults, world.nowMs);
     const boundary: Boundary = createBoundary(world, plan, (dead) => cluster?.replace(dead));
+    const machines = program.skewsMs.map((skewMs): Machine => ({ skewMs, jumpMs: 0 }));
+    /** Deletes whose broker may not have written down what it was told: its clock was off. */
+    const untoldAtMs: number[] = [];
     const farSide = createFarSide(world, boundary, {
       deletes: program.deletes,
       async onDelete(sandboxId) {
         note(`the provider deletes ${sandboxId}`);
+        if (machines.some(({ jumpMs }) => jumpMs !== 0)) untoldAtMs.push(world.nowMs());
         audit.deletes(sandboxId, await bench.recordOf(table, sandboxId));
       },
     });
     let storeCalls = 0;
-    const machines = program.skewsMs.map((skewMs): Machine => ({ skewMs, jumpMs: 0 }));
     const running = createCluster({
       world,
       note,
@@ -85,8 +88,12 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
     let ids = 0;
     const recorder = createRecorder({ now: world.nowMs, newId: () => `call-${++ids}` });
     const callers = createCallers(running, farSide, recorder, note);
-    const done = async (step: Step) => {
+    const take = (step: Step) => {
+      if (step.do === 'set_clock') untoldAtMs.push(world.nowMs());
       callers.take(step);
+    };
+    const done = async (step: Step) => {
+      take(step);
       await running.rest();
     };
 
@@ -100,13 +107,13 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
     for (const step of program.steps) {
       if (step.waits) {
         await running.rest();
-        callers.take(step);
+        take(step);
         await drain();
       } else {
         let isTaken = false;
         const alternative = () => {
           isTaken = true;
-          callers.take(step);
+          take(step);
         };
         while (!isTaken) await world.step({ alternative });
       }
@@ -132,7 +139,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
         deletes: farSide.deletes,
         listings: farSide.listings,
         clockSkewMs: MAX_SKEW_MS,
-        interruptionsMs: plan.struckAtMs,
+        interruptionsMs: [...plan.struckAtMs, ...untoldAtMs],
         patienceMs: LINE.patienceSeconds * 1_000,
         areRenamed: program.steps.some(({ do: verb }) => verb === 'rename'),
       });

@@ -77,6 +77,7 @@ describe('from the start', () => {
       ]),
       ...oneOf('broker_lease_extensions_total', 'outcome', kept),
       ...oneOf('broker_heartbeats_total', 'outcome', kept),
+      ...oneOf('broker_reports_total', 'outcome', ['repeated', ...kept]),
       ...oneOf('broker_sync_total', 'outcome', runs),
       ...oneOf('broker_cleanup_total', 'outcome', runs),
       ...oneOf('broker_expiry_total', 'outcome', runs),

@@ -18,13 +18,21 @@ interface TrackOptions extends GlobalOptions {
   priority?: number;
 }
 
+interface ReportOptions extends GlobalOptions {
+  holder: string;
+  reason: string;
+  replace?: boolean;
+  prefix?: string;
+  lease?: string;
+}
+
 interface ExtendOptions extends GlobalOptions {
   holder: string;
   duration: number;
   lease?: string;
 }
 
-/** What a track does: take a sandbox, and keep it for longer. */
+/** What a track does: take a sandbox, keep it for longer, and say that it is broken. */
 export function addTrackCommands(program: Command): void {
   program
     .command('allocate')
@@ -102,6 +110,32 @@ Example:
       const options: ExtendOptions = command.optsWithGlobals();
       const record = await brokerOf(options).extend(sandboxId, options.duration, { leaseId: options.lease });
       createOutput(options).result(record, () => fields({ ...record }));
+    });
+
+  program
+    .command('report')
+    .description('report a sandbox as broken: its lease ends, and operators look at it')
+    .argument('<sandbox-id>')
+    .requiredOption('--holder <id>', 'who has it')
+    .requiredOption('--reason <text>', 'what is wrong with it')
+    .option('--replace', 'lease another one to the same key instead, or have a place at the head of the line')
+    .option('--prefix <name>', 'with --replace: only a sandbox whose name begins so')
+    .option('--lease <id>', 'only if it still has this lease (the lease_id of allocate)')
+    .addHelpText(
+      'after',
+      `
+Reported again it is answered the same, and never with a second one. A place is kept, and served, by allocate --wait with
+the same holder and key.
+
+Examples:
+  $ sandbox-broker report sbx-0042 --holder student-1 --reason "no network"
+  $ sandbox-broker report sbx-0042 --holder student-1 --reason "no network" --replace`,
+    )
+    .action(async (sandboxId: string, _options, command: Command) => {
+      const options: ReportOptions = command.optsWithGlobals();
+      const { reason, replace, prefix: namePrefix, lease: leaseId } = options;
+      const record = await brokerOf(options).report(sandboxId, reason, { replace, namePrefix, leaseId });
+      createOutput(options).result(record, () => fields({ ...record, ...record.replacement }));
     });
 }
 

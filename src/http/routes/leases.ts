@@ -1,17 +1,26 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { leaseRecord, leaseSchema } from '../../api/leases.ts';
-import { extendBody, heartbeatBody, holderHeaders, sandboxParams } from '../../api/requests.ts';
+import { reportedRecord, reportedSchema } from '../../api/line.ts';
+import {
+  extendBody,
+  heartbeatBody,
+  holderHeaders,
+  reportBody,
+  reportHeaders,
+  sandboxParams,
+} from '../../api/requests.ts';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { ExtendInput, KeepLease } from '../../usecases/leases/keep-lease.ts';
+import type { ReportSandbox } from '../../usecases/leases/report-sandbox.ts';
 import { holderOf } from '../holder.ts';
-import { type CallMetrics, observeLeaseCall } from '../observed-calls.ts';
-import { callContext, tellOutcome } from '../plugins/request-context.ts';
+import { type CallMetrics, observeLeaseCall, observeReport } from '../observed-calls.ts';
+import { type CallOutcome, callContext, tellOutcome } from '../plugins/request-context.ts';
 
 export interface LeaseRoutesDeps {
-  useCases: { extendLease: KeepLease<ExtendInput>; heartbeat: KeepLease };
+  useCases: { extendLease: KeepLease<ExtendInput>; heartbeat: KeepLease; reportSandbox: ReportSandbox };
   requireTrack: onRequestHookHandler;
-  metrics: Pick<CallMetrics, 'leaseExtended' | 'heartbeat'>;
+  metrics: Pick<CallMetrics, 'leaseExtended' | 'heartbeat' | 'reported'>;
 }
 
 const REFUSALS: readonly ErrorCode[] = [
@@ -22,6 +31,9 @@ const REFUSALS: readonly ErrorCode[] = [
   'STORE_UNAVAILABLE',
   'CLOCK_OFF',
 ];
+
+/** Whoever waits asks again soon: that keeps the place. */
+const IN_LINE_RETRY_AFTER_SECONDS = 1;
 
 /** What holders call while their lease runs. */
 export function leaseRoutes({ useCases, requireTrack, metrics }: LeaseRoutesDeps): FastifyPluginAsyncZod {
@@ -86,6 +98,54 @@ export function leaseRoutes({ useCases, requireTrack, metrics }: LeaseRoutesDeps
           () => useCases.heartbeat(claim, callContext(request, 'track')),
         );
         return leaseRecord(lease);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/v1/sandboxes/:id/report',
+      config: {
+        quota: 'allocate',
+        errors: [...REFUSALS, 'INVALID_STATE', 'PLACE_LOST'],
+        bodyRequired: true,
+        answerHeaders: { 202: ['Retry-After'] },
+      },
+      schema: {
+        operationId: 'reportSandbox',
+        summary: 'Report a sandbox as broken',
+        description:
+          'Ends the lease and puts the sandbox into quarantine, where an operator looks at it. With replace its key gets ' +
+          'another sandbox in the same transaction, for as long and with the same promises, or, where nothing is free, a ' +
+          'place at the head of the line: allocate with the same key keeps it. Reported again it is answered the same, and ' +
+          'never with a second one. X-Sandbox-Name-Prefix is that of the allocation.',
+        tags: ['tracks'],
+        security: [{ trackToken: [] }],
+        params: sandboxParams,
+        headers: reportHeaders,
+        body: reportBody,
+        response: {
+          200: reportedSchema,
+          202: reportedSchema.describe('Nothing was free: the key has a place in the line.'),
+        },
+      },
+      handler: async (request, reply) => {
+        const { reason, replace = false, lease_id: leaseId } = request.body;
+        const input = {
+          sandboxId: request.params.id,
+          holder: holderOf(request.headers),
+          leaseId,
+          reason,
+          replace,
+          namePrefix: request.headers['x-sandbox-name-prefix'],
+        };
+        const tell = (outcome: CallOutcome) => tellOutcome(request, outcome);
+        const result = await observeReport({ metrics, tell, ...input }, () =>
+          useCases.reportSandbox(input, callContext(request, 'track')),
+        );
+        if (result.replacement?.type === 'waiting') {
+          reply.code(202).header('retry-after', IN_LINE_RETRY_AFTER_SECONDS);
+        }
+        return reportedRecord(result);
       },
     });
   };

@@ -2,9 +2,7 @@ import type { NewId } from '../../clock.ts';
 import type { LineState, Place } from '../../domain/line.ts';
 import type { AllocatedSandbox, Sandbox } from '../../domain/sandbox.ts';
 import type { StoreClient } from '../dynamo/client.ts';
-import { retryConflicts } from '../dynamo/conflict-retry.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
-import { CONDITION_FAILED, isConflict, TransactionCancelledError } from '../dynamo/errors.ts';
 import { type Change, createChangeItems } from '../sandboxes/changes.ts';
 import { IS_THERE, KEY_IS_OF_LEASE, KEY_WAITS, NOBODY_HAS_JOINED } from '../sandboxes/conditions.ts';
 import { putEvent } from '../sandboxes/events.ts';
@@ -12,6 +10,7 @@ import type { Grant } from '../sandboxes/grants.ts';
 import { putPointer } from '../sandboxes/holders.ts';
 import { toKeyItem } from '../sandboxes/idempotency.ts';
 import { idempotencyKey, LINE_STATE_KEY, placeKey } from '../sandboxes/keys.ts';
+import { createCommit } from './commit.ts';
 
 /** A sandbox that becomes free (or is, and stays so), and the lease that a place in the line gets of it. */
 export interface HandOver {
@@ -36,11 +35,6 @@ export interface HandOvers {
   collect(seen: AllocatedSandbox, next: AllocatedSandbox, signal?: AbortSignal): Promise<boolean>;
 }
 
-/** All replicas write the line's record, each one transaction at a time: with a few of them everybody's turn comes. */
-const CONFLICT_RETRIES = 40;
-
-type Outcome = 'written' | 'lost' | 'other_moved';
-
 const holderOf = (sandbox: Sandbox | undefined): string | undefined =>
   sandbox !== undefined && 'lease' in sandbox ? sandbox.lease?.holder : undefined;
 
@@ -48,6 +42,7 @@ const holderOf = (sandbox: Sandbox | undefined): string | undefined =>
 export function createHandOvers(client: StoreClient, buckets: number, newId: NewId): HandOvers {
   const { table } = client;
   const items = createChangeItems(table, buckets);
+  const commit = createCommit(client, items, newId);
 
   const freeing: HandOvers['freeing'] = ({ seq }) => [
     {
@@ -61,51 +56,14 @@ export function createHandOvers(client: StoreClient, buckets: number, newId: New
     },
   ];
 
-  /**
-   * The sandbox comes first, then `decisive` others whose conditions count; then what is written beside them; at last the
-   * key of the lease that ends, if any, which may have moved on.
-   */
-  async function commit(
-    change: Change,
-    decisive: TransactItems,
-    beside: TransactItems,
-    signal?: AbortSignal,
-  ): Promise<Outcome> {
-    const writeId = newId();
-    let keys = items.changeKey(change);
-    const attempt = async (): Promise<Outcome | 'conflict'> => {
-      try {
-        await client.transact([{ Put: items.put(change, writeId) }, ...decisive, ...beside, ...keys], signal);
-        return 'written';
-      } catch (error) {
-        if (!(error instanceof TransactionCancelledError)) throw error;
-        const { reasons } = error;
-        const [sandbox] = reasons;
-        const failed = (from: number, count: number) =>
-          reasons.slice(from, from + count).some(({ code }) => code === CONDITION_FAILED);
-        if (sandbox?.code === CONDITION_FAILED) {
-          return sandbox.item?.['write_id'] === writeId ? 'written' : 'lost';
-        }
-        if (failed(1, decisive.length)) return 'other_moved';
-        if (failed(1 + decisive.length + beside.length, keys.length)) {
-          keys = [];
-          return await attempt();
-        }
-        if (isConflict(reasons)) return 'conflict';
-        throw error;
-      }
-    };
-    const outcome = await retryConflicts(attempt, { signal, retries: CONFLICT_RETRIES });
-    return outcome === 'conflict' ? 'lost' : outcome;
-  }
-
   return {
     freeing,
 
     async free(change, state, signal) {
       const beside = [...(change.event ? [putEvent(table, change.event)] : []), ...items.dropPointer(change)];
-      const outcome = await commit(change, freeing(state), beside, signal);
-      return outcome === 'other_moved' ? 'line_moved' : outcome;
+      const company = { decisive: freeing(state), beside, keys: items.changeKey(change) };
+      const outcome = await commit(change, company, signal);
+      return typeof outcome === 'string' ? outcome : 'line_moved';
     },
 
     async serve({ change, grant: { next, key, event: granted }, place }, signal) {
@@ -127,8 +85,9 @@ export function createHandOvers(client: StoreClient, buckets: number, newId: New
         ...(holderOf(seen) === next.lease.holder ? [] : items.dropPointer(change)),
         ...putPointer(table, next),
       ];
-      const outcome = await commit({ seen, next }, decisive, beside, signal);
-      return outcome === 'other_moved' ? 'place_gone' : outcome;
+      const keys = items.changeKey({ seen, next });
+      const outcome = await commit({ seen, next }, { decisive, beside, keys }, signal);
+      return typeof outcome === 'string' ? outcome : 'place_gone';
     },
 
     async collect(seen, next, signal) {
@@ -141,7 +100,7 @@ export function createHandOvers(client: StoreClient, buckets: number, newId: New
           ExpressionAttributeValues: { ':lease': seen.lease.leaseId },
         },
       };
-      return (await commit({ seen, next }, [key], [], signal)) === 'written';
+      return (await commit({ seen, next }, { decisive: [key], beside: [] }, signal)) === 'written';
     },
   };
 }

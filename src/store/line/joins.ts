@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from '../../domain/errors.ts';
-import { type LineState, MAX_PRIORITY, NO_STATE, type Place, ticketOf } from '../../domain/line.ts';
+import { type LineState, NO_STATE, type Place, ticketOf } from '../../domain/line.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
 import {
@@ -10,15 +10,9 @@ import {
   TransactionCancelledError,
 } from '../dynamo/errors.ts';
 import { createGroupCommit, type Verdict } from '../dynamo/group-commit.ts';
-import {
-  KEY_IS_FORGOTTEN,
-  KEY_IS_FREE,
-  KEY_WAITS_NOT,
-  LINE_IS_AS_SEEN,
-  LINE_IS_NEW,
-} from '../sandboxes/conditions.ts';
+import { KEY_IS_FORGOTTEN, KEY_IS_FREE, KEY_WAITS_NOT } from '../sandboxes/conditions.ts';
 import { type KeyRecord, toKeyRecord, toWaitingKeyItem } from '../sandboxes/idempotency.ts';
-import { toLineState, toPlaceItem, toStateItem } from './place-items.ts';
+import { putState, toLineState, toPlaceItem } from './place-items.ts';
 
 /** A place as it is before it has its number. */
 export interface Joiner {
@@ -59,22 +53,9 @@ export function createJoin(client: StoreClient): Join {
     const { table } = client;
     const places = joiners.map(({ place }, index) => ({
       ...place,
-      ticket: ticketOf(MAX_PRIORITY - place.priority, known.seq + 1 + index, place.keyPk),
+      ticket: ticketOf(place.priority, known.seq + 1 + index, place.keyPk),
     }));
-    const isNew = known.seq === 0 && known.frees === 0;
-    const state = {
-      Put: {
-        TableName: table,
-        Item: toStateItem({ ...known, seq: known.seq + places.length }),
-        ...(isNew
-          ? { ConditionExpression: LINE_IS_NEW }
-          : {
-              ConditionExpression: LINE_IS_AS_SEEN,
-              ExpressionAttributeValues: { ':seq': known.seq, ':frees': known.frees },
-            }),
-        ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
-      },
-    };
+    const state = putState(table, known, known.seq + places.length);
     const ofPlaces = places.flatMap((place, index) => [
       {
         Put: {

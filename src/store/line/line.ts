@@ -161,7 +161,8 @@ export function createLineStore(
       const removed: Place[] = [];
       for (let start = 0; start < places.length; start += REMOVALS_PER_TRANSACTION) {
         const some = places.slice(start, start + REMOVALS_PER_TRANSACTION);
-        if (some.length > 1 && (await removeTogether(some, signal))) removed.push(...some);
+        const isTogether = some.length > 1 && haveOwnKeys(some) && (await removeTogether(some, signal));
+        if (isTogether) removed.push(...some);
         else for (const place of some) if (await removeOne(place, signal)) removed.push(place);
       }
       return removed;
@@ -173,3 +174,7 @@ export function createLineStore(
     },
   };
 }
+
+/** A key may have left a place behind that nobody has met since, and a transaction takes one word about an item. */
+const haveOwnKeys = (places: readonly Place[]): boolean =>
+  new Set(places.map(({ keyPk }) => keyPk)).size === places.length;

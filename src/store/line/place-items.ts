@@ -1,11 +1,27 @@
 import { z } from 'zod';
-import { type LineState, NO_STATE, type Place } from '../../domain/line.ts';
+import { type LineState, NO_STATE, type Place, priorityOf } from '../../domain/line.ts';
 import type { Item } from '../dynamo/documents.ts';
+import { LINE_IS_AS_SEEN, LINE_IS_NEW } from '../sandboxes/conditions.ts';
 import { LINE_STATE_KEY, placeKey } from '../sandboxes/keys.ts';
 
 const stateItem = z.object({ seq: z.int(), frees: z.int() });
 export const toLineState = (item: Item | undefined): LineState => (item ? stateItem.parse(item) : NO_STATE);
-export const toStateItem = (state: LineState): Item => ({ ...LINE_STATE_KEY, ...state });
+const toStateItem = (state: LineState): Item => ({ ...LINE_STATE_KEY, ...state });
+
+/** The part of a transaction by which somebody joins: `seq` is the last one's number, if the state is as it was seen. */
+export const putState = (table: string, seen: LineState, seq: number) => ({
+  Put: {
+    TableName: table,
+    Item: toStateItem({ ...seen, seq }),
+    ...(seen.seq === 0 && seen.frees === 0
+      ? { ConditionExpression: LINE_IS_NEW }
+      : {
+          ConditionExpression: LINE_IS_AS_SEEN,
+          ExpressionAttributeValues: { ':seq': seen.seq, ':frees': seen.frees },
+        }),
+    ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
+  },
+});
 
 const placeItem = z.object({
   sk: z.string(),
@@ -31,7 +47,7 @@ export function toPlace(item: Item): Place {
   const row = placeItem.parse(item);
   return {
     ticket: row.sk,
-    priority: 9 - Number(row.sk[0]),
+    priority: priorityOf(row.sk),
     keyPk: row.key_pk,
     request: {
       principal: row.principal,

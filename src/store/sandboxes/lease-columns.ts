@@ -36,7 +36,11 @@ export const cleanupFields = {
   may_run_until_ms: z.int().optional(),
 };
 
-export const quarantineFields = { quarantine_reason: z.string(), quarantined_at_ms: z.int() };
+export const quarantineFields = {
+  quarantine_reason: z.string(),
+  quarantined_at_ms: z.int(),
+  quarantine_report: z.enum(['plain', 'replaced']).optional(),
+};
 
 /** Of a status that may have been used, or not. */
 const usedRow = z.object({ ...leaseFields, ...cleanupFields }).partial();
@@ -131,9 +135,11 @@ export const usedColumns = ({
 export const quarantineOf = (row: QuarantineRow): Quarantine => ({
   reason: row.quarantine_reason,
   sinceMs: row.quarantined_at_ms,
+  ...(row.quarantine_report !== undefined && { report: row.quarantine_report }),
 });
 
-export const quarantineColumns = ({ reason, sinceMs }: Quarantine): QuarantineRow => ({
+export const quarantineColumns = ({ reason, sinceMs, report }: Quarantine): QuarantineRow => ({
   quarantine_reason: reason,
   quarantined_at_ms: sinceMs,
+  ...(report !== undefined && { quarantine_report: report }),
 });

@@ -8,8 +8,10 @@ const TRACK_ROUTES = [
   ['POST', '/v1/sandboxes/sbx-1/mark-for-deletion'],
   ['POST', '/v1/sandboxes/sbx-1/extend'],
   ['POST', '/v1/sandboxes/sbx-1/heartbeat'],
+  ['POST', '/v1/sandboxes/sbx-1/report'],
   ['GET', '/v1/sandboxes/sbx-1'],
   ['GET', `/v1/line/${TICKET}`],
+  ['DELETE', '/v1/line'],
   ['DELETE', `/v1/line/${TICKET}`],
 ] as const;
 const ADMIN_ROUTES = [
@@ -57,6 +59,7 @@ const ADMIN_ROUTES = [
 
 /** For routes that have nothing to do without one. */
 const BODIES: Readonly<Record<string, string>> = {
+  '/v1/sandboxes/sbx-1/report': '{"reason":"disk errors"}',
   '/v1/sandboxes/sbx-1/extend': '{"duration_seconds":60}',
   '/v1/admin/jobs': '{"type":"sync"}',
   '/v1/admin/sandboxes/sbx-1/quarantine': '{"reason":"disk errors"}',

@@ -126,6 +126,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       })),
       extendLease: record('extendLease', async () => fakeLease),
       heartbeat: record('heartbeat', async () => fakeLease),
+      reportSandbox: record('reportSandbox', async ({ sandboxId }) => ({ sandboxId, repeated: false })),
       getSandbox: record('getSandbox', async () => availableSandbox),
       inspectSandbox: record('inspectSandbox', async () => ({ sandbox: availableSandbox, history: [] })),
       listSandboxes: record('listSandboxes', async () => ({ sandboxes: [availableSandbox] })),
@@ -282,6 +283,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       marked: record('metrics.marked', () => undefined),
       leaseExtended: record('metrics.leaseExtended', () => undefined),
       heartbeat: record('metrics.heartbeat', () => undefined),
+      reported: record('metrics.reported', () => undefined),
       rateLimited: record('metrics.rateLimited', () => undefined),
       text: record('metrics.text', async () => ({
         contentType: 'text/plain; version=0.0.4; charset=utf-8',

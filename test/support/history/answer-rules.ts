@@ -6,6 +6,7 @@ import {
   isChosen,
   keyOf,
   type MarkCall,
+  type ReportCall,
   type Violation,
 } from './history.ts';
 import { type FoundLease, mayTouch, type Step, type Timeline, toldOf } from './timeline.ts';
@@ -24,6 +25,11 @@ export function checkAnswers(timeline: Timeline, history: History): Violation[] 
           return checkAllocation(call, allocated.get(call.id) ?? [], timeline, history);
         case 'mark':
           return [...checkMark(call, timeline), ...checkDenial(call, timeline)];
+        case 'report':
+          return [
+            ...checkReport(call, allocated.get(call.id) ?? [], timeline),
+            ...checkDenial(call, timeline),
+          ];
         case 'get':
           return [...checkShown(call, timeline), ...checkDenial(call, timeline)];
         default:
@@ -61,7 +67,8 @@ function checkAllocation(
   } else if (outcome.type === 'leased' && !outcome.replayed) {
     // The event of a lease by a place in the line names the call that joined; any call of its key collects it.
     const isByPlace = toldOf(timeline.leases, call).some(
-      ({ granted: { call: by } }) => by?.op === 'allocate' && by.waitSeconds !== undefined,
+      ({ granted: { call: by } }) =>
+        by?.op === 'report' || (by?.op === 'allocate' && by.waitSeconds !== undefined),
     );
     const isKnown = isByPlace || granted.some(({ event }) => event.sandboxId === outcome.sandboxId);
     const message = `${asked(call)} was told of a new lease of ${outcome.sandboxId} that no event knows`;
@@ -137,9 +144,34 @@ const mayBeForgotten = (lease: FoundLease, call: Call, history: History): boolea
   return call.endMs + clockSkewMs >= rememberedMs(lease.granted, termMs);
 };
 
+/** A report ends the lease, as a mark does; what it tells of instead is its key's, and it got no more than that. */
+function checkReport(call: ReportCall, leases: readonly FoundLease[], timeline: Timeline): Violation[] {
+  const violations: Violation[] = [];
+  const reports = (timeline.chains.get(call.sandboxId) ?? []).filter(
+    (step) => step.call === call && step.event.action === 'report',
+  );
+  if (leases.length > reports.length) {
+    const message = `${asked(call)} ended ${reports.length} leases, and got ${leases.map(({ granted }) => told(granted)).join(' and ')}`;
+    violations.push({ rule: 'split_key', message });
+  }
+  const { outcome } = call;
+  if (outcome.type !== 'reported') return violations;
+  if (outcome.replacementId !== undefined) {
+    const isKnown = timeline.leases.some(
+      (lease) =>
+        lease.sandboxId === outcome.replacementId && lease.key === keyOf(call) && mayTouch(lease, call),
+    );
+    const message = `${asked(call)} was told of ${outcome.replacementId} instead, which its key had at no moment of it`;
+    if (!isKnown) violations.push({ rule: 'lost_lease', message });
+  }
+  return [...violations, ...checkReturn(call, timeline)];
+}
+
 /** Acknowledged: the holder's lease was over by then. */
-function checkMark(call: MarkCall, { leases }: Timeline): Violation[] {
-  if (call.outcome.type !== 'done') return [];
+const checkMark = (call: MarkCall, timeline: Timeline): Violation[] =>
+  call.outcome.type === 'done' ? checkReturn(call, timeline) : [];
+
+function checkReturn(call: MarkCall | ReportCall, { leases }: Timeline): Violation[] {
   const own = leases.filter(
     ({ sandboxId, holder }) => sandboxId === call.sandboxId && holder === call.holder,
   );
@@ -156,9 +188,14 @@ function checkMark(call: MarkCall, { leases }: Timeline): Violation[] {
 }
 
 /** A holder is never told that what it holds is not its own. */
-function checkDenial(call: Extract<Call, { op: 'mark' | 'get' }>, { leases }: Timeline): Violation[] {
+function checkDenial(
+  call: Extract<Call, { op: 'mark' | 'get' | 'report' }>,
+  { leases }: Timeline,
+): Violation[] {
   const { outcome, sandboxId, holder } = call;
   if (outcome.type !== 'refused') return [];
+  // A lease whose time is over is so before anybody takes it back.
+  if (call.op === 'report' && outcome.code !== 'NOT_SANDBOX_OWNER') return [];
   return leases
     .filter((lease) => lease.sandboxId === sandboxId && lease.holder === holder)
     .filter((lease) => spansCall(lease.granted, lease.ended, call))
@@ -193,7 +230,7 @@ function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
     for (const [index, one] of ofKey.entries()) {
       for (const other of ofKey.slice(index + 1)) {
         if (one.granted.call === other.granted.call) continue;
-        const isRemembered = one.isRemembered && other.isRemembered;
+        const isRemembered = one.isRemembered && other.isRemembered && !isReplaced(one, other);
         const untilMs = isRemembered ? rememberedMs : reclaimMs;
         const mayTakeTurns = !isRemembered && (mayFollow(one, other) || mayFollow(other, one));
         if (mayTakeTurns || isPastFor(one, other, (granted) => untilMs(granted, termMs))) continue;
@@ -205,6 +242,15 @@ function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
   }
   return violations;
 }
+
+/** The one was reported, and a report got the other, by itself or by a place in the line. */
+const isReplaced = (one: FoundLease, other: FoundLease): boolean =>
+  [
+    [one, other],
+    [other, one],
+  ].some(
+    ([first, second]) => first?.ended?.event.action === 'report' && second?.granted.call?.op === 'report',
+  );
 
 /** By the clock of whoever granted the later one, the earlier one's time was over. */
 function isPastFor(one: FoundLease, other: FoundLease, untilMs: (granted: Step) => number): boolean {

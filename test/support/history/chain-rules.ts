@@ -7,6 +7,7 @@ import type { Step, Timeline } from './timeline.ts';
 const LEASE_STEPS: Record<string, { from: SandboxStatus; to: readonly SandboxStatus[] }> = {
   allocate: { from: 'available', to: ['allocated'] },
   mark_for_deletion: { from: 'allocated', to: ['pending_deletion', 'quarantined'] },
+  report: { from: 'allocated', to: ['quarantined'] },
   release: { from: 'allocated', to: ['pending_deletion', 'quarantined'] },
   pass_on: { from: 'allocated', to: ['available', 'quarantined'] },
   expire: { from: 'allocated', to: ['pending_deletion', 'quarantined'] },
@@ -85,9 +86,11 @@ function checkCause(step: Step): Violation[] {
 function isCause({ event }: Step, call: Call | undefined): boolean {
   switch (event.action) {
     case 'allocate':
-      return call?.op === 'allocate' && call.holder === event.holder;
+      return (call?.op === 'allocate' || call?.op === 'report') && call.holder === event.holder;
     case 'mark_for_deletion':
       return call?.op === 'mark' && call.sandboxId === event.sandboxId && call.holder === event.holder;
+    case 'report':
+      return call?.op === 'report' && call.sandboxId === event.sandboxId && call.holder === event.holder;
     case 'release':
     case 'retry_deletion':
     case 'quarantine':

@@ -63,7 +63,7 @@ function checkRepeats(
 function checkEnd(period: CleanupPeriod, deletes: readonly ProviderDelete[]): Violation[] {
   const { begun, ended } = period;
   const detail = ended?.event.detail;
-  if (ended === undefined || detail === undefined || ended.event.action === 'quarantine') return [];
+  if (ended === undefined || detail === undefined) return [];
   const seen = deletes.filter(({ sandboxId }) => sandboxId === period.sandboxId);
   const isKept =
     detail === 'already_gone'

@@ -1,8 +1,19 @@
 import type { SandboxEvent } from '../../../src/domain/event.ts';
 import type { SandboxStatus } from '../../../src/domain/sandbox.ts';
-import type { OperatorCall } from './history.ts';
+import type { OperatorCall, ReportCall } from './history.ts';
 import { DELETED, ENDED, GIVEN, GRANTED, type Pair, RECYCLED, TAKEN } from './life.ts';
-import { allocated, granted, held, keyFor, leased, STORY_STARTED_MS, type Story, spanOf } from './story.ts';
+import {
+  allocated,
+  ended,
+  granted,
+  held,
+  kept,
+  keyFor,
+  leased,
+  STORY_STARTED_MS,
+  type Story,
+  spanOf,
+} from './story.ts';
 
 const operated = (
   op: 'quarantine' | 'restore',
@@ -40,6 +51,28 @@ const BOB_GETS = granted('s1', 'bob', 'c2', 225);
 
 const KEPT = operated('quarantine', 'q1', [30, 40]);
 const BACK = operated('restore', 'r1', [50, 60]);
+
+/** ada reports s1 [30, 40], and is told of this instead. */
+const told = (replacementId?: string, key?: string): ReportCall => ({
+  op: 'report',
+  id: 'p1',
+  holder: 'ada',
+  sandboxId: 's1',
+  key,
+  replaces: true,
+  outcome: { type: 'reported', replacementId },
+  ...spanOf([30, 40]),
+});
+const REPORTED = { ...ended('s1', 'ada', 'p1', 35, 'report'), to: 'quarantined' as const };
+const REPLACED = granted('s2', 'ada', 'p1', 35);
+/** She has s2 for s1. */
+const REPLACEMENT: Story = {
+  calls: [TAKEN, told('s2')],
+  events: [GRANTED, REPORTED, REPLACED],
+  sandboxes: [kept('s1', 3), held('s2', 2, 'p1', 'ada')],
+  keys: [keyFor('s2', 'p1', 'ada')],
+};
+const ASKED_AGAIN = { ...allocated('c5', 'ada', [50, 60], leased('s2')), key: 'build-7' };
 
 /** What is kept out of the pool. */
 export const FIT_PAIRS: readonly Pair[] = [
@@ -83,5 +116,50 @@ export const FIT_PAIRS: readonly Pair[] = [
       deletes: [DELETED],
       ...bobHas(7),
     },
+  },
+  {
+    what: 'bob gets s1, which ada has reported',
+    rule: 'unfit_lease',
+    broken: {
+      ...REPLACEMENT,
+      calls: [TAKEN, told('s2'), BOB_TAKES],
+      events: [GRANTED, REPORTED, REPLACED, BOB_GETS],
+      sandboxes: [held('s1', 4, 'c2', 'bob'), held('s2', 2, 'p1', 'ada')],
+      keys: [keyFor('s1', 'c2', 'bob'), keyFor('s2', 'p1', 'ada')],
+    },
+    lawful: REPLACEMENT,
+  },
+  {
+    what: 'ada is told of s2 instead of s1, and it is not hers',
+    rule: 'lost_lease',
+    broken: {
+      calls: [TAKEN, told('s2')],
+      events: [GRANTED, REPORTED],
+      sandboxes: [kept('s1', 3)],
+    },
+    lawful: REPLACEMENT,
+  },
+  {
+    what: 'ada gets s2 for a report that has ended no lease',
+    rule: 'split_key',
+    broken: {
+      calls: [TAKEN, { ...told('s2', 'build-7'), outcome: { type: 'unknown' } }],
+      events: [GRANTED, REPLACED],
+      sandboxes: [held('s1', 2, 'c1', 'ada'), held('s2', 2, 'p1', 'ada')],
+      keys: [keyFor('s1', 'c1', 'ada'), { ...keyFor('s2', 'p1', 'ada'), pk: 'I#ada' }],
+    },
+    lawful: REPLACEMENT,
+  },
+  {
+    what: 'a key that ada had chosen is given s2 after s1 was reported, and not for that report',
+    rule: 'split_key',
+    broken: {
+      ...REPLACEMENT,
+      calls: [{ ...TAKEN, key: 'build-7' }, told(undefined, 'build-7'), ASKED_AGAIN],
+      events: [GRANTED, REPORTED, granted('s2', 'ada', 'c5', 55)],
+      sandboxes: [kept('s1', 3), held('s2', 2, 'c5', 'ada')],
+      keys: [keyFor('s2', 'c5', 'ada')],
+    },
+    lawful: { ...REPLACEMENT, calls: [{ ...TAKEN, key: 'build-7' }, told('s2', 'build-7')] },
   },
 ];

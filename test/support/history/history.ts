@@ -73,6 +73,18 @@ export interface MarkCall extends CallOf<'mark', Done> {
   holder: string;
   sandboxId: string;
 }
+/** A holder says that its sandbox is broken; with `replaces` it wants another for the same key. */
+export interface ReportCall
+  extends CallOf<
+    'report',
+    { type: 'reported'; replacementId?: string | undefined; ticket?: string | undefined }
+  > {
+  holder: string;
+  sandboxId: string;
+  /** Of the lease; as in {@link AllocateCall}. */
+  key?: string | undefined;
+  replaces: boolean;
+}
 /** A track's look at its sandbox. */
 export interface GetCall extends CallOf<'get', { type: 'shown'; status: Sandbox['status'] }> {
   holder: string;
@@ -84,7 +96,7 @@ export interface OperatorCall extends CallOf<'release' | 'retry_deletion' | 'qua
 /** A run of a loop, or an operator's write on many records. */
 export type RunCall = CallOf<'run', Done>;
 
-export type Call = AllocateCall | LeaveCall | MarkCall | GetCall | OperatorCall | RunCall;
+export type Call = AllocateCall | LeaveCall | MarkCall | ReportCall | GetCall | OperatorCall | RunCall;
 
 /** A request for a delete, or what became of a sandbox by itself, as the provider knows it. */
 export interface ProviderDelete {
@@ -151,7 +163,8 @@ export interface History {
 
 /**
  * - `two_holders`: at one moment two holders had one sandbox.
- * - `split_key`: one key had two live sandboxes; or one that the caller chose had two at all within its window.
+ * - `split_key`: one key had two live sandboxes; or one that the caller chose had two at all within its window, but for one
+ *   that replaced one that was reported; or a report had two in its stead.
  * - `false_refusal`: "none is free" while one was, from the call's start to its end.
  * - `lost_lease`, `lost_mark`, `lost_delete`: acknowledged, and gone.
  * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.

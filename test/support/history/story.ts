@@ -3,6 +3,7 @@ import type {
   AllocatedSandbox,
   AvailableSandbox,
   PendingSandbox,
+  QuarantinedSandbox,
   Sandbox,
 } from '../../../src/domain/sandbox.ts';
 import type { KeyRecord } from '../../../src/store/sandboxes/idempotency.ts';
@@ -191,6 +192,12 @@ export const waiting = (id: string, generation: number, call: string, holder: st
   ...held(id, generation, call, holder),
   status: 'pending_deletion',
   cleanup: { requestedAt: STORY_STARTED_MS / 1000, attempts: 0, retries: 0, dueMs: STORY_STARTED_MS },
+});
+
+export const kept = (id: string, generation: number): QuarantinedSandbox => ({
+  ...base(id, generation),
+  status: 'quarantined',
+  quarantine: { reason: 'broken', sinceMs: STORY_STARTED_MS },
 });
 
 export const keyFor = (sandboxId: string, call: string, holder: string, forSeconds = 2_000): KeyRecord => ({

@@ -88,7 +88,11 @@ function stepOf(event: SandboxEvent, call: Call | undefined, clockSkewMs: number
  * free again. Nobody is told of that lease; its key finds it, or it runs out.
  */
 function tellsOf(call: Call, { action, sandboxId }: SandboxEvent): boolean {
-  if (call.op !== 'allocate' || action !== 'allocate') return true;
+  if (action !== 'allocate') return true;
+  if (call.op === 'report') {
+    return call.outcome.type === 'reported' && call.outcome.replacementId === sandboxId;
+  }
+  if (call.op !== 'allocate') return true;
   return call.outcome.type === 'leased'
     ? call.outcome.sandboxId === sandboxId
     : call.outcome.type === 'none_free';
@@ -108,7 +112,8 @@ function leasesOf(steps: readonly Step[]): FoundLease[] {
   return steps.flatMap((granted, index) => {
     if (granted.event.action !== 'allocate') return [];
     const next = steps.slice(index + 1).find(({ event }) => event.to !== 'allocated');
-    const call = granted.call?.op === 'allocate' ? granted.call : undefined;
+    const { call: by } = granted;
+    const call = by?.op === 'allocate' || by?.op === 'report' ? by : undefined;
     return {
       sandboxId: granted.event.sandboxId,
       holder: granted.event.holder ?? '',
@@ -120,16 +125,26 @@ function leasesOf(steps: readonly Step[]): FoundLease[] {
   });
 }
 
-const isCleanup = ({ event }: Step): boolean =>
-  event.to === 'pending_deletion' || event.to === 'deletion_failed';
+/** It is used, and on its way out; in quarantine for a while, it may be. */
+const isCleanup = ({ event: { to, from } }: Step, isUnderWay: boolean): boolean =>
+  to === 'pending_deletion' ||
+  to === 'deletion_failed' ||
+  (to === 'quarantined' && (isUnderWay || from === 'allocated'));
 
 function periodsOf(steps: readonly Step[]): CleanupPeriod[] {
-  return steps.flatMap((begun, index) => {
-    const before = steps[index - 1];
-    if (!isCleanup(begun) || (before !== undefined && isCleanup(before))) return [];
-    const ended = steps.slice(index + 1).find((step) => !isCleanup(step));
-    return { sandboxId: begun.event.sandboxId, begun, ended };
-  });
+  const periods: CleanupPeriod[] = [];
+  let open: CleanupPeriod | undefined;
+  for (const step of steps) {
+    if (isCleanup(step, open !== undefined)) {
+      if (open) continue;
+      open = { sandboxId: step.event.sandboxId, begun: step, ended: undefined };
+      periods.push(open);
+    } else if (open) {
+      open.ended = step;
+      open = undefined;
+    }
+  }
+  return periods;
 }
 
 /** The leases that a replay may have told of. */
