@@ -203,6 +203,7 @@ function someHours() {
     pending_deletion: pending,
     deletion_failed: at.map((_, index) => (index > 900 ? 4 : 0)),
     stale: at.map(() => 0),
+    quarantined: at.map(() => 0),
     leases_per_minute: load.map((part, index) => Math.round(part * 26 * wobble(index) * 10) / 10),
     refusals_per_minute: load.map((part, index) => (part > 0.97 ? Math.round(wobble(index) * 90) / 10 : 0)),
     p95_ms: load.map((part, index) => (part < 0.05 ? null : 9 + part * 14 + wobble(index) * 6)),

@@ -88,4 +88,8 @@ it('takes a sample of the history once', () => {
   const history: HistoryRecord = { since: 0, interval_seconds: 15, kept_seconds: 60, ...sample(15) };
   const twice = [15, 30, 30].reduce((whole, at) => withSample(whole, sample(at)), history);
   expect(twice.at).toEqual([15, 30]);
+  // From a replica of before, while a new version rolls out.
+  const { refusals_per_minute: _unknown, ...older } = history;
+  const grown = withSample(older as HistoryRecord, sample(30));
+  expect(grown.refusals_per_minute).toEqual([null, 0]);
 });

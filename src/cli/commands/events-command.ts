@@ -86,8 +86,12 @@ function createReader(): (type: string, data: unknown) => Happening[] {
   return (type, data) => {
     switch (type) {
       case 'sandboxes': {
-        const { events, changed, more } = data as {
-          events: ChangeRecord[];
+        const {
+          events = [],
+          changed,
+          more,
+        } = data as {
+          events?: ChangeRecord[];
           changed: string[];
           more: boolean;
         };

@@ -114,9 +114,16 @@ export function withAlert(list: AlertList, alert: AlertRecord): AlertList {
 export function withSample(history: HistoryRecord, sample: HistoryColumns): HistoryRecord {
   if ((sample.at[0] ?? 0) <= (history.at.at(-1) ?? 0)) return history;
   const kept = history.kept_seconds / history.interval_seconds;
-  const longer = COLUMNS.map((name) => [name, [...history[name], ...sample[name]].slice(-kept)]);
+  const longer = COLUMNS.map((name) => [
+    name,
+    [...columnOf(history, name), ...columnOf(sample, name)].slice(-kept),
+  ]);
   return { ...history, ...(Object.fromEntries(longer) as unknown as HistoryColumns) };
 }
+
+/** During a roll-out a replica may answer that does not know all that this page does: that is not known. */
+export const columnOf = (columns: HistoryColumns, name: keyof HistoryColumns): (number | null)[] =>
+  columns[name] ?? columns.at.map(() => null);
 
 const COLUMNS = [
   'at',

@@ -118,7 +118,7 @@ export interface AlertRecord {
   severity: 'info' | 'warning' | 'error' | 'critical';
   context: Record<string, unknown>;
   /** Where it says what to do. */
-  runbook: string;
+  runbook?: string | undefined;
   replica: string;
 }
 

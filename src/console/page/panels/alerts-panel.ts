@@ -41,7 +41,7 @@ function Alert({ alert }: { alert: AlertRecord }) {
       <strong>${sentence(alert.reason)}</strong>
       <span class="muted"> ${alert.severity}, ${alert.task.replaceAll('_', ' ')}, <${When} at=${alert.timestamp} /></span>
       <small class="muted">${facts.join(' · ')}</small>
-      <${Handbook} to=${alert.runbook}>What to do<span class="visually-hidden"> about: ${sentence(alert.reason)}</span><//>
+      ${alert.runbook === undefined ? null : html`<${Handbook} to=${alert.runbook}>What to do<span class="visually-hidden"> about: ${sentence(alert.reason)}</span><//>`}
     </div>
   </li>`;
 }

@@ -1,4 +1,5 @@
 import { useMemo } from 'preact/hooks';
+import { columnOf } from '../broker/broker-state.ts';
 import type { HistoryColumns, HistoryRecord } from '../broker/records.ts';
 import { When } from '../clock.ts';
 import { html } from '../html.ts';
@@ -63,7 +64,7 @@ export function lastOf(history: HistoryRecord, seconds: number): HistoryRecord {
   const first = history.at.findIndex((at) => at >= from);
   const columns = [...POOL_COLUMNS, ...LEASE_COLUMNS].map((name) => [
     name,
-    history[name].slice(Math.max(0, first)),
+    columnOf(history, name).slice(Math.max(0, first)),
   ]);
   return { ...history, ...(Object.fromEntries(columns) as unknown as HistoryColumns) };
 }

@@ -139,7 +139,7 @@ function Filters({ filter, isFiltered, onFilter }: FiltersProps) {
           ${[...POOL_STATUSES, 'deleted' as const].map((each) => html`<option key=${each} value=${each}>${STATUS_NAMES[each]}</option>`)}
         </select>
       </label>
-      ${text('find', 'Find', 'id, holder or name')} ${text('holder', 'Holder', 'begins with')} ${text('lab', 'Lab', 'begins with')}
+      ${text('find', 'Find', 'id, holder, name')} ${text('holder', 'Holder', 'begins with')} ${text('lab', 'Lab', 'begins with')}
       <button type="button" class="secondary outline" disabled=${!isFiltered} onClick=${() => onFilter(change(NO_FILTER))}>Clear</button>
     </form></search>
   `;
