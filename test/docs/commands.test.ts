@@ -92,6 +92,7 @@ describe('what the documents tell to type', () => {
     expect(leftOut).toEqual([
       'README.md: npm ci && npm start (test/e2e/newcomer.test.ts starts the broker so; .ci/run installs)',
       'README.md: npm ci && npm test (it is what runs them)',
+      'docs/api.md: curl -s http://127.0.0.1:8080/v1/openapi.json > openapi.json (test/client/other-languages.test.ts calls the same generator, and it would be fetched here)',
       'docs/benchmarks.md: npm run bench (takes minutes, and a machine to itself)',
       'docs/labs.md: #!/bin/sh (needs the platform)',
       'docs/labs.md: #!/bin/sh (needs the platform)',
