@@ -151,7 +151,7 @@ describeInChromium('the console over slow answers', (browser: () => Browser) => 
     await page.getByRole('button', { name: 'Retry all failed' }).click();
     await question(page).getByText('each of the 2 failed deletions').waitFor();
     await question(page).getByRole('button', { name: 'Retry all' }).click();
-    await expect.poll(() => said(page)).toBe('Failed deletions: 2 retried.');
+    await expect.poll(() => said(page)).toBe('All done: 2 retried.');
     for (const id of ids) expect(await stage.statusOf(id)).not.toBe('deletion_failed');
   });
 

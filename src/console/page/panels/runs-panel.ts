@@ -4,6 +4,8 @@ import type { JobRecord, LiveJob, StatusRecord } from '../broker/records.ts';
 import { useNow, When } from '../clock.ts';
 import type { Question } from '../confirmation.ts';
 import { html } from '../html.ts';
+import { inSteps } from '../sandboxes/bulk-actions.ts';
+import { NO_FILTER } from '../sandboxes/sandbox-pages.ts';
 import { countsText, grouped, latency, RUN_NAMES, span } from '../wording.ts';
 
 interface RunsPanelProps {
@@ -19,12 +21,6 @@ interface RunsPanelProps {
 
 type Run = JobRecord['type'];
 
-interface Retried {
-  found: number;
-  retried: number;
-  skipped: number;
-  failed: number;
-}
 const SHOWN = 5;
 const IRREVERSIBLE: readonly Run[] = ['cleanup', 'purge'];
 /** Where the API calls a run otherwise. */
@@ -56,10 +52,16 @@ export function RunsPanel({ api, status, jobs, ask, onNews, onJobs }: RunsPanelP
       ],
       inDryRun: 'They will be due, and not be deleted.',
       confirm: 'Retry all',
-      act: async () => {
-        const { retried, skipped, failed } = await api.post<Retried>('/v1/admin/retry-deletions');
-        return `Failed deletions: ${countsText({ retried, skipped, could_not_be_changed: failed })}.`;
-      },
+      act: (_word, work) =>
+        inSteps({
+          api,
+          filter: NO_FILTER,
+          path: '/v1/admin/retry-deletions',
+          done: 'retried',
+          count: failed,
+          more: {},
+          work,
+        }),
     });
   return html`
     <section class="card" aria-labelledby="runs-title">

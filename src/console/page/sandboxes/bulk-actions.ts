@@ -153,7 +153,7 @@ type Step = Record<'found' | 'skipped' | 'failed' | 'released' | 'retried', numb
 };
 
 /** Step by step to the end, or until it is stopped; gives what came of it. What was done by then stays done. */
-async function inSteps({ api, filter, path, done, count, more, work }: StepsOptions): Promise<string> {
+export async function inSteps({ api, filter, path, done, count, more, work }: StepsOptions): Promise<string> {
   const sums = { found: 0, changed: 0, skipped: 0, failed: 0 };
   let cursor: string | undefined;
   do {
