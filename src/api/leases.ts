@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { SANDBOX_STATUSES } from '../domain/sandbox.ts';
 import type { GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
+import { sandboxStatus } from './sandboxes.ts';
 import { epochSeconds } from './times.ts';
 
 export const leaseSchema = z
@@ -47,7 +47,7 @@ export const leaseSchema = z
 export const markSchema = z
   .object({
     sandbox_id: z.string(),
-    status: z.enum(SANDBOX_STATUSES),
+    status: sandboxStatus,
     deletion_requested_at: epochSeconds('The first mark'),
   })
   .meta({ id: 'Marked', description: 'A sandbox that was given back.' });

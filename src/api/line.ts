@@ -66,23 +66,23 @@ export const lineQuery = z.strictObject({
   cursor: ticket.optional().describe('From the page before.'),
 });
 
+const placeSchema = z
+  .object({
+    ticket_id: z.string(),
+    position,
+    priority: z.int().describe('0 to 9; 10 is at the head, for a sandbox that was reported as broken.'),
+    holder: z.string(),
+    track_name: z.string().optional().describe('The lab the holder runs.'),
+    name_prefix: z.string().optional(),
+    joined_at: z.int().describe('Epoch seconds.'),
+    alive_until: z.int().describe('Epoch seconds: without another call until then the place is given up.'),
+    eta_seconds: eta,
+  })
+  .meta({ id: 'Place', description: 'A place in the line.' });
+
 export const lineSchema = z
   .object({
-    places: z.array(
-      z.object({
-        ticket_id: z.string(),
-        position,
-        priority: z.int().describe('0 to 9; 10 is at the head, for a sandbox that was reported as broken.'),
-        holder: z.string(),
-        track_name: z.string().optional().describe('The lab the holder runs.'),
-        name_prefix: z.string().optional(),
-        joined_at: z.int().describe('Epoch seconds.'),
-        alive_until: z
-          .int()
-          .describe('Epoch seconds: without another call until then the place is given up.'),
-        eta_seconds: eta,
-      }),
-    ),
+    places: z.array(placeSchema),
     count: z.int().describe('Places on this page.'),
     waiting: z.int().describe('How many wait in all.'),
     cursor: z.string().optional().describe('For the next page; absent on the last one.'),

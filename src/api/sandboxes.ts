@@ -20,11 +20,15 @@ export const errorSchema = z
   })
   .meta({ id: 'Error', description: 'The form of every error.' });
 
+export const sandboxStatus = z
+  .enum(SANDBOX_STATUSES)
+  .meta({ id: 'SandboxStatus', description: 'Where a sandbox is in its life.' });
+
 const recordShape = {
   sandbox_id: z.string(),
   name: z.string(),
   external_id: z.string(),
-  status: z.enum(SANDBOX_STATUSES),
+  status: sandboxStatus,
   sfdc_account_id: z.string().optional(),
   lease_id: z.string().optional().describe('Differs for every lease, also of one sandbox to one holder.'),
   fencing_token: z.int().optional().describe('Higher with every lease of this sandbox.'),
@@ -61,8 +65,8 @@ export const eventSchema = z
     generation: z.int(),
     action: z.string(),
     actor: z.string(),
-    from: z.enum(SANDBOX_STATUSES).optional(),
-    to: z.enum(SANDBOX_STATUSES),
+    from: sandboxStatus.optional(),
+    to: sandboxStatus,
     at: epochSeconds('When it happened'),
     request_id: z.string(),
     correlation_id: z.string(),

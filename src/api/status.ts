@@ -18,30 +18,35 @@ import { heartbeatRecords, heartbeatsSchema, readinessRecord, readinessSchema } 
 
 const NEWEST_ALERTS = 10;
 
-const loopSchema = z.object({
-  name: z.string(),
-  interval_seconds: z.number(),
-  last_run: z
-    .object({
-      outcome: z
-        .enum(RUN_OUTCOMES)
-        .exclude(['skipped'])
-        .describe('partial: something in it failed. refused: the listing lacked too much to be believed.'),
-      ended_at: z.number().describe('Epoch seconds.'),
-      duration_ms: z.number(),
-      counts: z.record(z.string(), z.number()),
-    })
-    .nullable()
-    .describe('null before the first run of this replica.'),
-  recent_runs: z
-    .object({ runs: z.int(), with_failures: z.int() })
-    .describe("This replica's last ten: how many failed, or had something in them that did."),
-  left_to_others_at: z
-    .number()
-    .nullable()
-    .describe('A later try that found the interval served by another living replica, epoch seconds.'),
-  next_run_at: z.number().nullable().describe("This replica's next try, epoch seconds; null while it runs."),
-});
+const loopSchema = z
+  .object({
+    name: z.string(),
+    interval_seconds: z.number(),
+    last_run: z
+      .object({
+        outcome: z
+          .enum(RUN_OUTCOMES)
+          .exclude(['skipped'])
+          .describe('partial: something in it failed. refused: the listing lacked too much to be believed.'),
+        ended_at: z.number().describe('Epoch seconds.'),
+        duration_ms: z.number(),
+        counts: z.record(z.string(), z.number()),
+      })
+      .nullable()
+      .describe('null before the first run of this replica.'),
+    recent_runs: z
+      .object({ runs: z.int(), with_failures: z.int() })
+      .describe("This replica's last ten: how many failed, or had something in them that did."),
+    left_to_others_at: z
+      .number()
+      .nullable()
+      .describe('A later try that found the interval served by another living replica, epoch seconds.'),
+    next_run_at: z
+      .number()
+      .nullable()
+      .describe("This replica's next try, epoch seconds; null while it runs."),
+  })
+  .meta({ id: 'Loop', description: 'A loop as one replica knows it.' });
 
 export const statusSchema = z
   .object({

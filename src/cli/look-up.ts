@@ -1,5 +1,6 @@
+import type { SandboxList, SandboxWithHistory } from '../api/types/sandboxes.ts';
 import type { SandboxRecord } from '../client/index.ts';
-import { as, type SandboxPage, type SandboxWithHistory } from './answers.ts';
+import { as } from './answers.ts';
 import { callerFor, type GlobalOptions } from './environment.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 import { createOutput } from './output.ts';
@@ -49,7 +50,7 @@ async function search(text: string, options: GlobalOptions) {
   let cursor: string | undefined;
   do {
     const query = { find: text, limit: PAGE, cursor };
-    const page = as<SandboxPage>(await call({ method: 'GET', path: '/v1/admin/sandboxes', query }));
+    const page = as<SandboxList>(await call({ method: 'GET', path: '/v1/admin/sandboxes', query }));
     for (const sandbox of page.sandboxes) (isCalled(sandbox, text) ? exact : alike).push(sandbox);
     cursor = page.cursor;
     // The broker tells these first. Names that begin so may be everywhere.

@@ -1,4 +1,6 @@
-import type { InLine, Lease, Marked, Reported, SandboxRecord } from './api.ts';
+import type { Lease, Marked } from '../api/types/leases.ts';
+import type { InLine, Reported } from '../api/types/line.ts';
+import type { SandboxRecord } from '../api/types/sandboxes.ts';
 import type { BrokerErrorCode } from './broker-error.ts';
 import {
   type Answer,

@@ -1,4 +1,5 @@
-import type { InLine, Lease, Marked } from './api.ts';
+import type { Lease, Marked } from '../api/types/leases.ts';
+import type { InLine } from '../api/types/line.ts';
 import { BrokerError, isOver } from './broker-error.ts';
 import type { CallLimits } from './call.ts';
 import { type KeepAlive, keepAlive } from './keep-alive.ts';

@@ -1,7 +1,9 @@
 // The one entry of the package: what is not named here may change.
+
+export type { Lease, Marked } from '../api/types/leases.ts';
+export type { InLine, Reported } from '../api/types/line.ts';
+export type { SandboxRecord, SandboxStatus } from '../api/types/sandboxes.ts';
 export type { ErrorCode } from '../domain/errors.ts';
-export type { SandboxStatus } from '../domain/sandbox.ts';
-export type { InLine, Lease, Marked, Reported, SandboxRecord } from './api.ts';
 export type {
   AllocateOptions,
   Broker,

@@ -1,4 +1,4 @@
-import type { Lease } from './api.ts';
+import type { Lease } from '../api/types/leases.ts';
 import { isOver } from './broker-error.ts';
 import type { CallLimits } from './call.ts';
 import { pause } from './waiting.ts';

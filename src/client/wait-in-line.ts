@@ -1,4 +1,4 @@
-import type { InLine } from './api.ts';
+import type { InLine } from '../api/types/line.ts';
 import { BrokerError } from './broker-error.ts';
 import type { Answer } from './call.ts';
 import { pause, readRetryAfter } from './waiting.ts';

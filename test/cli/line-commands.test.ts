@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { LinePage } from '../../src/cli/answers.ts';
+import type { Line } from '../../src/api/types/line.ts';
 import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
 import { cli, cliJson, hasTerminals, startCli } from './run-cli.ts';
@@ -34,7 +34,7 @@ describeOnFastEngine('the line from a shell', ({ endpoint }) => {
     expect(unknown).toMatchObject({ code: 3, stderr: expect.stringContaining('9-0000000009999') });
     expect(removed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^status +left$/m) });
     // It joins anew, behind whoever came meanwhile.
-    const ticketOf = async () => (await cliJson<LinePage>(['line'], { env })).result.places[0]?.ticket_id;
+    const ticketOf = async () => (await cliJson<Line>(['line'], { env })).result.places[0]?.ticket_id;
     await expect.poll(ticketOf, WITHIN).toMatch(/^9-/);
     bob.signal('SIGINT');
     await bob.says(/Left the line/);

@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander';
 import type { ChangeRecord } from '../../api/live.ts';
-import type { Alert, BrokerStatus, Job } from '../answers.ts';
+import type { Alert } from '../../api/types/alerts.ts';
+import type { Job } from '../../api/types/jobs.ts';
+import type { Status } from '../../api/types/status.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { follow } from '../follow.ts';
 import { createOutput, print, time } from '../output.ts';
@@ -105,7 +107,7 @@ function createReader(): (type: string, data: unknown) => Happening[] {
       case 'alert':
         return [alertLine(data as Alert)];
       case 'status': {
-        const { readiness } = data as BrokerStatus;
+        const { readiness } = data as Status;
         const text = JSON.stringify([readiness?.verdict, readiness?.reasons]);
         if (text === verdict) return [];
         verdict = text;

@@ -1,7 +1,8 @@
 import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { type Command, Option } from 'commander';
+import type { PoolStats } from '../../api/types/sandboxes.ts';
 import { SANDBOX_STATUSES } from '../../domain/sandbox.ts';
-import { as, type PoolStats } from '../answers.ts';
+import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { printText } from '../output.ts';
@@ -50,10 +51,12 @@ const NO_SANDBOXES = { csv: 1, json: 2 };
 async function writePool(options: ExportOptions, write: (text: string) => void): Promise<void> {
   const call = callerFor('admin', options);
   const { status, format } = options;
-  const stats = as<PoolStats>(await call({ method: 'GET', path: '/v1/admin/stats' }));
+  const stats: Readonly<Record<string, number>> = {
+    ...as<PoolStats>(await call({ method: 'GET', path: '/v1/admin/stats' })),
+  };
   const query = { status, format };
   const answer = await call({ method: 'GET', path: '/v1/admin/export', query, stream: true });
-  const progress = startProgress('exporting', (status === undefined ? stats.total : stats[status]) ?? 0);
+  const progress = startProgress('exporting', stats[status ?? 'total'] ?? 0);
   const decoder = new TextDecoder();
   let lines = 0;
   try {

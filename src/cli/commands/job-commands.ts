@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
+import type { Job, JobList } from '../../api/types/jobs.ts';
 import { JOB_STATUSES, JOB_TYPES } from '../../domain/job.ts';
-import { as, type Job, type JobPage } from '../answers.ts';
+import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { createOutput, fields, time, withTimes } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
@@ -34,7 +35,7 @@ Examples:
       const call = callerFor('admin', options);
       const { items, more } = await collect<Job>(options, async (limit, cursor) => {
         const query = { type, status, limit, cursor };
-        const page = as<JobPage>(await call({ method: 'GET', path: '/v1/admin/jobs', query }));
+        const page = as<JobList>(await call({ method: 'GET', path: '/v1/admin/jobs', query }));
         return { items: page.jobs, cursor: page.cursor };
       });
       const rows = items.map((job) => [

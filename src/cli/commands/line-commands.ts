@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import type { Line, Place } from '../../api/types/line.ts';
 import type { Caller } from '../../client/call.ts';
-import { as, type LinePage, type WaitingPlace } from '../answers.ts';
+import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { createOutput, fields, time } from '../output.ts';
@@ -61,8 +62,8 @@ Examples:
 
 async function readLine(call: Caller, limit: number) {
   let waiting = 0;
-  const found = await collect<WaitingPlace>({ limit }, async (limit, cursor) => {
-    const page = as<LinePage>(await call({ method: 'GET', path: PATH, query: { limit, cursor } }));
+  const found = await collect<Place>({ limit }, async (limit, cursor) => {
+    const page = as<Line>(await call({ method: 'GET', path: PATH, query: { limit, cursor } }));
     waiting = page.waiting;
     return { items: page.places, cursor: page.cursor };
   });

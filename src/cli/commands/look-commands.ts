@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import { as, type Check, type Heartbeats, type Labels, type Readiness, type Retries } from '../answers.ts';
+import type { Retries } from '../../api/types/retries.ts';
+import type { Heartbeats, MetricsGuard, Readiness, Runtime } from '../../api/types/watch.ts';
+import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { createOutput, fields, type Output, time, withTimes } from '../output.ts';
 import { type Cell, table } from '../text/table.ts';
@@ -35,7 +37,7 @@ const LOOKS = [
       ),
     ],
   }),
-  look<{ status: string; checks: Check[] }>({
+  look<Runtime>({
     name: 'runtime',
     about: 'check now what the promises rest on in the store',
     path: '/v1/admin/runtime',
@@ -78,17 +80,17 @@ const LOOKS = [
       '',
       ...output.table(
         ['TASK', 'ATTEMPTS', 'FIRST', 'LAST', 'RESULT'],
-        [...open, ...ended].map((window) => [
+        [...open.map((window) => ({ ...window, result: 'under way' })), ...ended].map((window) => [
           window.task,
           window.attempts,
           time(window.first_attempt_at),
           time(window.last_attempt_at),
-          window.result ?? 'under way',
+          window.result,
         ]),
       ),
     ],
   }),
-  look<Labels>({
+  look<MetricsGuard>({
     name: 'metrics-guard',
     about: 'show the labels of the metrics, and how many values each has',
     path: '/v1/admin/metrics-guard',

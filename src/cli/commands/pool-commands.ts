@@ -1,14 +1,10 @@
 import { type Command, Option } from 'commander';
+import type { Alert, Alerts } from '../../api/types/alerts.ts';
+import type { PoolStats, SandboxList } from '../../api/types/sandboxes.ts';
+import type { Status } from '../../api/types/status.ts';
 import { ALERT_SEVERITIES } from '../../domain/resilience/alert.ts';
 import { SANDBOX_STATUSES } from '../../domain/sandbox.ts';
-import {
-  type Alert,
-  type AlertList,
-  as,
-  type BrokerStatus,
-  type PoolStats,
-  type SandboxPage,
-} from '../answers.ts';
+import { as } from '../answers.ts';
 import { brokerUrl, callerFor, type GlobalOptions } from '../environment.ts';
 import { createOutput, fields, time } from '../output.ts';
 import { collect, limitOption, moreNote } from '../pages.ts';
@@ -54,7 +50,7 @@ Examples:
       const { status, find, prefix, holder, holderPrefix, lab } = options;
       const found = await collect(options, async (limit, cursor) => {
         const query = { status, find, prefix, holder, holder_prefix: holderPrefix, lab, limit, cursor };
-        const page = as<SandboxPage>(
+        const page = as<SandboxList>(
           await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/sandboxes', query }),
         );
         return { items: page.sandboxes, cursor: page.cursor };
@@ -84,7 +80,7 @@ Examples:
     .addHelpText('after', '\nExample:\n  $ sandbox-broker status --json')
     .action(async (_options, command: Command) => {
       const options: GlobalOptions = command.optsWithGlobals();
-      const status = as<BrokerStatus>(
+      const status = as<Status>(
         await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/status' }),
       );
       createOutput(options).result(status, () => statusLines(status));
@@ -100,7 +96,7 @@ Examples:
     .action(async (_options, command: Command) => {
       const options: ListOptions = command.optsWithGlobals();
       const query = { min_severity: options.minSeverity, task: options.task, limit: options.limit };
-      const list = as<AlertList>(
+      const list = as<Alerts>(
         await callerFor('admin', options)({ method: 'GET', path: '/v1/admin/alerts', query }),
       );
       const output = createOutput(options);

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
+import type { Job } from '../../api/types/jobs.ts';
 import type { Caller } from '../../client/call.ts';
 import { pause } from '../../client/waiting.ts';
-import { as, type Job } from '../answers.ts';
+import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { onceOnly } from '../once-only.ts';

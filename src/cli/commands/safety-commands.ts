@@ -1,6 +1,9 @@
 import { Argument, type Command, Option } from 'commander';
+import type { Breaker } from '../../api/types/breakers.ts';
+import type { DryRunLog } from '../../api/types/dry-run.ts';
+import type { Quota } from '../../api/types/quotas.ts';
 import { ACTIONS, RESOURCES } from '../../domain/resilience/action.ts';
-import { as, type Breaker, type DryRunLog, type Quota } from '../answers.ts';
+import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { onceOnly } from '../once-only.ts';
 import { createOutput, fields, time, withTimes } from '../output.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { SandboxWithHistory } from '../answers.ts';
+import type { SandboxWithHistory } from '../../api/types/sandboxes.ts';
 import type { GlobalOptions } from '../environment.ts';
 import { lookUp } from '../look-up.ts';
 import { createOutput, fields, time, withTimes } from '../output.ts';

@@ -1,12 +1,14 @@
 import { type Command, Option } from 'commander';
+import type { Status } from '../../api/types/status.ts';
 import { BrokerError } from '../../client/index.ts';
 import { pause } from '../../client/waiting.ts';
-import { as, type BrokerStatus } from '../answers.ts';
+import { POOL_STATUSES } from '../../domain/sandbox.ts';
+import { as } from '../answers.ts';
 import { callerFor, type GlobalOptions } from '../environment.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
 import { createOutput, print, printText, time } from '../output.ts';
 import { durationSeconds } from '../text/numbers.ts';
-import { countLines, statusLines } from '../text/status-lines.ts';
+import { statusLines } from '../text/status-lines.ts';
 import { colored, severity, verdictWord } from '../text/tones.ts';
 import { untilTold } from '../until-told.ts';
 
@@ -47,7 +49,7 @@ Examples:
       while (!told.aborted) {
         try {
           const path = '/v1/admin/status';
-          show.status(as<BrokerStatus>(await call({ method: 'GET', path, signal: told })));
+          show.status(as<Status>(await call({ method: 'GET', path, signal: told })));
         } catch (error) {
           if (told.aborted) break;
           if (!(error instanceof BrokerError) || exitCodeOf(error) === EXIT.refused) throw error;
@@ -59,7 +61,7 @@ Examples:
 }
 
 interface Shown {
-  status(status: BrokerStatus): void;
+  status(status: Status): void;
   /** Nobody answers. */
   silence(why: string): void;
 }
@@ -80,7 +82,7 @@ function drawPage(): Shown {
   };
 }
 
-const alertLines = ({ alerts }: BrokerStatus): string[] =>
+const alertLines = ({ alerts }: Status): string[] =>
   alerts.slice(0, ALERTS).map((alert) => {
     const word = severity(alert.severity);
     return `${time(alert.timestamp)}  ${typeof word === 'string' ? word : colored(word)}  ${alert.task}  ${alert.reason}`;
@@ -111,9 +113,8 @@ function tellChanges({ json }: WatchOptions): Shown {
   };
 }
 
-function changeLine({ readiness, pool }: BrokerStatus): string {
-  const { total, ...counts } = countLines(pool);
-  const texts = Object.keys(counts).map((status) => `${status}=${pool?.[status] ?? '?'}`);
+function changeLine({ readiness, pool }: Status): string {
+  const texts = POOL_STATUSES.map((status) => `${status}=${pool?.[status] ?? '?'}`);
   const why = readiness?.reasons.length ? `  ${readiness.reasons.join('; ')}` : '';
-  return `${now()}  ${verdictWord(readiness?.verdict).text}  ${texts.join(' ')} total=${total ?? '?'}${why}`;
+  return `${now()}  ${verdictWord(readiness?.verdict).text}  ${texts.join(' ')} total=${pool?.total ?? '?'}${why}`;
 }

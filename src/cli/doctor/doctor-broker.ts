@@ -1,6 +1,7 @@
+import type { Status } from '../../api/types/status.ts';
 import type { Answer } from '../../client/call.ts';
 import { BrokerError } from '../../client/index.ts';
-import { as, type BrokerStatus } from '../answers.ts';
+import { as } from '../answers.ts';
 import { brokerUrl, callerFor, type GlobalOptions, type Role } from '../environment.ts';
 import { CliError } from '../exit-codes.ts';
 import { adviceFor, bad, type Finding, ok, warn } from './findings.ts';
@@ -26,7 +27,7 @@ export async function examineBroker(options: GlobalOptions): Promise<Finding[]> 
   return [
     ok('broker', `${brokerUrl(options)} answers`),
     readinessOf(ready),
-    ...(status instanceof Error ? [] : [providerOf(as<BrokerStatus>(status))]),
+    ...(status instanceof Error ? [] : [providerOf(as<Status>(status))]),
     skewOf(health),
     tokenFinding('track', await ask(quick, 'track', '/v1/sandboxes/doctor')),
     tokenFinding('admin', status),
@@ -43,7 +44,7 @@ function readinessOf(answer: Answer | Error): Finding {
 }
 
 /** The broker's own provider, which need not be the one that this shell names. */
-function providerOf({ provider, breakers }: BrokerStatus): Finding {
+function providerOf({ provider, breakers }: Status): Finding {
   const { kind, last_sync: sync } = provider;
   const suspended = breakers.filter(({ name, state }) => name.startsWith('csp_') && state !== 'closed');
   if (sync?.error !== undefined) {

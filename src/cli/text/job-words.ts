@@ -1,5 +1,5 @@
+import type { Job } from '../../api/types/jobs.ts';
 import { countsText } from '../../console/page/wording.ts';
-import type { Job } from '../answers.ts';
 
 /** What became of a job, in words; undefined while nobody knows. */
 export function endingOf({ error, result, dry_run: isDry }: Job): string | undefined {

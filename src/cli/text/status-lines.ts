@@ -1,10 +1,10 @@
+import type { Status } from '../../api/types/status.ts';
 import { POOL_STATUSES } from '../../domain/sandbox.ts';
-import type { BrokerStatus } from '../answers.ts';
 import { fields, time } from '../output.ts';
 import { isToned, sandboxStatus, type Toned, verdictWord } from './tones.ts';
 
 /** How the broker stands, line by line: whether it serves and why not, the pool, the traffic, and what is amiss. */
-export function statusLines(status: BrokerStatus): string[] {
+export function statusLines(status: Status): string[] {
   const { readiness, provider, pool, activity, replicas, version } = status;
   return fields({
     verdict: verdictWord(readiness?.verdict),
@@ -31,7 +31,7 @@ export function statusLines(status: BrokerStatus): string[] {
 }
 
 /** The counts by status, each in its tone unless it is zero. */
-export function countLines(pool: BrokerStatus['pool']): Record<string, unknown> {
+function countLines(pool: Status['pool']): Record<string, unknown> {
   const counts = POOL_STATUSES.map((status) => {
     const count = pool?.[status];
     const word = sandboxStatus(status);

@@ -5,10 +5,11 @@ import type { KnownRoute } from '../../../src/http/plugins/known-routes.ts';
 import { CONSOLE_PATH } from '../../../src/http/routes/console.ts';
 import { DOCS_PATH } from '../../../src/http/routes/docs.ts';
 import { fakeAppDeps } from '../broker/fake-app-deps.ts';
+import { answerTypes, writtenTypes } from './answer-types.ts';
 
 /**
  * `npm run check:openapi`: builds the app as it is served, and exits with 1 and a list of what is wrong unless its
- * description is a valid OpenAPI document of exactly the routes there are.
+ * description is a valid OpenAPI document of exactly the routes there are, and the plain types of its answers are up to date.
  */
 
 const PAGES = [DOCS_PATH, CONSOLE_PATH];
@@ -67,9 +68,18 @@ async function check(): Promise<string[]> {
   }
 }
 
-const problems = await check();
+/** What the client's package, the console and the command line take the answers for. */
+async function staleTypes(): Promise<string[]> {
+  const [made, written] = [await answerTypes(), writtenTypes()];
+  const files = [...new Set([...made.keys(), ...written.keys()])];
+  return files
+    .filter((file) => made.get(file) !== written.get(file))
+    .map((file) => `src/api/types/${file} is not what the schemas say: npm run api:types`);
+}
+
+const problems = [...(await check()), ...(await staleTypes())];
 if (problems.length === 0) {
-  console.log('The OpenAPI document is valid and describes every route.');
+  console.log('The OpenAPI document is valid and describes every route, and the types follow it.');
 } else {
   console.error(['The OpenAPI document is wrong:', ...problems].join('\n- '));
   process.exitCode = 1;
