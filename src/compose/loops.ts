@@ -29,6 +29,8 @@ const COME_BACK_MS = 20_000;
 const BEAT_INTERVAL_MS = 5_000;
 const FIRST_SYNC_INTERVAL_MS = 1_000;
 const REFRESH_INTERVAL_MS = 10_000;
+/** Hints that nothing is known against are read again after so long. */
+const HINTS_KEPT_MS = 300_000;
 const LINE_INTERVAL_MS = 3_000;
 const TTL_SWEEP_INTERVAL_MS = 3_600_000;
 
@@ -167,12 +169,21 @@ export function composeLoops(options: LoopsOptions) {
     const requestId = `line-${newId()}`;
     return work.tendLine({ actor: 'line', requestId, correlationId: requestId, signal });
   };
+  /** What is known to be as it was need not be read again. */
+  const refreshHints = async () => {
+    const nowMs = performance.now();
+    const stateMark = pool.stateMark();
+    if (stateMark === hints.stateMark && nowMs - hints.readAtMs < HINTS_KEPT_MS) return;
+    hints = { stateMark, readAtMs: nowMs };
+    await core.readyList.refresh();
+  };
+  let hints = { stateMark: '', readAtMs: Number.NEGATIVE_INFINITY };
   const chores = [
     createTicker(BEAT_INTERVAL_MS, beat, onChoreError('replica_beat')),
     createTicker(BEAT_INTERVAL_MS, (signal) => governor.refresh(signal), onChoreError('governor_refresh')),
     createTicker(FIRST_SYNC_INTERVAL_MS, stockPool, onChoreError('first_sync')),
     createTicker(LINE_INTERVAL_MS, tendLine, onChoreError('line')),
-    createTicker(REFRESH_INTERVAL_MS, () => core.readyList.refresh(), onChoreError('refresh')),
+    createTicker(REFRESH_INTERVAL_MS, refreshHints, onChoreError('refresh')),
   ];
   for (const { name, intervalMs, run } of options.chores) {
     chores.push(createTicker(intervalMs, run, onChoreError(name)));

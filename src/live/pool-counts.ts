@@ -183,6 +183,8 @@ export function createPoolCounts({ client, clock, newId, changes, own, onError, 
   return {
     /** The last known, from memory. */
     last: current,
+    /** Another one for each state of the pool, as far as its changes are known here. */
+    stateMark: () => `${known?.asOfMs} ${known?.additions} ${changes()}`,
     /**
      * The last known of all replicas; of this one while the store does not answer. Throws `STORE_UNAVAILABLE` where
      * somebody was told of a change, and no number could be had since that has it.
