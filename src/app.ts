@@ -60,7 +60,7 @@ export interface AppDeps {
   runs: Runs;
   breakers: BreakerRoutesDeps['breakers'];
   retries: RetryRoutesDeps['retries'];
-  governor: Pick<Governor<Resource>, 'take' | 'status' | 'setLimit' | 'resetLimit'>;
+  governor: Pick<Governor<Resource>, 'take' | 'status' | 'refresh' | 'setLimit' | 'resetLimit'>;
   dryRun: Pick<DryRunLock<Action>, 'enabled' | 'strict' | 'blocks' | 'record' | 'log'>;
   idempotency: Omit<KeptAnswersDeps, 'clock'> & { counts: OnceRoutesDeps['counts'] };
   redact: OnceRoutesDeps['redact'];

@@ -5,6 +5,7 @@ import { type Clock, type NewId, systemClock } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
 import { createPoolDifferences } from '../live/pool-differences.ts';
 import type { AlertEvents } from '../safety/index.ts';
+import { gatherReads } from '../store/dynamo/gathered-reads.ts';
 import { openTable } from '../store/table.ts';
 import type { LogOutput } from '../telemetry/log-output.ts';
 import { flushLogs, type Logger } from '../telemetry/logger.ts';
@@ -12,6 +13,7 @@ import { BREAKERS } from '../telemetry/metric-labels.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { pause } from '../time-limit.ts';
 import { composeAlerts, composeAlertWebhook } from './alerts.ts';
+import { composeBeat } from './beat.ts';
 import { composeCore } from './core.ts';
 import { composeHttp } from './http.ts';
 import { composeJobs } from './jobs.ts';
@@ -53,6 +55,8 @@ export interface BrokerOverrides {
   newId?: NewId;
   /** Where its log goes; else to standard output. */
   logOutput?: LogOutput;
+  /** How often it says that it lives, and looks at the others, milliseconds; else every ten seconds. */
+  beatIntervalMs?: number;
 }
 
 /** A delete at the provider may take its own time-outs and some for waiting in line. */
@@ -92,21 +96,13 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     let storeRetried: Resilience['statistics']['storeRetried'] | undefined;
     const client = openStore(config, engine, metrics.storeCall, (...retry) => storeRetried?.(...retry));
     lifecycle.up('close the store', async () => client.close());
-    const options = { buckets: config.buckets, create: config.createTable };
     const opening = AbortSignal.any([AbortSignal.timeout(OPEN_TABLE_WITHIN_MS), lifecycle.stopping]);
-    await openTable(client, options, opening);
-    const alerting = composeAlerts({
-      config,
-      client,
-      clock,
-      newId,
-      replicaId,
-      logger,
-      metrics,
-      events,
-    });
+    await openTable(client, { buckets: config.buckets, create: config.createTable }, opening);
+    // What is looked at now and then, at the same moment, costs one call.
+    const basis = { config, client: gatherReads(client), clock, newId, logger, metrics };
+    const alerting = composeAlerts({ ...basis, replicaId, events });
     const alert = alerting.alerts.raise;
-    const shared = { config, client, clock, newId, logger, metrics, alert };
+    const shared = { ...basis, alert };
     const live = composeLive({ clock, logger, events, runbookOf: alerting.runbookOf });
     lifecycle.up('store the alerts', alerting.flushAlerts);
 
@@ -118,11 +114,10 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     });
     const { statistics, breakers } = resilience;
     storeRetried = statistics.storeRetried;
-    lifecycle.up('tell the other replicas of retries', () =>
-      statistics.share(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
-    );
+    const soon = () => AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS);
+    lifecycle.up('tell the other replicas of retries', () => statistics.share(soon()));
     const safety = composeSafety({
-      client,
+      client: basis.client,
       clock,
       newId,
       alert,
@@ -183,7 +178,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     });
     const { stocking, counts } = composePool({
       core,
-      client,
+      client: basis.client,
       clock,
       metrics,
       changes: live.sandboxChanges,
@@ -199,9 +194,9 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       core,
       safety,
       deleteBreaker: breakers.csp_delete,
-      chores: resilience.chores,
       counts,
       stocking,
+      shareRetries: statistics.share,
       cutOff: lifecycle.cutOff,
     });
     remakeLostTable(engine, client, {
@@ -226,6 +221,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       failedLoops: loops.failedLoops,
       poolStats: counts.last,
       stocking,
+      isStoreSilent: client.isSilent,
       isShuttingDown: () => lifecycle.stopping.aborted,
     });
     const { app, news } = composeHttp({
@@ -239,10 +235,15 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       lifecycle,
       parts: { alerting, live, resilience, safety, core, counts, stocking, loops, jobs, watch },
     });
-    lifecycle.up('leave the register of replicas', () =>
-      core.register.leave(AbortSignal.timeout(SHUTDOWN_STORE_WITHIN_MS)),
-    );
-    await Promise.all([loops.prepare(lifecycle.stopping), watch.lookFirst()]);
+    lifecycle.up('leave the register of replicas', () => core.register.leave(soon()));
+    const beat = composeBeat({
+      parts: { core, counts, stocking, jobs, safety, resilience },
+      newId,
+      onError: onBackgroundError,
+      intervalMs: overrides.beatIntervalMs,
+    });
+    await Promise.all([beat.prepare(lifecycle.stopping), watch.lookFirst()]);
+    lifecycle.up('end the beat', beat.stop);
     lifecycle.up('end the chores', loops.stopChores);
     lifecycle.up('end the runs', loops.stopRuns);
     lifecycle.up('put the jobs back', jobs.worker.stop);
@@ -255,6 +256,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
     const url = await app.listen({ host: config.host, port: config.port });
     lifecycle.up('finish the requests', () => app.close());
     loops.start();
+    beat.start();
     jobs.worker.start();
     news.start();
     lifecycle.up('end the news', news.stop);

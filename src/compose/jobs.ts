@@ -9,7 +9,7 @@ import { tellJobs } from '../loops/tell-jobs.ts';
 import { createHeartbeat, createWorker, type Worker } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
-import { createJobReads } from '../store/shared/job-reads.ts';
+import { createJobReads, readJobSequence } from '../store/shared/job-reads.ts';
 import { createJobStore } from '../store/shared/jobs.ts';
 import { createKeptAnswers } from '../store/shared/kept-answers.ts';
 import { createRememberedKeys } from '../store/shared/remembered-keys.ts';
@@ -35,6 +35,9 @@ interface JobsOptions {
   /** A job was submitted here. */
   onJob: () => void;
 }
+
+/** Who submits a job says so, and everybody hears of it with the next beat: looks besides are for what was lost on the way. */
+const IDLE = { afterMs: 30_000, intervalMs: 600_000 };
 
 export type Jobs = ReturnType<typeof composeJobs>;
 
@@ -65,6 +68,7 @@ export function composeJobs({
     heartbeat: createHeartbeat(),
     maxWorkers: config.maxWorkers,
     intervalMs: config.workerIntervalMs,
+    idle: IDLE,
     report: tellJobs({ metrics, logger }),
     onStart: (type, delayMs) => metrics.jobStarted(type, delayMs / 1000),
     onQueueLength: metrics.setJobQueueLength,
@@ -78,6 +82,14 @@ export function composeJobs({
     oneOfEach: JOB_TYPES,
   });
 
+  let submitted: number | undefined;
+  /** Looks whether others have submitted jobs. */
+  async function hear(signal: AbortSignal): Promise<void> {
+    const before = submitted;
+    submitted = await readJobSequence(client, signal);
+    if (submitted !== before) worker.wake();
+  }
+
   const announce = () => {
     worker.announce();
     options.onJob();
@@ -85,6 +97,7 @@ export function composeJobs({
   const counts = createIdempotencyCounts();
   return {
     worker,
+    hear,
     useCases: {
       submitJob: submitJob({ jobs, queueLength: worker.queueLength, announce }),
       getJob: getJob({ jobs: reads }),

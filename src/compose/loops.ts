@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
 import { BrokerError, isClockOff } from '../domain/errors.ts';
@@ -26,7 +25,6 @@ const PURGE_INTERVAL_MS = 86_400_000;
 const DEFAULT_GRACE_PERIOD_HOURS = 24;
 /** Longer than the time around a listing in which what changed is left alone. */
 const COME_BACK_MS = 20_000;
-const BEAT_INTERVAL_MS = 5_000;
 const FIRST_SYNC_INTERVAL_MS = 1_000;
 const REFRESH_INTERVAL_MS = 10_000;
 /** Hints that nothing is known against are read again after so long. */
@@ -37,12 +35,12 @@ const TTL_SWEEP_INTERVAL_MS = 3_600_000;
 interface LoopsOptions {
   config: Config;
   core: Core;
-  safety: Pick<Safety, 'governor' | 'dryRun'>;
+  safety: Pick<Safety, 'dryRun'>;
   /** Of the provider's deletes. */
   deleteBreaker: Pick<Breaker, 'restMs'>;
-  /** What else every replica does for itself, over and over. */
-  chores: readonly { name: string; intervalMs: number; run: (signal: AbortSignal) => Promise<void> }[];
   client: StoreClient;
+  /** Exchanges with the other replicas which calls of the provider are tried again. */
+  shareRetries: (signal: AbortSignal) => Promise<void>;
   clock: Clock;
   newId: NewId;
   logger: Logger;
@@ -60,11 +58,16 @@ export type Loops = ReturnType<typeof composeLoops>;
 export function composeLoops(options: LoopsOptions) {
   const { config, core, client, clock, newId, logger, metrics, alert, stocking } = options;
   const pool = options.counts;
-  const { governor, dryRun } = options.safety;
+  const { dryRun } = options.safety;
   const trusted = trustedClock(clock, client);
   const memory = createRunMemory(clock, () => core.register.living().length > 1);
   const report = tellRuns({ memory, metrics, logger });
 
+  const onChoreError = (chore: string) => (error: unknown) => {
+    // A clock that is off is said once, and not every few seconds.
+    if (isClockOff(error)) return;
+    logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
+  };
   const make = <Options>(loop: LoopOptions<Options>) =>
     createLoop(
       {
@@ -84,8 +87,23 @@ export function composeLoops(options: LoopsOptions) {
   const makeCounted = <Options>(loop: LoopOptions<Options>) =>
     make({ ...loop, work: pool.added(loop.work, (_options, { actor }) => actor !== loop.action) });
   const { work } = core;
+  const tellRetries = (signal: AbortSignal) =>
+    options.shareRetries(signal).catch(onChoreError('retry_windows'));
+  /** One that calls the provider: what others have tried before goes on here, and what was tried here is told. */
+  const makeCalling = <Options>(loop: LoopOptions<Options>) =>
+    makeCounted({
+      ...loop,
+      async work(runOptions, context, onProgress) {
+        await tellRetries(context.signal);
+        try {
+          return await loop.work(runOptions, context, onProgress);
+        } finally {
+          await tellRetries(context.signal);
+        }
+      },
+    });
   const syncAndNote = stocking.noting(work.sync);
-  const sync = makeCounted({
+  const sync = makeCalling({
     name: 'sync',
     action: 'background_sync',
     intervalMs: config.syncIntervalMs,
@@ -95,7 +113,7 @@ export function composeLoops(options: LoopsOptions) {
       ...(await syncAndNote(options, context, onProgress)),
     }),
   });
-  const cleanup = makeCounted({
+  const cleanup = makeCalling({
     name: 'cleanup',
     action: 'background_cleanup',
     intervalMs: config.cleanupIntervalMs,
@@ -133,20 +151,6 @@ export function composeLoops(options: LoopsOptions) {
   });
   const loops = [sync, cleanup, expiry, purge, counts];
 
-  const onChoreError = (chore: string) => (error: unknown) => {
-    // A clock that is off is said once, and not every few seconds.
-    if (isClockOff(error)) return;
-    logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
-  };
-  const beat = async (signal: AbortSignal) => {
-    // First: a replica that may not say that it lives can show what others have counted all the same.
-    const requestId = `beat-${newId()}`;
-    await runWithCorrelation({ requestId, correlationId: requestId }, () => pool.beat(signal));
-    const before = core.register.rank();
-    await core.register.beat(signal);
-    // The hints are of the buckets that were this replica's own, and by now somebody else's callers get them.
-    if (!isDeepStrictEqual(core.register.rank(), before)) await core.readyList.refresh();
-  };
   /** Whoever is at the first sync may die of it, or be of an older version that notes nothing. */
   const stockPool = async (signal: AbortSignal) => {
     if (stocking.isOpen()) return;
@@ -179,15 +183,10 @@ export function composeLoops(options: LoopsOptions) {
   };
   let hints = { stateMark: '', readAtMs: Number.NEGATIVE_INFINITY };
   const chores = [
-    createTicker(BEAT_INTERVAL_MS, beat, onChoreError('replica_beat')),
-    createTicker(BEAT_INTERVAL_MS, (signal) => governor.refresh(signal), onChoreError('governor_refresh')),
     createTicker(FIRST_SYNC_INTERVAL_MS, stockPool, onChoreError('first_sync')),
     createTicker(LINE_INTERVAL_MS, tendLine, onChoreError('line')),
     createTicker(REFRESH_INTERVAL_MS, refreshHints, onChoreError('refresh')),
   ];
-  for (const { name, intervalMs, run } of options.chores) {
-    chores.push(createTicker(intervalMs, run, onChoreError(name)));
-  }
   if (config.store.kind === 'embedded') {
     chores.push(createTicker(TTL_SWEEP_INTERVAL_MS, sweepExpired, onChoreError('ttl_sweep')));
   }
@@ -209,17 +208,6 @@ export function composeLoops(options: LoopsOptions) {
         .filter(({ loop }) => loop !== sync.name)
         .map(({ loop, isPartial }) => (isPartial ? `${loop} in part` : loop)),
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
-    /** What has to be known before the first request: the other replicas, and some free sandboxes. */
-    async prepare(signal: AbortSignal) {
-      const within = () => AbortSignal.any([AbortSignal.timeout(BEAT_INTERVAL_MS), signal]);
-      await stocking.look(within());
-      await beat(within()).catch((error: unknown) => {
-        // It starts all the same, not ready, and beats as soon as its clock is right.
-        if (!isClockOff(error)) throw error;
-      });
-      await governor.refresh(within());
-      await core.readyList.refresh();
-    },
     start() {
       for (const each of [...loops, ...chores]) each.start();
     },

@@ -19,6 +19,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { BREAKERS, type BreakerName } from '../telemetry/metric-labels.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
+import type { Look } from './beat.ts';
 
 interface ResilienceOptions {
   config: Pick<Config, 'retry' | 'retryAlerts' | 'breaker' | 'provider'>;
@@ -40,8 +41,6 @@ const DELETE_MARGIN_MS = 5_000;
 /** A listing goes over many pages. */
 const LIST_TIMEOUT_MS = 600_000;
 const WEBHOOK_PROBE_MS = 60_000;
-/** How often replicas look at each other's breakers and tell each other of their retries. */
-const SHARE_INTERVAL_MS = 5_000;
 
 export type Resilience = ReturnType<typeof composeResilience>;
 
@@ -141,13 +140,10 @@ export function composeResilience(options: ResilienceOptions) {
     }),
     /** A sandbox was given up on by the cleaners. */
     onParked: (sandboxId: string) => statistics.gaveUp(deleteTask(sandboxId)),
-    chores: [
-      {
-        name: 'breakers',
-        intervalMs: SHARE_INTERVAL_MS,
-        run: async () => void (await Promise.all(BREAKERS.map((name) => breakers[name].refresh()))),
-      },
-      { name: 'retry_windows', intervalMs: SHARE_INTERVAL_MS, run: statistics.share },
-    ],
+    /** How replicas look at each other's breakers and tell each other of their retries. */
+    looks: [
+      { name: 'breakers', look: () => Promise.all(BREAKERS.map((name) => breakers[name].refresh())) },
+      { name: 'retry_windows', look: (signal) => statistics.share(signal, { isBeat: true }) },
+    ] satisfies Look[],
   };
 }

@@ -21,7 +21,7 @@ import type { StoreClient } from '../store/dynamo/client.ts';
 import { trustedClock } from '../store/dynamo/store-time.ts';
 import { createEffectReads } from '../store/shared/effect-reads.ts';
 import { createEffectRecords } from '../store/shared/effects.ts';
-import { createQuotaStore } from '../store/shared/quotas.ts';
+import { createQuotaStore, readLimitsChange } from '../store/shared/quotas.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import { getEffect, listEffects } from '../usecases/list-effects.ts';
 
@@ -38,6 +38,9 @@ export interface SafetyOptions extends SafetyConfig {
     effect(type: string, outcome: EffectOutcome): void;
   };
 }
+
+/** Where nobody has said that a limit has changed. */
+const REFRESH_EVERY_MS = 600_000;
 
 export type Safety = ReturnType<typeof composeSafety>;
 
@@ -67,7 +70,16 @@ export function composeSafety({ client, clock, newId, alert, metrics, ...options
   /** For work that has its effect records, breakers and retries further inside, or takes longer than an effect may. */
   const guard = createGuard<Action, Resource>({ governor, dryRun, resourceOf: RESOURCE_OF });
   const effectReads = createEffectReads(client, trusted);
+  let heard: { change: number | undefined; atMs: number } | undefined;
   return {
+    /** Learns of limits that others have set, and now and then of what they have used. */
+    async hearOfLimits(signal: AbortSignal): Promise<void> {
+      const change = await readLimitsChange(client, signal);
+      const atMs = performance.now();
+      if (heard && heard.change === change && atMs - heard.atMs < REFRESH_EVERY_MS) return;
+      await governor.refresh(signal);
+      heard = { change, atMs };
+    },
     redact,
     useCases: {
       listEffects: listEffects({ effects: effectReads }),

@@ -17,7 +17,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 
-const RUNTIME_INTERVAL_MS = 300_000;
+const RUNTIME_INTERVAL_MS = 900_000;
 
 interface WatchOptions extends Omit<ReadinessSources, 'heartbeats' | 'clock' | 'runtime'> {
   config: Pick<Config, 'buckets' | 'heartbeatIntervalMs' | 'heartbeatTimeoutMs' | 'workerIntervalMs'>;

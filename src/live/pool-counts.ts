@@ -230,14 +230,14 @@ export function createPoolCounts({ client, clock, newId, changes, own, onError, 
         isAnswered: (...args: Args) => boolean = () => true,
       ) =>
       async (...args: Args): Promise<Result> => {
-        const changesBefore = changes();
         let isTold = false;
         try {
           const result = await doIt(...args);
           isTold = isAnswered(...args);
           return result;
         } finally {
-          if (changes() !== changesBefore && !(await tell()) && isTold) isOwed = true;
+          // By whatever it was changed.
+          if (entriesOf(own.net()).length > 0 && !(await tell()) && isTold) isOwed = true;
         }
       },
     async stop() {

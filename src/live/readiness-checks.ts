@@ -23,7 +23,9 @@ export interface ReadinessSources {
   /** The loops whose last run failed, in words, as far as this replica knows. */
   failedLoops: () => readonly string[];
   poolStats: PoolStats;
-  stocking: Pick<Stocking, 'look' | 'openSinceMs' | 'readiness'>;
+  stocking: Pick<Stocking, 'look' | 'wasThereWithin' | 'openSinceMs' | 'readiness'>;
+  /** Whether the last call to the store got no answer. */
+  isStoreSilent: () => boolean;
   isShuttingDown: () => boolean;
 }
 
@@ -31,6 +33,8 @@ export interface ReadinessSources {
 export const WORKER = 'worker';
 export const SHUTTING_DOWN = 'shutting_down';
 
+/** A little longer than from one beat to the next: who has just looked, and heard of nothing bad since, need not look again. */
+const STORE_SEEN_WITHIN_MS = 12_000;
 const STORE_WITHIN_MS = 2_000;
 /** It knows by itself when its time is over; this is for when it does not. */
 const STORE_CHECK_WITHIN_MS = STORE_WITHIN_MS + 500;
@@ -50,7 +54,10 @@ export function readinessChecks(
       name: 'dynamodb',
       otherwise: 'failing',
       timeoutMs: STORE_CHECK_WITHIN_MS,
-      check: (signal) => storeReadiness(stocking, signal),
+      check: (signal) =>
+        stocking.wasThereWithin(STORE_SEEN_WITHIN_MS) && !sources.isStoreSilent()
+          ? { state: 'ok' }
+          : storeReadiness(stocking, signal),
     },
     { ...inMemory('clock', 'failing', sources.clock), refusal: 'CLOCK_OFF' },
     inMemory('runtime', 'degraded', () => runtimeReadiness(sources.runtime())),

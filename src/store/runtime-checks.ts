@@ -25,6 +25,8 @@ interface Looks extends Deps {
   unwell: Set<number>;
   /** Looks so far. */
   number: number;
+  /** What the checks of one look share. */
+  described?: { atMs: number; table: Promise<TableDescription> };
 }
 
 type Finding = Omit<RuntimeCheck, 'name'>;
@@ -75,14 +77,25 @@ export const untold = (error: unknown): Finding => ({
   details: { error: error instanceof Error ? error.name : 'unknown' },
 });
 
-async function describeTable({ client }: Deps, signal: AbortSignal): Promise<TableDescription> {
+/** Of this look: longer than its checks need to ask for it. */
+const ONE_LOOK_MS = 1_000;
+
+function describeTable(looks: Looks, signal: AbortSignal): Promise<TableDescription> {
+  const nowMs = performance.now();
+  if (!looks.described || nowMs - looks.described.atMs > ONE_LOOK_MS) {
+    looks.described = { atMs: nowMs, table: askForDescription(looks, signal) };
+  }
+  return looks.described.table;
+}
+
+async function askForDescription({ client }: Deps, signal: AbortSignal): Promise<TableDescription> {
   const command = new DescribeTableCommand({ TableName: client.table });
   const { Table } = await client.raw.send(command, { abortSignal: signal });
   if (!Table) throw new Error('no description');
   return Table;
 }
 
-async function checkSchema(deps: Deps, signal: AbortSignal): Promise<Finding> {
+async function checkSchema(deps: Looks, signal: AbortSignal): Promise<Finding> {
   const table = await describeTable(deps, signal);
   const wanted = tableDefinition(deps.client.table);
   const shape = (description: Partial<TableDescription>) => ({
@@ -139,7 +152,7 @@ async function checkConditionalWrites({ client, clock, newId }: Deps, signal: Ab
       };
 }
 
-async function checkMultiRegion(deps: Deps, signal: AbortSignal): Promise<Finding> {
+async function checkMultiRegion(deps: Looks, signal: AbortSignal): Promise<Finding> {
   const table = await describeTable(deps, signal);
   const regions = (table.Replicas ?? []).map((replica) => replica.RegionName);
   const details = { regions, consistency: table.MultiRegionConsistency };
@@ -203,7 +216,7 @@ async function liveWithTtl({ client, buckets, unwell, ...looks }: Looks, signal:
   return found;
 }
 
-async function checkCapacity(deps: Deps, signal: AbortSignal): Promise<Finding> {
+async function checkCapacity(deps: Looks, signal: AbortSignal): Promise<Finding> {
   const table = await describeTable(deps, signal);
   const read = table.ProvisionedThroughput?.ReadCapacityUnits ?? 0;
   const write = table.ProvisionedThroughput?.WriteCapacityUnits ?? 0;
@@ -225,7 +238,7 @@ async function checkCapacity(deps: Deps, signal: AbortSignal): Promise<Finding> 
       };
 }
 
-async function checkPointInTimeRecovery({ client }: Deps, signal: AbortSignal): Promise<Finding> {
+async function checkPointInTimeRecovery({ client }: Looks, signal: AbortSignal): Promise<Finding> {
   const command = new DescribeContinuousBackupsCommand({ TableName: client.table });
   const { ContinuousBackupsDescription: backups } = await client.raw.send(command, { abortSignal: signal });
   const status = backups?.PointInTimeRecoveryDescription?.PointInTimeRecoveryStatus;
@@ -234,14 +247,14 @@ async function checkPointInTimeRecovery({ client }: Deps, signal: AbortSignal): 
     : { status: 'warning', message: 'Point-in-time recovery is off: turn it on.', details: { status } };
 }
 
-async function checkDeletionProtection(deps: Deps, signal: AbortSignal): Promise<Finding> {
+async function checkDeletionProtection(deps: Looks, signal: AbortSignal): Promise<Finding> {
   const { DeletionProtectionEnabled: enabled } = await describeTable(deps, signal);
   return enabled
     ? ok('Deletion protection is on.', { enabled })
     : { status: 'warning', message: 'Deletion protection is off: turn it on.', details: { enabled } };
 }
 
-async function checkClockSkew(deps: Deps, signal: AbortSignal): Promise<Finding> {
+async function checkClockSkew(deps: Looks, signal: AbortSignal): Promise<Finding> {
   const { client, clock } = deps;
   // Whatever is asked, the answer tells the time.
   await describeTable(deps, signal);

@@ -173,7 +173,7 @@ describeOnFastEngine('jobs over two replicas', ({ endpoint }) => {
     };
     await expect.poll(() => sumOf('broker_jobs_total{type="purge",outcome="completed"}')).toBe(1);
     await expect.poll(() => sumOf('broker_job_start_delay_seconds_count{type="purge"}')).toBe(1);
-    expect(await pair.one.metrics()).toHaveProperty('broker_job_queue_length', 0);
+    await expect.poll(() => pair.one.metrics()).toHaveProperty('broker_job_queue_length', 0);
 
     for (const type of ['sync', 'cleanup', 'expire']) {
       await ended(pair.one, (await submit(pair.one, { type })).json['job_id']);

@@ -16,7 +16,7 @@ const SHORTEST_GAP_MS = 0.9 * INTERVAL_MS;
 /** The log rounds to milliseconds, and a busy machine looks at the clock twice. */
 const TOLERANCE_MS = 50;
 const RUNS = 6;
-/** A replica looks at the counts in the table with every beat of its own, 5 s apart. */
+/** A run tells the others of what was changed here before its end; who is asked looks. */
 const SHARED_WITHIN_MS = 8_000;
 
 interface Run {
@@ -96,7 +96,7 @@ describeOnFastEngine('replicas on one table', ({ endpoint }) => {
     const { json: lease } = await counting.allocate('student');
     await counting.mark(String(lease.sandbox_id), 'student');
     await counting.allocate('another');
-    // A run that ends is followed by a count, on the replica that ran.
+    // Before a run ends, the others are told of what was changed.
     await counting.admin('POST', '/v1/admin/expire');
 
     const expected = { total: 7, available: 5, allocated: 1, pending_deletion: 1 };

@@ -20,7 +20,7 @@ function governorOf(quotas: Partial<ReturnType<typeof loadConfig>['quotas']>) {
     quotas: scopedQuotas({ ...loadConfig({}).quotas, ...quotas }),
     store: {
       take: () => Promise.reject(new Error('not here')),
-      read: async () => ({ limits: new Map(), windows: new Map() }),
+      read: () => Promise.reject(new Error('not here')),
       setLimit: async () => undefined,
       clearLimit: async () => undefined,
     },

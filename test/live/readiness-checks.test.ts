@@ -23,11 +23,8 @@ async function answerOf(sources: Partial<ReadinessSources> = {}) {
     openBreakers: () => [],
     failedLoops: () => [],
     poolStats: () => undefined,
-    stocking: {
-      look: async () => true,
-      openSinceMs: () => 0,
-      readiness: () => ({ pool: OK, sync: OK }),
-    },
+    stocking: STOCKED,
+    isStoreSilent: () => false,
     isShuttingDown: () => false,
     ...sources,
   });
@@ -35,6 +32,13 @@ async function answerOf(sources: Partial<ReadinessSources> = {}) {
   const notOk = Object.entries(answer.checks).filter(([, text]) => text !== 'ok');
   return { ...answer, checks: Object.fromEntries(notOk) };
 }
+
+const STOCKED: ReadinessSources['stocking'] = {
+  look: async () => true,
+  wasThereWithin: () => false,
+  openSinceMs: () => 0,
+  readiness: () => ({ pool: OK, sync: OK }),
+};
 
 const QUOTA = {
   resource: 'allocate',
@@ -97,11 +101,7 @@ describe('readiness', () => {
     const of = (openSinceMs: number) =>
       answerOf({
         poolStats: () => empty,
-        stocking: {
-          look: async () => true,
-          openSinceMs: () => openSinceMs,
-          readiness: () => ({ pool: OK, sync: OK }),
-        },
+        stocking: { ...STOCKED, openSinceMs: () => openSinceMs },
       });
     expect((await of(2_000)).checks).toEqual({});
     expect((await of(1_000)).checks).toEqual({
@@ -112,14 +112,31 @@ describe('readiness', () => {
   test('refuses before the first sync with what callers can act on', async () => {
     const pool = { state: 'failing', detail: 'not synced yet' } as const;
     const answer = await answerOf({
-      stocking: { look: async () => true, openSinceMs: () => 0, readiness: () => ({ pool, sync: OK }) },
+      stocking: { ...STOCKED, readiness: () => ({ pool, sync: OK }) },
     });
     expect(answer).toMatchObject({ verdict: 'no_go', refusal: 'POOL_NOT_SYNCED', staysInService: false });
   });
 
+  test('asks the store only where nobody has lately, or it has not answered since', async () => {
+    let looks = 0;
+    const stocking = {
+      ...STOCKED,
+      async look() {
+        looks++;
+        return true;
+      },
+      wasThereWithin: (ms: number) => ms >= 10_000,
+    };
+    expect(await answerOf({ stocking })).toMatchObject({ verdict: 'go' });
+    expect(looks).toBe(0);
+    await answerOf({ stocking, isStoreSilent: () => true });
+    await answerOf({ stocking: { ...stocking, wasThereWithin: () => false } });
+    expect(looks).toBe(2);
+  });
+
   test('stays in service while the store is away from everybody, and not where its table is another', async () => {
     const withLook = (look: ReadinessSources['stocking']['look']) =>
-      answerOf({ stocking: { look, openSinceMs: () => 0, readiness: () => ({ pool: OK, sync: OK }) } });
+      answerOf({ stocking: { ...STOCKED, look } });
     expect(await withLook(() => Promise.reject(new StoreUnavailableError('away')))).toMatchObject({
       verdict: 'no_go',
       refusal: 'STORE_UNAVAILABLE',

@@ -7,11 +7,13 @@ import type { Governor } from '../../safety/index.ts';
 import { ADMIN_OPERATION } from './admin.ts';
 
 export interface GovernorRoutesDeps {
-  governor: Pick<Governor<Resource>, 'status' | 'setLimit' | 'resetLimit'>;
+  governor: Pick<Governor<Resource>, 'status' | 'refresh' | 'setLimit' | 'resetLimit'>;
   requireAdmin: onRequestHookHandler;
 }
 
 /** What operators call to see the quotas and to change them. These calls use up no quota themselves. */
+const REFRESH_WITHIN_MS = 1_000;
+
 export function governorRoutes({ governor, requireAdmin }: GovernorRoutesDeps): FastifyPluginAsyncZod {
   const quotaOf = (resource: Resource) => {
     const row = governor.status().find((each) => each.resource === resource);
@@ -39,7 +41,11 @@ export function governorRoutes({ governor, requireAdmin }: GovernorRoutesDeps): 
         querystring: noQuery,
         response: { 200: quotasSchema },
       },
-      handler: async () => ({ resources: governor.status().map(quotaRecord) }),
+      async handler() {
+        // What the others have used; while the store is away, as far as is known here.
+        await governor.refresh(AbortSignal.timeout(REFRESH_WITHIN_MS)).catch(() => undefined);
+        return { resources: governor.status().map(quotaRecord) };
+      },
     });
 
     app.route({

@@ -56,8 +56,11 @@ export interface RetryStatistics {
   storeRetried(operation: string, attempt: number, error: unknown, waitMs: number): void;
   /** A resumable task is given up on: its last run was its last. */
   gaveUp(task: string): void;
-  /** Looks for tasks that take too long, and exchanges tasks with the other replicas. Throws when the store is away. */
-  share(signal?: AbortSignal): Promise<void>;
+  /**
+   * Looks for tasks that take too long, and exchanges tasks with the other replicas. Throws when the store is away. `isBeat`:
+   * it is called all the time, and need not ask the others each time where there is nothing to tell.
+   */
+  share(signal?: AbortSignal, options?: { isBeat?: boolean }): Promise<void>;
   /** `task`: only tasks whose names begin so. Never throws. */
   report(task?: string, signal?: AbortSignal): Promise<RetriesReport>;
 }
@@ -123,14 +126,17 @@ export function createRetryStatistics(deps: RetryStatisticsDeps = {}): RetryStat
       retried(nowMs);
     },
     gaveUp: (task) => end(task, 'failed'),
-    async share(signal = UNINTERRUPTED) {
+    async share(signal = UNINTERRUPTED, options) {
       for (const each of windows.overdue(clock.nowMs())) tell(each);
-      if (store) await windows.share(store, clock.nowMs(), signal);
+      if (store) await windows.share(store, clock.nowMs(), signal, options);
     },
     async report(task = '', signal) {
       const nowMs = clock.nowMs();
       const time = limitTime(REPORT_WITHIN_MS, signal);
-      const stored = await store?.readEnded(nowMs, time.signal).catch(() => undefined);
+      const [stored] = await Promise.all([
+        store?.readEnded(nowMs, time.signal).catch(() => undefined),
+        store && windows.listen(store, nowMs, time.signal).catch(() => undefined),
+      ]);
       time.clear();
       const isAskedFor = (window: OpenWindow) => window.task.startsWith(task);
       return {

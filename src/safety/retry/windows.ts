@@ -28,9 +28,17 @@ export interface RetryWindows {
   recent(): EndedWindow[];
   /**
    * Tells the store what is new here, and learns what is new elsewhere. A task that succeeds at its first attempt is
-   * nothing new. Throws when the store cannot be reached; nothing is lost then, it is told the next time.
+   * nothing new. Throws when the store cannot be reached; nothing is lost then, it is told the next time. `isBeat`: it comes
+   * all the time, and learns only now and then while no task is under way.
    */
-  share(store: RetryWindowStore, nowMs: number, signal: AbortSignal): Promise<void>;
+  share(
+    store: RetryWindowStore,
+    nowMs: number,
+    signal: AbortSignal,
+    options?: { isBeat?: boolean },
+  ): Promise<void>;
+  /** Learns what is new elsewhere. */
+  listen(store: RetryWindowStore, nowMs: number, signal: AbortSignal): Promise<void>;
 }
 
 interface Entry extends OpenWindow {
@@ -49,6 +57,8 @@ const MAX_RECENT = 100;
 const MAX_UNTOLD = 500;
 /** Writes to the store at once, so that statistics do not stand in anybody's way. */
 const WRITES_AT_ONCE = 5;
+/** So often the others' tasks are looked at where there is none here. */
+const HEAR_EVERY_MS = 600_000;
 /** A task that nobody has tried for so long is not under way any more. */
 const FORGET_AFTER_MS = 86_400_000;
 
@@ -56,6 +66,7 @@ export function createRetryWindows(): RetryWindows {
   const entries = new BoundedMap<string, Entry>(MAX_OPEN);
   let recent: EndedWindow[] = [];
   let untold: { window: EndedWindow; wasShared: boolean }[] = [];
+  let heardAtMs = Number.NEGATIVE_INFINITY;
 
   function entryOf(task: string, nowMs: number): Entry {
     const known = entries.get(task);
@@ -143,6 +154,11 @@ export function createRetryWindows(): RetryWindows {
     }
   }
 
+  async function listen(store: RetryWindowStore, nowMs: number, signal: AbortSignal): Promise<void> {
+    hear(await store.readOpen(nowMs, signal), nowMs);
+    heardAtMs = nowMs;
+  }
+
   return {
     attempted(task, nowMs) {
       const entry = entryOf(task, nowMs);
@@ -172,11 +188,14 @@ export function createRetryWindows(): RetryWindows {
         .filter(({ anomalies }) => anomalies.length > 0),
     open: () => [...entries.values()].map(windowOf),
     recent: () => recent,
-    async share(store, nowMs, signal) {
+    async share(store, nowMs, signal, { isBeat = false } = {}) {
+      const isQuiet = entries.size === 0 && untold.length === 0;
       await tellOpen(store, signal);
       await tellEnded(store, signal);
-      hear(await store.readOpen(nowMs, signal), nowMs);
+      if (isBeat && isQuiet && nowMs - heardAtMs < HEAR_EVERY_MS) return;
+      await listen(store, nowMs, signal);
     },
+    listen,
   };
 }
 

@@ -15,7 +15,7 @@ import {
 import type { RaiseAlert } from '../../domain/resilience/alert.ts';
 import { runWithCorrelation } from '../../telemetry/correlation.ts';
 import { pause } from '../../time-limit.ts';
-import { createHeartbeat, type Heartbeat } from '../heartbeat/heartbeat.ts';
+import { createHeartbeat, type Heartbeat, restBeating } from '../heartbeat/heartbeat.ts';
 import { CLAIM_MS, type DoJob, runJob } from './run-job.ts';
 
 /** Told about every run that ended. `durationMs` is the run's, without the writing of how it ended. */
@@ -40,6 +40,11 @@ export interface WorkerDeps<Request extends AnyJobRequest = JobRequest, Result =
   oneOfEach?: readonly Request['type'][];
   /** How often to look for what nobody announced, milliseconds, > 0. */
   intervalMs: number;
+  /**
+   * How often to look instead where nothing has been open for `afterMs`, and nobody has said that there is something new.
+   * What is announced may take so long to be seen.
+   */
+  idle?: { afterMs: number; intervalMs: number } | undefined;
   /** What is kept of an error. */
   describeError?: ((error: unknown) => JobError) | undefined;
   report?: (report: JobReport<Request>) => void;
@@ -59,6 +64,8 @@ export interface Worker {
   stop(): Promise<void>;
   /** A job was submitted here: it is looked for at once. */
   announce(): void;
+  /** A job may have been submitted somewhere: it is looked for at once. */
+  wake(): void;
   /** Jobs that wait, by all replicas' submissions, as of the last look. */
   queueLength(): number;
   /** Jobs that all replicas have ever completed, as of the last look. */
@@ -80,6 +87,7 @@ export function createWorker<Request extends AnyJobRequest, Result>(
 ): Worker {
   const { jobs, reads, clock = systemClock, replicaId = hostname(), heartbeat = createHeartbeat() } = deps;
   const { onError = () => undefined, oneOfEach } = deps;
+  const { idle = { afterMs: 0, intervalMs: deps.intervalMs } } = deps;
   if (!(deps.intervalMs > 0)) throw new RangeError(`intervalMs must be > 0, not ${deps.intervalMs}`);
   if (!(deps.maxWorkers >= 1)) throw new RangeError(`maxWorkers must be >= 1, not ${deps.maxWorkers}`);
   let stopping = new AbortController();
@@ -87,12 +95,18 @@ export function createWorker<Request extends AnyJobRequest, Result>(
   let wakeUp = new AbortController();
   let totals = { pending: 0, completed: 0 };
   let countedMs = Number.NEGATIVE_INFINITY;
+  /** Until then something may be open, on the monotonic clock. */
+  let idleFromMs = 0;
   /** The runs under way here, by job. */
   const running = new Map<string, Promise<void>>();
 
   const setTotals = (pending: number, completed: number): void => {
     totals = { pending: Math.max(0, pending), completed };
     deps.onQueueLength?.(totals.pending);
+  };
+
+  const stayAwake = (): void => {
+    idleFromMs = performance.now() + idle.afterMs;
   };
 
   /** Counting reads the whole queue: once per interval is enough, in between it is reckoned. */
@@ -110,6 +124,7 @@ export function createWorker<Request extends AnyJobRequest, Result>(
     const taken = new Set<Request['type']>();
     let againAtMs = Number.POSITIVE_INFINITY;
     for await (const job of reads.open(signal)) {
+      stayAwake();
       if (running.size >= deps.maxWorkers || taken.size === oneOfEach?.length || signal.aborted) break;
       const { type } = job.request;
       if (taken.has(type)) continue;
@@ -173,22 +188,33 @@ export function createWorker<Request extends AnyJobRequest, Result>(
     });
   }
 
+  /** With every hand full, or a queue that cannot be read, to wait is no progress. */
+  async function rest(ms: number, isWell: boolean, signal: AbortSignal): Promise<void> {
+    if (!isWell || running.size >= deps.maxWorkers) await pause(ms, signal);
+    else await restBeating(ms, { heartbeat, everyMs: deps.intervalMs, signal });
+  }
+
   async function workForever(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       // Whoever announces a job from here on is heard: the look that follows may have passed its place already.
       wakeUp = new AbortController();
       let restMs = deps.intervalMs;
+      let isWell = false;
       try {
+        const isIdle = () => running.size === 0 && performance.now() >= idleFromMs;
         const againAtMs = await look(signal);
-        // With every hand full, a sign of life has to come from the work itself.
         if (running.size < deps.maxWorkers) heartbeat.beat();
-        restMs = Math.min(restMs, Math.max(MIN_REST_MS, againAtMs - clock.nowMs()));
+        restMs = Math.min(
+          isIdle() ? idle.intervalMs : restMs,
+          Math.max(MIN_REST_MS, againAtMs - clock.nowMs()),
+        );
+        isWell = true;
       } catch (error) {
         // Nothing is wrong with the queue, and to wait for a clock is no hang.
         if (isClockOff(error)) heartbeat.beat();
         else if (!signal.aborted) onError(error);
       }
-      await pause(restMs, AbortSignal.any([signal, wakeUp.signal]));
+      await rest(restMs, isWell, AbortSignal.any([signal, wakeUp.signal]));
     }
   }
 
@@ -209,6 +235,11 @@ export function createWorker<Request extends AnyJobRequest, Result>(
     },
     announce() {
       setTotals(totals.pending + 1, totals.completed);
+      stayAwake();
+      wakeUp.abort();
+    },
+    wake() {
+      stayAwake();
       wakeUp.abort();
     },
     queueLength: () => totals.pending,

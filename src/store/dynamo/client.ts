@@ -29,7 +29,14 @@ import {
   toDriver,
   toDriverItems,
 } from './documents.ts';
-import { isAnswer, type OnRetry, retryUnavailable, translate, translateOnce } from './faults.ts';
+import {
+  isAnswer,
+  isOutOfReach,
+  type OnRetry,
+  retryUnavailable,
+  translate,
+  translateOnce,
+} from './faults.ts';
 import { type CallLimit, createPatience } from './patience.ts';
 import { learnTime, leaveOutTokens, leaveOutUnused, tellCredentialsApart, UNSIGNED } from './sdk-path.ts';
 import type { StoreTime } from './store-time.ts';
@@ -74,6 +81,8 @@ export interface StoreClient {
   readonly raw: DynamoDBClient;
   /** The store's time, as far as it is learnt. */
   readonly time: StoreTime | undefined;
+  /** Whether the last call that was sent got no answer, or none that one could go by. */
+  isSilent(): boolean;
   get(key: Key, signal?: AbortSignal): Promise<Item | undefined>;
   /** Those of up to 100 items that are there, in no order. */
   getAll(keys: readonly Key[], signal?: AbortSignal): Promise<Item[]>;
@@ -143,6 +152,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   if (options.time) learnTime(raw, options.time);
   const limit = createCongestionLimit({ max: maxConcurrentCalls, slowMs: callTimeoutMs / SLOW_PART });
   const patience = createPatience(totalTimeoutMs);
+  let isSilent = false;
 
   /** One attempt, in its place among the concurrent ones. */
   const attempt = async <T>(
@@ -159,11 +169,13 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     try {
       const answer = await send({ abortSignal: timer.signal });
       patience.answered();
+      isSilent = false;
       return answer;
     } catch (error) {
       if (isAnswer(error)) patience.answered();
       // The store is not to blame for a caller that goes away.
       const isGivenUpByCaller = signal !== undefined && isGivenUp(signal);
+      if (!isGivenUpByCaller) isSilent = isOutOfReach(error);
       outcome = isGivenUpByCaller ? 'given_up' : error instanceof Error ? error.name : 'unknown';
       throw error;
     } finally {
@@ -206,6 +218,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     table,
     raw,
     time: options.time,
+    isSilent: () => isSilent,
     async get(key, signal) {
       const command = new GetItemCommand(
         toDriver<GetItemCommandInput>({ TableName: table, Key: key, ConsistentRead: true }),

@@ -116,6 +116,9 @@ function isUnavailable(error: unknown): boolean {
 const isSignedAnew = (error: unknown): boolean =>
   error instanceof Error && metadataOf(error)?.clockSkewCorrected === true;
 
+/** Whether the store is not there, or not well: unlike one that has no room, which answers. */
+export const isOutOfReach = (error: unknown): boolean => isUnavailable(error) && !isThrottled(error);
+
 const isThrottled = (error: unknown): boolean =>
   error instanceof TransactionCanceledException
     ? areThrottled(error.CancellationReasons ?? [])

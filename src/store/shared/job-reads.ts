@@ -3,14 +3,30 @@ import type { Clock } from '../../clock.ts';
 import type { AnyJobRequest, Job, JobReads, JobStatus } from '../../domain/job.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
-import { BY_STATUS, JOB_TOTALS_KEY, JOBS_PK, jobKey, jobStatusKey } from '../sandboxes/keys.ts';
+import {
+  BY_STATUS,
+  JOB_SEQUENCE_KEY,
+  JOB_TOTALS_KEY,
+  JOBS_PK,
+  jobKey,
+  jobStatusKey,
+} from '../sandboxes/keys.ts';
 import { BROKER_JOBS, isForgotten, type JobCodec, toJob } from './job-items.ts';
 
 const PAGE = 100;
 /** Jobs that one call to `list` looks at, at most: a rare type among many must not read the whole history. */
 const MAX_LOOKED_AT = 1_000;
 
+const sequenceItem = z.object({ seq: z.int().default(0) });
 const totalsItem = z.object({ completed: z.int().default(0), failed: z.int().default(0) });
+
+/** How many jobs have ever been submitted; it is told before a job is there. */
+export async function readJobSequence(
+  client: Pick<StoreClient, 'get'>,
+  signal?: AbortSignal,
+): Promise<number> {
+  return sequenceItem.parse((await client.get(JOB_SEQUENCE_KEY, signal)) ?? {}).seq;
+}
 
 /**
  * Reads of the jobs of one table, all in one partition. A record that cannot be read is left out and told to

@@ -17,12 +17,13 @@ import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
 import {
   IS_NEW,
+  IS_THERE,
   LIMIT_IS_OLDER,
   QUOTA_HAS_ROOM,
   QUOTA_IS_OF_SLOT,
   QUOTA_IS_UNCHANGED,
 } from '../sandboxes/conditions.ts';
-import { GOVERNOR_PK, quotaLimitKey, quotaUseKey } from '../sandboxes/keys.ts';
+import { GOVERNOR_PK, LAYOUT_KEY, quotaLimitKey, quotaUseKey } from '../sandboxes/keys.ts';
 
 /** A failed try means that another replica's has succeeded: so many in a row are no race any more. */
 const MAX_TRIES = 50;
@@ -97,6 +98,24 @@ export function createQuotaStore(client: StoreClient, clock: Clock): QuotaStore 
     );
   }
 
+  /** So that the others learn of it with their next beat. */
+  async function tellOfChange(signal?: AbortSignal): Promise<void> {
+    try {
+      await client.update(
+        {
+          Key: LAYOUT_KEY,
+          UpdateExpression: 'SET limits_changed_at_ms = :now',
+          ConditionExpression: IS_THERE,
+          ExpressionAttributeValues: { ':now': clock.nowMs() },
+        },
+        signal,
+      );
+    } catch (error) {
+      // A table without a layout has no beat either.
+      if (!(error instanceof ConditionFailedError)) throw error;
+    }
+  }
+
   return {
     async take(resource, quota, signal) {
       for (let tries = 0; tries < MAX_TRIES; tries++) {
@@ -156,7 +175,7 @@ export function createQuotaStore(client: StoreClient, clock: Clock): QuotaStore 
             },
             signal,
           );
-          return;
+          return await tellOfChange(signal);
         } catch (error) {
           if (!(error instanceof ConditionFailedError) || !error.item) throw error;
           // Two operators at once, or clocks that differ: who comes later has the last word.
@@ -167,8 +186,19 @@ export function createQuotaStore(client: StoreClient, clock: Clock): QuotaStore 
 
     async clearLimit(resource, signal) {
       await client.delete({ Key: quotaLimitKey(resource) }, signal);
+      await tellOfChange(signal);
     },
   };
+}
+
+const changeItem = z.object({ limits_changed_at_ms: z.number().optional() });
+
+/** When a limit was set or taken back last, epoch milliseconds; undefined: never, or by an earlier version. */
+export async function readLimitsChange(
+  client: Pick<StoreClient, 'get'>,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  return changeItem.parse((await client.get(LAYOUT_KEY, signal)) ?? {}).limits_changed_at_ms;
 }
 
 const ttlOf = ({ windowSeconds }: Quota, nowMs: number): number =>

@@ -4,7 +4,7 @@ import type { StoreClient } from '../dynamo/client.ts';
 import { REPLICAS_PK, replicaKey } from '../sandboxes/keys.ts';
 
 /** A replica that has not been heard of for this long is gone. */
-const GONE_AFTER_MS = 15_000;
+const GONE_AFTER_MS = 30_000;
 const TTL_SECONDS = 3_600;
 
 /** This replica's place among the living ones, which are numbered by their sorted ids. */
@@ -40,7 +40,11 @@ export function createReplicaRegister(client: StoreClient, replicaId: string, cl
       const ttl = Math.ceil(nowMs / 1000) + TTL_SECONDS;
       await client.put({ Item: { ...replicaKey(replicaId), beat_at_ms: nowMs, ttl } }, signal);
       const { items } = await client.query(
-        { KeyConditionExpression: 'pk = :pk', ExpressionAttributeValues: { ':pk': REPLICAS_PK } },
+        {
+          KeyConditionExpression: 'pk = :pk',
+          ExpressionAttributeValues: { ':pk': REPLICAS_PK },
+          ConsistentRead: false,
+        },
         signal,
       );
       const others = items

@@ -19,6 +19,8 @@ export interface Stocking {
   openSinceMs(): number;
   /** Looks at what the table remembers; false where it is not the table that was opened. */
   look(signal: AbortSignal): Promise<boolean>;
+  /** Whether the last look was not longer ago than this, milliseconds, and saw the table. From memory. */
+  wasThereWithin(ms: number): boolean;
   /** `sync`, whose end is noted. */
   noting(sync: SyncInventory): SyncInventory;
   /** `allocate`, once the pool is open; until then it throws `POOL_NOT_SYNCED`. */
@@ -53,6 +55,8 @@ export function createStocking(deps: StockingDeps): Stocking {
   let endedBefore: number | undefined;
   let endedHere = false;
   let openSinceMs = 0;
+  /** Of the last look, if it saw the table; on the monotonic clock. */
+  let seenAtMs = Number.NEGATIVE_INFINITY;
   /** The table has said that it was stocked: where it does not say so any more, it was made anew. */
   let isRemembered = false;
 
@@ -79,9 +83,13 @@ export function createStocking(deps: StockingDeps): Stocking {
     isOpen,
     openSinceMs: () => openSinceMs,
 
+    wasThereWithin: (ms) => performance.now() - seenAtMs <= ms,
+
     async look(signal) {
+      seenAtMs = Number.NEGATIVE_INFINITY;
       const read = await deps.read(signal);
       if (!read) return false;
+      seenAtMs = performance.now();
       const isFirst = stock === undefined;
       if (isFirst || (isRemembered && read.stockedAtMs === undefined)) {
         endedBefore = read.lastSync?.endedAtMs;

@@ -14,6 +14,49 @@ describeOnFastEngine('the worker', ({ endpoint }) => {
     expect(await ended(id)).toMatchObject({ status: 'completed' });
   });
 
+  test('a replica looks seldom while nothing is open, and at once where something may be', async () => {
+    const queue = await startQueue(endpoint);
+    let looks = 0;
+    const reads = {
+      totals: queue.reads.totals,
+      open(signal?: AbortSignal) {
+        looks++;
+        return queue.reads.open(signal);
+      },
+    };
+    const idle = { afterMs: 0, intervalMs: 600_000 };
+    const heartbeat = createHeartbeat();
+    const { worker, ended } = startWorker({ ...queue, reads: { ...queue.reads, ...reads } }, atOnce, {
+      intervalMs: 20,
+      idle,
+      heartbeat,
+    });
+    await until(() => heartbeat.totalBeats >= 5, { what: 'it rests, and is alive' });
+    const { id } = await queue.jobs.submit(SYNC, SUBMITTER);
+    const [job] = await openJobs(queue);
+    if (!job) throw new Error('the queue is empty');
+    await queue.jobs.claim(job, { worker: 'gone', leaseMs: 30_000 });
+    expect(looks).toBe(1);
+
+    worker.wake();
+    await until(() => looks > 1, { what: 'a look' });
+    queue.clock.advanceSeconds(31);
+    worker.wake();
+    expect(await ended(id)).toMatchObject({ status: 'completed', attempts: 2 });
+  });
+
+  test('while something is open a replica goes on looking for it', async () => {
+    const queue = await startQueue(endpoint);
+    const { id } = await queue.jobs.submit(SYNC, SUBMITTER);
+    const [job] = await openJobs(queue);
+    if (!job) throw new Error('the queue is empty');
+    await queue.jobs.claim(job, { worker: 'gone', leaseMs: 30_000 });
+    const idle = { afterMs: 600_000, intervalMs: 600_000 };
+    const { ended } = startWorker(queue.replica(), atOnce, { intervalMs: 20, idle });
+    queue.clock.advanceSeconds(31);
+    expect(await ended(id)).toMatchObject({ status: 'completed', attempts: 2 });
+  });
+
   test('many replicas run each job once', async () => {
     const queue = await startQueue(endpoint);
     const runs: string[] = [];

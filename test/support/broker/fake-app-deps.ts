@@ -200,6 +200,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
           overridden: false,
         })),
       ),
+      refresh: record('governor.refresh', async () => undefined),
       setLimit: record('governor.setLimit', async () => undefined),
       resetLimit: record('governor.resetLimit', async () => undefined),
     },
