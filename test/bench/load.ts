@@ -13,21 +13,26 @@ const lease = z.object({ sandbox_id: z.string() });
 
 /** Labs, over HTTP: every call under way has a connection of its own, as separate clients do. */
 export interface Labs {
-  allocate(url: string, holder: string): Promise<Answer>;
+  /** Waits in line for so many seconds where nothing is free; not at all by default. */
+  allocate(url: string, holder: string, waitSeconds?: number): Promise<Answer>;
   mark(url: string, sandboxId: string, holder: string): Promise<Answer>;
   close(): Promise<void>;
 }
 
 export function createLabs(): Labs {
   const agent = new Agent({ pipelining: 1, connect: { timeout: 30_000 } });
-  const post = async (url: string, path: string, holder: string): Promise<Answer> => {
+  const post = async (url: string, path: string, holder: string, prefer?: string): Promise<Answer> => {
     const startedMs = performance.now();
     try {
       const { statusCode, body } = await agent.request({
         origin: url,
         path,
         method: 'POST',
-        headers: { authorization: `Bearer ${DEVELOPMENT_TOKENS.track}`, 'x-track-id': holder },
+        headers: {
+          authorization: `Bearer ${DEVELOPMENT_TOKENS.track}`,
+          'x-track-id': holder,
+          ...(prefer && { prefer }),
+        },
       });
       const answer: unknown = await body.json();
       return {
@@ -40,7 +45,8 @@ export function createLabs(): Labs {
     }
   };
   return {
-    allocate: (url, holder) => post(url, '/v1/allocate', holder),
+    allocate: (url, holder, waitSeconds) =>
+      post(url, '/v1/allocate', holder, waitSeconds === undefined ? undefined : `wait=${waitSeconds}`),
     mark: (url, sandboxId, holder) => post(url, `/v1/sandboxes/${sandboxId}/mark-for-deletion`, holder),
     close: () => agent.destroy(),
   };

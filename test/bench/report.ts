@@ -1,4 +1,4 @@
-import { type Costs, costTables, type Table } from './cost/report.ts';
+import type { Table } from './cost/report.ts';
 import type { Measurement } from './measurement.ts';
 import { type Results, targetsOf } from './results.ts';
 import { median, percentile } from './statistics.ts';
@@ -181,7 +181,7 @@ function toTables(results: Results): Table[] {
 }
 
 /** For a terminal: columns in line. */
-const tablesToText = (tables: readonly Table[]): string =>
+export const tablesToText = (tables: readonly Table[]): string =>
   tables
     .map(({ title, head, rows }) => {
       const widths = head.map((_, column) =>
@@ -213,8 +213,6 @@ export const toMarkdown = (results: Results): string =>
     ...tablesToMarkdown(toTables(results)),
   ].join('\n\n');
 
-export const costsToText = (costs: Costs): string => tablesToText(costTables(costs));
-
 /** For docs/benchmarks.md. */
-export const costsToMarkdown = (costs: Costs): string =>
-  [`Taken on ${costs.takenAt.slice(0, 10)}.`, ...tablesToMarkdown(costTables(costs))].join('\n\n');
+export const takenToMarkdown = ({ takenAt }: { takenAt: string }, tables: readonly Table[]): string =>
+  [`Taken on ${takenAt.slice(0, 10)}.`, ...tablesToMarkdown(tables)].join('\n\n');

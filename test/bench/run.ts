@@ -2,9 +2,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureCosts } from './cost/measure.ts';
+import { costTables } from './cost/report.ts';
 import { durableSubmitTimes, jobStartTimes, safetyCosts } from './costs.ts';
+import { measureLine } from './line/measure.ts';
+import { lineTables } from './line/report.ts';
 import { lookUps } from './look-ups.ts';
-import { costsToMarkdown, costsToText, toMarkdown, toText } from './report.ts';
+import { tablesToText, takenToMarkdown, toMarkdown, toText } from './report.ts';
 import { type Results, targetsOf } from './results.ts';
 import { shortOfRoom } from './short-of-room.ts';
 import { startTimes } from './start.ts';
@@ -12,8 +15,9 @@ import { memory, sustained } from './steady.ts';
 import { growth, oneByOne, sameKey, storm } from './storms.ts';
 
 /*
- * npm run bench -- [--cost] [--quick] [--markdown] [--docs]
+ * npm run bench -- [--cost | --line] [--quick] [--markdown] [--docs]
  * --cost      what it costs to run, in the units that DynamoDB charges, and nothing else
+ * --line      what waiting in line takes and costs, and nothing else
  * --quick     a small run of less than a minute: does everything work, roughly as fast as ever?
  * --markdown  prints the tables as Markdown
  * --docs      puts them into docs/benchmarks.md
@@ -82,6 +86,7 @@ const DOCUMENT = new URL('../../docs/benchmarks.md', import.meta.url);
 const { values: options } = parseArgs({
   options: {
     cost: { type: 'boolean', default: false },
+    line: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
     docs: { type: 'boolean', default: false },
@@ -168,9 +173,16 @@ async function tell(
 if (options.cost) {
   const costs = await step('cost', () => measureCosts(options));
   await tell(`cost-${costs.takenAt}`, costs, {
-    text: costsToText(costs),
-    markdown: costsToMarkdown(costs),
+    text: tablesToText(costTables(costs)),
+    markdown: takenToMarkdown(costs, costTables(costs)),
     mark: 'cost',
+  });
+} else if (options.line) {
+  const line = await step('line', () => measureLine(options));
+  await tell(`line-${line.takenAt}`, line, {
+    text: tablesToText(lineTables(line)),
+    markdown: takenToMarkdown(line, lineTables(line)),
+    mark: 'line',
   });
 } else {
   const results = await runAll(options.quick ? QUICK : FULL);
