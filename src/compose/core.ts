@@ -87,7 +87,10 @@ export function composeCore(options: CoreOptions) {
     onChange: onSandboxChange,
     onError: (error) => options.onBackgroundError('line', error),
   });
-  const store = watchSandboxes(line.server, onSandboxChange);
+  const store = watchSandboxes(line.server, (change, ...rest) => {
+    line.noteChange(change);
+    onSandboxChange(change, ...rest);
+  });
   const register = createReplicaRegister(client, options.replicaId, clock);
   const turns = createTurns(client, options.replicaId, clock);
   const readyList = createReadyList(reads, register.rank, store.bucketPace, (error) =>

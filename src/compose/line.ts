@@ -70,7 +70,7 @@ export function composeLine(options: LineOptions, parts: Parts) {
     onEnded,
     onHandOver(change) {
       parts.onChange(change);
-      forecast.noteFreed(change);
+      forecast.note(change);
     },
   });
   const lineDeps: LineDeps = {
@@ -80,13 +80,15 @@ export function composeLine(options: LineOptions, parts: Parts) {
     view,
     waiters,
     findKey: (pk, signal) => findKey(client, pk, signal),
-    forecast: forecast.coming,
+    coming: forecast.coming,
     clock,
     onJoined: () => keeper?.wake(),
   };
   return {
     server,
     lineDeps,
+    /** This replica has changed a sandbox by other means than the line. */
+    noteChange: forecast.note,
     places: createPlaces({ ...lineDeps, store: parts.store, server, keyPk: idempotencyPk, onEnded }),
     /** What looks after the line, once there is a list of free sandboxes. */
     createKeeper(readyList: Parameters<typeof createLineKeeper>[0]['readyList']): LineKeeper {

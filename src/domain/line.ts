@@ -82,23 +82,48 @@ export const isFreeing = <Change extends { seen: Sandbox | undefined; next: Sand
   change.next.status === 'available' &&
   (change.seen?.status !== 'available' || change.seen.name !== change.next.name);
 
+/** A sandbox that is expected to be free at this time, epoch milliseconds, and not later. */
+export interface Coming {
+  name: string;
+  atMs: number;
+}
+
 /** What is known of the sandboxes to come, and how fast the line has moved. */
 export interface Forecast {
-  /** When sandboxes are expected to be free, epoch milliseconds, the earliest first; not all need be known. */
-  comingMs: readonly number[];
+  /** The earliest first; not all need be known. */
+  coming: readonly Coming[];
   /** How many places the line has gone forward within how long, milliseconds. */
   served: { places: number; withinMs: number };
 }
 
+/** Where a place stands, for what it asks for. */
+export interface Turn {
+  namePrefix?: string | undefined;
+  /** Places before it that may take what it would take. */
+  rivals: number;
+}
+
+/** The places among `before` that may take what this one would take. */
+export const rivalsOf = ({ request }: Place, before: readonly Place[]): number =>
+  before.filter((other) => {
+    const [one = '', another = ''] = [request.namePrefix, other.request.namePrefix];
+    return one.startsWith(another) || another.startsWith(one);
+  }).length;
+
 /**
- * When the place at `position` (1 is the head) is likely to be served, in whole seconds from now: by the sandboxes that
- * are known to come, or at the pace of late, whichever is sooner. So it is never later than what is known to come. Null
- * where neither says anything.
+ * When a place is likely to be served, in whole seconds from now: by the sandboxes that are known to come and that it would
+ * take, or at the pace of late, whichever is sooner. So it is never later than what is known to come. The pace says nothing to
+ * who waits for a name. Null where neither says anything.
  */
-export function etaSeconds(position: number, { comingMs, served }: Forecast, nowMs: number): number | null {
-  const known = comingMs[position - 1];
-  const byKnown = known === undefined ? Number.POSITIVE_INFINITY : Math.max(0, known - nowMs);
-  const byPace = served.places > 0 ? (position * served.withinMs) / served.places : Number.POSITIVE_INFINITY;
-  const ms = Math.min(byKnown, byPace);
+export function etaSeconds(
+  { namePrefix, rivals }: Turn,
+  { coming, served }: Forecast,
+  nowMs: number,
+): number | null {
+  const fitting = coming.filter(({ name }) => name.startsWith(namePrefix ?? ''));
+  const known = fitting[rivals]?.atMs ?? Number.POSITIVE_INFINITY;
+  const hasPace = served.places > 0 && namePrefix === undefined;
+  const byPace = hasPace ? ((rivals + 1) * served.withinMs) / served.places : Number.POSITIVE_INFINITY;
+  const ms = Math.min(Math.max(0, known - nowMs), byPace);
   return Number.isFinite(ms) ? Math.ceil(ms / 1000) : null;
 }

@@ -1,16 +1,21 @@
 import type { Clock } from '../../clock.ts';
-import type { Forecast } from '../../domain/line.ts';
+import type { Coming } from '../../domain/line.ts';
+import type { PendingSandbox, Sandbox } from '../../domain/sandbox.ts';
 import type { Change } from '../../store/sandboxes/changes.ts';
 import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import { everywhere } from '../everywhere.ts';
 
 /** What is known of sandboxes to come is read so often at most, and so many of each bucket. */
-const EVERY_MS = 60_000;
+const EVERY_MS = 120_000;
 const PER_BUCKET = 100;
 /** Assumed until a cleanup was seen. */
 const USUAL_CLEANUP_MS = 60_000;
 /** The part that a newly seen duration has in what is usual. */
 const NEW_PART = 0.2;
+/** So many of the last leases tell how long one lasts. */
+const HOLDS = 100;
+const TOLD_FOR_MS = 1_000;
+const HORIZON_MS = 400 * 86_400_000;
 
 export interface ForecastDeps {
   reads: Pick<SandboxReads, 'buckets' | 'due'>;
@@ -22,57 +27,89 @@ export interface ForecastDeps {
 
 /** When sandboxes are expected to be free again: leases at their end, and those that wait for a cleanup. */
 export interface SandboxForecast {
-  /** From memory, where it was read lately. */
-  coming(): Promise<Pick<Forecast, 'comingMs'>>;
-  /** A sandbox has become free: how long after it was given back is what is usual. */
-  noteFreed(change: Pick<Change, 'seen' | 'next'>): void;
+  /** The earliest first; from memory, where it was read lately. */
+  coming(): Promise<readonly Coming[]>;
+  /** This replica has changed a sandbox: what is known of it, and how long after its return one is free as a rule. */
+  note(change: Pick<Change, 'seen' | 'next'>): void;
 }
 
 /**
- * Of a lease nobody knows whether it is given back before its end, so that its end is the latest: a sandbox comes back
- * when it has run out, was looked for, and cleaned.
+ * A lease is expected to last as long as half of those did that have lasted longer than it has until now; at the latest it
+ * is over when it has run out and was looked for. Then comes the cleanup, which takes as long as the last ones did.
  */
 export function createForecast(deps: ForecastDeps): SandboxForecast {
   const { reads, clock } = deps;
+  const toExpireMs = deps.expiryIntervalMs + deps.cleanupIntervalMs + USUAL_CLEANUP_MS;
   let usualMs = USUAL_CLEANUP_MS + deps.cleanupIntervalMs / 2;
-  let known: { comingMs: number[]; atMs: number } | undefined;
-  let reading: Promise<number[]> | undefined;
+  /** For how long the last leases were held, milliseconds. */
+  let holdsMs: number[] = [];
+  /** As it was computed last: many ask at once. */
+  let told: { coming: readonly Coming[]; atMs: number } | undefined;
+  /** By id: in use, or on its way back. */
+  let known = new Map<string, Sandbox>();
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  let reading: Promise<void> | undefined;
 
-  async function read(): Promise<number[]> {
-    const horizonMs = clock.nowMs() + HORIZON_MS;
-    const cleaningMs = deps.expiryIntervalMs + deps.cleanupIntervalMs + USUAL_CLEANUP_MS;
-    const coming: number[] = [];
+  /** Undefined: nobody knows when, or it is not to be given away. */
+  function comingMs(sandbox: Sandbox, sortedHoldsMs: readonly number[], nowMs: number): number | undefined {
+    if (sandbox.status === 'pending_deletion') return sandbox.cleanup.requestedAt * 1000 + usualMs;
+    if (sandbox.status !== 'allocated' || sandbox.quarantine !== undefined) return undefined;
+    const { allocatedAt, reclaimAt } = sandbox.lease;
+    const latestMs = reclaimAt * 1000 + toExpireMs;
+    const longer = sortedHoldsMs.findIndex((holdMs) => holdMs > nowMs - allocatedAt * 1000);
+    if (longer < 0) return latestMs;
+    const holdMs = sortedHoldsMs[Math.floor((longer + sortedHoldsMs.length) / 2)] ?? 0;
+    return Math.min(allocatedAt * 1000 + holdMs + usualMs, latestMs);
+  }
+
+  function compute(nowMs: number): Coming[] {
+    const sortedHoldsMs = holdsMs.toSorted((one, other) => one - other);
+    return [...known.values()]
+      .flatMap((sandbox) => {
+        const atMs = comingMs(sandbox, sortedHoldsMs, nowMs);
+        return atMs === undefined ? [] : { name: sandbox.name, atMs };
+      })
+      .sort((one, other) => one.atMs - other.atMs);
+  }
+
+  function noteHold({ lease, cleanup }: PendingSandbox): void {
+    holdsMs = [...holdsMs, (cleanup.requestedAt - lease.allocatedAt) * 1000].slice(-HOLDS);
+  }
+
+  async function read(): Promise<void> {
+    const nowMs = clock.nowMs();
+    const found = new Map<string, Sandbox>();
     const due = everywhere(reads.buckets, async (place) => ({
-      ...(await reads.due({ nowMs: horizonMs, limit: PER_BUCKET, ...place })),
+      ...(await reads.due({ nowMs: nowMs + HORIZON_MS, limit: PER_BUCKET, ...place })),
       // The rest of a bucket comes later than these.
       after: undefined,
     }));
-    for await (const sandbox of due) {
-      if (sandbox.status === 'allocated' && sandbox.quarantine === undefined)
-        coming.push(sandbox.lease.reclaimAt * 1000 + cleaningMs);
-      else if (sandbox.status === 'pending_deletion') {
-        coming.push(Math.max(clock.nowMs(), sandbox.cleanup.requestedAt * 1000 + usualMs));
-      }
-    }
-    return coming.sort((a, b) => a - b);
+    for await (const sandbox of due) found.set(sandbox.id, sandbox);
+    known = found;
+    readAtMs = nowMs;
   }
 
   return {
     async coming() {
-      const nowMs = performance.now();
-      if (known && nowMs - known.atMs < EVERY_MS) return known;
-      reading ??= read().finally(() => {
-        reading = undefined;
-      });
-      known = { comingMs: await reading, atMs: nowMs };
-      return known;
+      if (Math.abs(clock.nowMs() - readAtMs) >= EVERY_MS) {
+        reading ??= read().finally(() => {
+          reading = undefined;
+        });
+        await reading;
+      }
+      const nowMs = clock.nowMs();
+      if (!told || Math.abs(nowMs - told.atMs) >= TOLD_FOR_MS) told = { coming: compute(nowMs), atMs: nowMs };
+      return told.coming;
     },
-    noteFreed({ seen, next }) {
-      if (seen === undefined || !('cleanup' in seen) || seen.cleanup === undefined) return;
+
+    note({ seen, next }) {
+      if (next.status === 'allocated' || next.status === 'pending_deletion') known.set(next.id, next);
+      else known.delete(next.id);
+      if (next.status === 'pending_deletion' && seen?.status === 'allocated') noteHold(next);
+      const isFreed = next.status === 'available' || next.status === 'allocated';
+      if (!isFreed || seen?.status !== 'pending_deletion') return;
       const tookMs = next.updatedAtMs - seen.cleanup.requestedAt * 1000;
       usualMs += NEW_PART * (tookMs - usualMs);
     },
   };
 }
-
-const HORIZON_MS = 400 * 86_400_000;

@@ -1,10 +1,10 @@
-import type { Forecast, Place } from '../../domain/line.ts';
+import { type Forecast, type Place, rivalsOf, type Turn } from '../../domain/line.ts';
 import type { Item } from '../../store/dynamo/documents.ts';
 import type { LineStore } from '../../store/line/line.ts';
 import { createLinePace } from './line-pace.ts';
 
 /** Where a place stands. */
-export interface Standing {
+export interface Standing extends Turn {
   /** 1 is the head. */
   position: number;
   /** How many wait, this one included. */
@@ -47,6 +47,17 @@ export interface LineView {
   /** How long ago the last look, and the last one at all of it, began, milliseconds. */
   readonly ageMs: { any: number; whole: number };
 }
+
+/** Where the place of this index stands. */
+export const standingAt = (places: readonly Place[], index: number): Omit<Standing, 'waiting'> => {
+  const place = places[index];
+  const before = places.slice(0, index);
+  return {
+    position: index + 1,
+    namePrefix: place?.request.namePrefix,
+    rivals: place ? rivalsOf(place, before) : index,
+  };
+};
 
 /** So many places are the head: one read. */
 const HEAD = 128;
@@ -110,7 +121,8 @@ export function createLineView(line: Pick<LineStore, 'page'>, onLook: (look: Loo
 
   function standingIn(look: Look, ticket: string): Standing | undefined {
     const index = look.places.findIndex((place) => place.ticket === ticket);
-    return index < 0 ? undefined : { position: index + 1, waiting: lengthOf(look) };
+    const place = look.places[index];
+    return place && { ...standingAt(look.places, index), waiting: lengthOf(look) };
   }
 
   return {
@@ -133,7 +145,7 @@ export function createLineView(line: Pick<LineStore, 'page'>, onLook: (look: Loo
         if (standing) return standing;
       }
       const length = (lastWhole?.places.length ?? 0) + 1;
-      return { position: length, waiting: length };
+      return { position: length, waiting: length, rivals: length - 1 };
     },
 
     placeOf(keyPk) {

@@ -5,6 +5,7 @@ import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { CallContext } from '../context.ts';
 import type { LineServer, PlaceEnding } from './free-through-line.ts';
+import { standingAt } from './line-view.ts';
 import { type InLine, keepPlace, type LineDeps, placeOf, type Turn, tellTurn } from './wait-in-line.ts';
 
 export interface PlacesDeps extends LineDeps {
@@ -74,12 +75,11 @@ export function createPlaces(deps: PlacesDeps): Places {
   }
 
   async function withStanding(all: readonly Place[], from: number, to: number): Promise<ListedPlace[]> {
-    const { comingMs } = await deps.forecast();
-    const forecast = { comingMs, served: deps.view.served() };
+    const forecast = { coming: await deps.coming(), served: deps.view.served() };
     const nowMs = deps.clock.nowMs();
     return all.slice(from, to).map((place, index) => {
-      const position = from + index + 1;
-      return { ...place, position, etaSeconds: etaSeconds(position, forecast, nowMs) };
+      const standing = standingAt(all, from + index);
+      return { ...place, position: standing.position, etaSeconds: etaSeconds(standing, forecast, nowMs) };
     });
   }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { BrokerError } from '../../domain/errors.ts';
 import { isLeaseOver } from '../../domain/lease.ts';
-import { etaSeconds, type Forecast, keyPkOfTicket, type LineState, type Place } from '../../domain/line.ts';
+import { type Coming, etaSeconds, keyPkOfTicket, type LineState, type Place } from '../../domain/line.ts';
 import type { LineStore } from '../../store/line/line.ts';
 import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import { limitTime } from '../../time-limit.ts';
@@ -22,7 +22,7 @@ export interface Wait {
 }
 
 /** A caller that has a place, and no sandbox as yet. */
-export interface InLine extends Standing {
+export interface InLine extends Pick<Standing, 'position' | 'waiting'> {
   ticket: string;
   /** When its turn is expected, seconds from now; null: nobody knows. */
   etaSeconds: number | null;
@@ -37,7 +37,7 @@ export interface LineDeps {
   view: LineView;
   waiters: Waiters;
   findKey: (pk: string, signal: AbortSignal) => Promise<KeyRecord | undefined>;
-  forecast: () => Promise<Pick<Forecast, 'comingMs'>>;
+  coming: () => Promise<readonly Coming[]>;
   clock: Clock;
   /** How long a place is kept after the end of its caller's last call, seconds. */
   patienceSeconds: number;
@@ -174,9 +174,8 @@ const MAX_TRIES = 3;
 const NEVER = new AbortController().signal;
 
 export async function withEta(deps: LineDeps, ticket: string, standing: Standing): Promise<InLine> {
-  const { comingMs } = await deps.forecast();
-  const forecast = { comingMs, served: deps.view.served() };
-  return { ticket, ...standing, etaSeconds: etaSeconds(standing.position, forecast, deps.clock.nowMs()) };
+  const forecast = { coming: await deps.coming(), served: deps.view.served() };
+  return { ticket, ...standing, etaSeconds: etaSeconds(standing, forecast, deps.clock.nowMs()) };
 }
 
 /** The lease that a place got; undefined while it waits. Throws `PLACE_LOST` where it has come to nothing. */
