@@ -206,7 +206,7 @@ export function composeLoops(options: LoopsOptions) {
       memory
         .failed()
         .filter(({ loop }) => loop !== sync.name)
-        .map(({ loop, isPartial }) => (isPartial ? `${loop} in part` : loop)),
+        .map(({ loop, isPartial }) => (isPartial ? `${loop} (in part)` : loop)),
     heartbeats: Object.fromEntries(loops.map((loop) => [loop.name, loop.heartbeat])),
     start() {
       for (const each of [...loops, ...chores]) each.start();

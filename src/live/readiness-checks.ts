@@ -77,7 +77,7 @@ export function readinessChecks(
       sources.governor.status().length > 0 ? { state: 'ok' } : { state: 'degraded', detail: 'no quotas' },
     ),
     inMemory('breakers', 'degraded', () => degradedIf('calls are suspended by', sources.openBreakers())),
-    inMemory('loops', 'degraded', () => degradedIf('the last run failed of', sources.failedLoops())),
+    inMemory('loops', 'degraded', () => degradedIf('the last run failed:', sources.failedLoops())),
     inMemory('sync', 'degraded', () => stocking.readiness().sync),
     {
       ...inMemory('pool', 'degraded', () => {

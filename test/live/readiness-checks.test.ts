@@ -85,13 +85,13 @@ describe('readiness', () => {
   test('is limited by suspended calls, failed loops and quotas that are not there', async () => {
     const { verdict, checks } = await answerOf({
       openBreakers: () => ['csp_list', 'webhook'],
-      failedLoops: () => ['cleanup in part'],
+      failedLoops: () => ['cleanup (in part)', 'expire'],
       governor: { status: () => [] },
     });
     expect(verdict).toBe('degraded');
     expect(checks).toEqual({
       breakers: 'degraded: calls are suspended by csp_list, webhook',
-      loops: 'degraded: the last run failed of cleanup in part',
+      loops: 'degraded: the last run failed: cleanup (in part), expire',
       governor: 'degraded: no quotas',
     });
   });
