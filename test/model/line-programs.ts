@@ -10,6 +10,8 @@ import { plannedFault } from './random-faults.ts';
 
 const choice = fc.nat({ max: 7 });
 const holder = fc.nat({ max: 5 });
+/** A key of the caller's own, which remembers its lease. */
+const key = fc.constantFrom(undefined, undefined, 1);
 const seconds = fc.constantFrom(0, 0, 3);
 const priority = fc.constantFrom(0, 0, 0, 0, 1);
 const prefix = fc.constantFrom(undefined, undefined, undefined, 'a', 'b');
@@ -19,7 +21,15 @@ type Bare = Step extends infer Each ? (Each extends Step ? Omit<Each, 'waits'> :
 const bare: fc.Arbitrary<Bare> = fc.oneof(
   {
     weight: 12,
-    arbitrary: fc.record({ do: fc.constant('wait' as const), on: choice, holder, seconds, priority, prefix }),
+    arbitrary: fc.record({
+      do: fc.constant('wait' as const),
+      on: choice,
+      holder,
+      key,
+      seconds,
+      priority,
+      prefix,
+    }),
   },
   {
     weight: 4,
@@ -78,13 +88,16 @@ const crowd: fc.Arbitrary<Step[]> = fc
     return [...all(on), ...back, ...between, ...all(other), ...back, ...all(on)];
   });
 
+/** Somebody who does not wait was there before the crowd. */
+const TAKEN: Step = { waits: true, do: 'allocate', on: 0, holder: 6 };
+
 export const linePrograms: fc.Arbitrary<Program> = fc.record({
   schedule: fc.nat({ max: 2 ** 30 }),
   skewsMs: fc.array(fc.integer({ min: -MAX_SKEW_MS, max: MAX_SKEW_MS }), { minLength: 1, maxLength: 3 }),
   pool: fc.array(fc.constantFrom('a1', 'a2', 'b1'), { minLength: 1, maxLength: 2 }),
   deletes: fc.constant({ answer: 'recycled' as const, listedForSeconds: 0 }),
   steps: fc
-    .tuple(crowd, fc.array(step, { minLength: 5, maxLength: 20, size: 'max' }))
-    .map(([first, rest]) => [...first, ...rest]),
+    .tuple(fc.boolean(), crowd, fc.array(step, { minLength: 5, maxLength: 20, size: 'max' }))
+    .map(([isTaken, first, rest]) => [...(isTaken ? [TAKEN] : []), ...first, ...rest]),
   faults: fc.array(plannedFault, { maxLength: 4 }),
 });

@@ -118,7 +118,8 @@ function leasesOf(steps: readonly Step[]): FoundLease[] {
       sandboxId: granted.event.sandboxId,
       holder: granted.event.holder ?? '',
       key: call && keyOf(call),
-      isRemembered: call !== undefined && isChosen(call),
+      // Of a lease that nobody was told of, its key remembers nothing.
+      isRemembered: call !== undefined && isChosen(call) && next?.event.action !== 'pass_on',
       granted,
       ended: next?.event.from === 'allocated' ? next : undefined,
     };
