@@ -33,7 +33,7 @@ export interface Replica {
   /** From the spawn to the log line that says that it listens. */
   readonly startMs: number;
   snapshot(): Promise<Snapshot>;
-  /** Ends it as an orchestrator does. Throws when it did not go in peace. */
+  /** Ends it as an orchestrator does, once. Throws when it did not go in peace. */
   stop(): Promise<void>;
 }
 
@@ -56,15 +56,20 @@ export async function startReplica(env: Record<string, string>): Promise<Replica
   // What is not read would fill the pipe and stop the broker.
   child.stdout?.resume();
   await until(() => isReady(url), { timeoutMs: READY_WITHIN_MS, what: 'the replica to be ready' });
+  const end = async () => {
+    child.kill('SIGTERM');
+    const [code] = await Promise.race([gone, delay(GONE_WITHIN_MS, ['nothing'], { ref: false })]);
+    if (code !== 0) throw new Error(`a replica that was told to stop ended with ${code}`);
+  };
+  let ended: Promise<void> | undefined;
   return {
     url,
     pid: child.pid ?? 0,
     startMs,
     snapshot: () => snapshot(url),
-    async stop() {
-      child.kill('SIGTERM');
-      const [code] = await Promise.race([gone, delay(GONE_WITHIN_MS, ['nothing'], { ref: false })]);
-      if (code !== 0) throw new Error(`a replica that was told to stop ended with ${code}`);
+    stop() {
+      ended ??= end();
+      return ended;
     },
   };
 }

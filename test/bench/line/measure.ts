@@ -155,8 +155,7 @@ async function crowdOfWaiting(callers: number): Promise<Crowd> {
       ),
     );
     const stoppedMs = performance.now();
-    process.kill(replica.pid, 'SIGTERM');
-    const answers = await told;
+    const [answers] = await Promise.all([told, replica.stop()]);
     return {
       callers,
       alone,
