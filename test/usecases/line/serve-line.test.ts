@@ -145,8 +145,11 @@ describeOnEngines('a line of callers', ({ endpoint }) => {
     await expect.poll(() => core.lineWaiters.size).toBe(1);
     await expect.poll(() => core.lineView.length()).toBe(1);
     await expect(line.wait('cyd')).rejects.toMatchObject({ code: 'LINE_FULL' });
+    core.calls.clear();
     stopping.abort();
     expect(await bob).toMatchObject({ position: 1 });
+    // However the store is.
+    expect(core.calls.count()).toBe(0);
   });
 
   test('nothing more is asked of the store for who does not wait, and two calls by who joins', async () => {
