@@ -44,6 +44,7 @@ const recordShape = {
   deletion_error: z.string().optional().describe("The last failure's kind."),
   deletion_due_at: epochSeconds('The next attempt').optional(),
   stale_since: epochSeconds('When the provider stopped listing it').optional(),
+  cooling_until: epochSeconds('When it has cooled down').optional(),
   quarantine_reason: z
     .string()
     .optional()
@@ -103,6 +104,7 @@ export const statsSchema = z
     pending_deletion: z.int(),
     stale: z.int(),
     deletion_failed: z.int(),
+    cooling: z.int(),
     quarantined: z.int(),
     as_of: epochSeconds('When it was counted'),
   })
@@ -150,6 +152,8 @@ export function sandboxRecord(sandbox: Sandbox): z.output<typeof recordSchema> {
   switch (sandbox.status) {
     case 'available':
       return { ...base, status: sandbox.status };
+    case 'cooling':
+      return { ...base, status: sandbox.status, cooling_until: seconds(sandbox.coolUntilMs) };
     case 'allocated':
       return {
         ...base,

@@ -16,6 +16,7 @@ import { createReplicaRegister } from '../store/shared/replicas.ts';
 import { createTurns } from '../store/shared/turns.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
 import { type CleanUpDeps, cleanUp } from '../usecases/deletion/clean-up.ts';
+import { createCooling } from '../usecases/deletion/cooling.ts';
 import { deleteOnce } from '../usecases/deletion/delete-once.ts';
 import { lookForLeaving } from '../usecases/deletion/look-for-leaving.ts';
 import { inspectSandbox } from '../usecases/inspect-sandbox.ts';
@@ -49,6 +50,8 @@ export interface CoreOptions {
   allocateDeadlineMs: number;
   /** Transactions that lease sandboxes, under way at once; callers beyond that share them. */
   grantTransactions?: number;
+  /** How long after it was cleaned a sandbox is free, milliseconds. */
+  cooldownMs: number;
   syncMaxStaleRatio: number;
   cleanupConcurrency: number;
   cleanupDelayMs: number;
@@ -76,7 +79,11 @@ export type Core = ReturnType<typeof composeCore>;
 export function composeCore(options: CoreOptions) {
   const { client, buckets, provider, newId, alert } = options;
   const clock = trustedClock(options.clock, client);
-  const { onSandboxChange = () => undefined } = options;
+  const { cooldownMs } = options;
+  const onSandboxChange = (change: SandboxChange) => {
+    cooling.note(change);
+    options.onSandboxChange?.(change);
+  };
   const table = createSandboxStore(client, buckets, newId, options.grantTransactions);
   const reads = createSandboxReads(client, buckets, options.onUnreadable);
   const line = composeLine(options.line, {
@@ -97,6 +104,7 @@ export function composeCore(options: CoreOptions) {
     options.onBackgroundError('refill', error),
   );
   const deps = { store, reads, clock };
+  const cooling = createCooling(deps);
   const keeper = line.createKeeper(readyList);
   const onFailure = (chore: string) => (sandboxId: string, error: unknown) =>
     options.onBackgroundError(chore, new Error(`${sandboxId} is left for the next run`, { cause: error }));
@@ -174,6 +182,7 @@ export function composeCore(options: CoreOptions) {
         ...deps,
         provider,
         maxStaleRatio: options.syncMaxStaleRatio,
+        cooldownMs,
         alert,
         onFailure: onFailure('sync'),
       }),
@@ -192,12 +201,14 @@ export function composeCore(options: CoreOptions) {
         maxAttempts: options.deletionMaxAttempts,
         deleteTimeoutMs: options.deleteTimeoutMs,
         deleteMayRunMs: options.deleteMayRunMs,
+        cooldownMs,
         evidenceRules: options.deleteEvidence,
         breaker: options.deleteBreaker,
         onParked: options.onParked,
         alert,
       }),
       expire: expireLeases({ ...deps, onFailure: onFailure('expire') }),
+      freeCooled: cooling.freeCooled,
       tendLine: keeper.tend,
       purge: purgeStale(purgeDeps),
       count: (signal: AbortSignal, how: Parameters<typeof countPool>[1] = { consistent: false }) =>

@@ -157,6 +157,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
         bufferSeconds: config.bufferSeconds,
       },
       allocateDeadlineMs: config.allocateDeadlineMs,
+      cooldownMs: config.cooldownMs,
       syncMaxStaleRatio: config.syncMaxStaleRatio,
       cleanupConcurrency: config.cleanupConcurrency,
       cleanupDelayMs: config.cleanupDelayMs,

@@ -40,6 +40,7 @@ interface Parts {
   clock: Clock;
   newId: NewId;
   terms: LeaseRules;
+  cooldownMs: number;
   onUnreadable: (sortKey: unknown, error: unknown) => void;
   /** A sandbox has changed. */
   onChange: (change: SandboxChange) => void;
@@ -52,7 +53,7 @@ export function composeLine(options: LineOptions, parts: Parts) {
   const line = createLineStore(client, parts.onUnreadable);
   const view = createLineView(line, (look) => waiters.onLook(look));
   const waiters = createWaiters(view, parts.onError);
-  const forecast = createForecast({ ...options, reads: parts.reads, clock });
+  const forecast = createForecast({ ...options, ...parts });
   const onEnded: Parameters<typeof freeThroughLine>[0]['onEnded'] = (ending, place, nowMs) =>
     options.onEnded(ending, Math.max(0, nowMs - place.joinedAtMs) / 1000);
   let keeper: LineKeeper | undefined;

@@ -30,6 +30,7 @@ const REFRESH_INTERVAL_MS = 10_000;
 /** Hints that nothing is known against are read again after so long. */
 const HINTS_KEPT_MS = 300_000;
 const LINE_INTERVAL_MS = 3_000;
+const COOLDOWN_LOOK_INTERVAL_MS = 1_000;
 const TTL_SWEEP_INTERVAL_MS = 3_600_000;
 
 interface LoopsOptions {
@@ -182,10 +183,15 @@ export function composeLoops(options: LoopsOptions) {
     await core.readyList.refresh();
   };
   let hints = { stateMark: '', readAtMs: Number.NEGATIVE_INFINITY };
+  const freeCooled = (signal: AbortSignal) => {
+    const requestId = `cooldown-${newId()}`;
+    return work.freeCooled({ actor: 'cooldown', requestId, correlationId: requestId, signal });
+  };
   const chores = [
     createTicker(FIRST_SYNC_INTERVAL_MS, stockPool, onChoreError('first_sync')),
     createTicker(LINE_INTERVAL_MS, tendLine, onChoreError('line')),
     createTicker(REFRESH_INTERVAL_MS, refreshHints, onChoreError('refresh')),
+    createTicker(COOLDOWN_LOOK_INTERVAL_MS, freeCooled, onChoreError('cooldown')),
   ];
   if (config.store.kind === 'embedded') {
     chores.push(createTicker(TTL_SWEEP_INTERVAL_MS, sweepExpired, onChoreError('ttl_sweep')));

@@ -59,6 +59,7 @@ export async function composeTools(config: Config): Promise<Tools> {
       clock,
       newId: randomUUID,
       terms: config,
+      cooldownMs: config.cooldownMs,
       onUnreadable: nobody,
       onChange: ({ seen, next }) => own.note(seen?.status, next.status),
       onError: nobody,

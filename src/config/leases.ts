@@ -21,6 +21,11 @@ export const LEASE_VARIABLES = {
     '0.5',
     'grace after the end of a lease before the sandbox is taken back, hours',
   ),
+  COOLDOWN_SEC: variable(
+    fraction(0, 7 * DAY_SECONDS),
+    '0',
+    'how long a sandbox rests after its cleanup before it is free again, seconds',
+  ),
 };
 
 export interface LeaseConfig {
@@ -29,6 +34,8 @@ export interface LeaseConfig {
   maxLeaseSeconds: number;
   /** Grace after a lease's end. */
   bufferSeconds: number;
+  /** From the end of a cleanup until the sandbox is free. */
+  cooldownMs: number;
 }
 
 type Values = z.output<z.ZodObject<typeof LEASE_VARIABLES>>;
@@ -47,5 +54,6 @@ export function readLeases(values: Values, problems: string[]): LeaseConfig {
     maxLeaseSeconds:
       maxHours === undefined ? Math.max(DAY_SECONDS, leaseSeconds) : Math.round(maxHours * HOUR_SECONDS),
     bufferSeconds: Math.round(values.EXPIRY_BUFFER_HOURS * HOUR_SECONDS),
+    cooldownMs: Math.round(values.COOLDOWN_SEC * 1000),
   };
 }

@@ -61,10 +61,12 @@ export function judge(
   listed: InventoryItem | undefined,
   listingStartedAtMs: number,
   nowMs: number,
+  cooldownMs = 0,
 ): Verdict {
   const settledBefore = listingStartedAtMs - CLOCK_SKEW_ALLOWANCE_MS;
   if (!listed) return judgeAbsent(record, settledBefore, nowMs);
-  if (record.status === 'deleted') return judgeBuried(record, listed, listingStartedAtMs, nowMs);
+  if (record.status === 'deleted')
+    return judgeBuried(record, listed, { listingStartedAtMs, nowMs, cooldownMs });
   if (record.status === 'stale') return judgeStale(record, listed, listingStartedAtMs, nowMs);
   if (isLeaving(record) && isOverdue(record.cleanup.farewell.sinceMs, listingStartedAtMs)) {
     const next = deleteAgain(record, listed, nowMs);
@@ -76,7 +78,7 @@ export function judge(
 }
 
 function judgeAbsent(record: Sandbox, settledBefore: number, nowMs: number): Verdict {
-  if (record.status === 'available') {
+  if (record.status === 'available' || record.status === 'cooling') {
     return record.updatedAtMs < settledBefore
       ? { type: 'mark_stale', next: markStale(record, nowMs), action: 'sync_missing' }
       : { type: 'recent' };
@@ -108,8 +110,7 @@ function judgeAbsent(record: Sandbox, settledBefore: number, nowMs: number): Ver
 function judgeBuried(
   record: DeletedSandbox,
   listed: InventoryItem,
-  listingStartedAtMs: number,
-  nowMs: number,
+  { listingStartedAtMs, nowMs, cooldownMs }: Record<'listingStartedAtMs' | 'nowMs' | 'cooldownMs', number>,
 ): Verdict {
   const { deletedAtMs, seenGoneMs } = record;
   if (isOfUsed(record) && record.reason !== 'purged') {
@@ -123,7 +124,7 @@ function judgeBuried(
     }
     if (seenGoneMs >= listingStartedAtMs - CLOCK_SKEW_ALLOWANCE_MS) return { type: 'recent' };
   }
-  return { type: 'revive', next: revive(record, listed, nowMs), action: 'sync_revived' };
+  return { type: 'revive', next: revive(record, listed, nowMs, cooldownMs), action: 'sync_revived' };
 }
 
 /** A listing that began before the one that lacked it has nothing new to tell. */
@@ -157,6 +158,7 @@ export const isLeaving = (record: Sandbox): record is LeavingSandbox =>
 /** True for a record whose absence from a listing speaks against the listing (what is being deleted may be gone). */
 export const isExpected = (record: Sandbox): boolean =>
   record.status === 'available' ||
+  record.status === 'cooling' ||
   record.status === 'allocated' ||
   (record.status === 'quarantined' && !isMissing(record));
 

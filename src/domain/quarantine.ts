@@ -1,19 +1,22 @@
+import { freeAfter } from './cooldown.ts';
 import { assertNever } from './errors.ts';
-import type {
-  AllocatedSandbox,
-  AvailableSandbox,
-  FailedSandbox,
-  PendingSandbox,
-  Quarantine,
-  QuarantinedSandbox,
-  StaleSandbox,
+import {
+  type AllocatedSandbox,
+  type AvailableSandbox,
+  type CoolingSandbox,
+  type FailedSandbox,
+  next,
+  type PendingSandbox,
+  type Quarantine,
+  type QuarantinedSandbox,
+  type StaleSandbox,
 } from './sandbox.ts';
-import { dueAtOnce, goOn, makeFree, next, requestDeletion, settled } from './transitions.ts';
+import { dueAtOnce, goOn, makeFree, requestDeletion, settled } from './transitions.ts';
 
 /*
  * Out of the pool without being deleted, until an operator restores it:
  *
- *   available, stale ───────────────────────────┐                    ┌─ unused ─▶ available; stale while it is not listed
+ *   available, cooling, stale ──────────────────┐                    ┌─ unused ─▶ as before; stale while it is not listed
  *   pending_deletion, deletion_failed ──────────┼──▶ quarantined ────┤
  *   allocated ── marked, until its lease ends ──┘                    └─ used ───▶ pending_deletion
  */
@@ -21,6 +24,7 @@ import { dueAtOnce, goOn, makeFree, next, requestDeletion, settled } from './tra
 /** What may be taken out of the pool. */
 export type Quarantinable =
   | AvailableSandbox
+  | CoolingSandbox
   | StaleSandbox
   | AllocatedSandbox
   | PendingSandbox
@@ -39,7 +43,13 @@ export function quarantine(seen: Quarantinable, quarantine: Quarantine, nowMs: n
     case 'available':
       return next<QuarantinedSandbox>(seen, nowMs, fields);
     case 'stale':
-      return next<QuarantinedSandbox>(seen, nowMs, { ...fields, missingSinceMs: seen.staleSinceMs });
+      return next<QuarantinedSandbox>(seen, nowMs, {
+        ...fields,
+        missingSinceMs: seen.staleSinceMs,
+        ...(seen.coolUntilMs !== undefined && { coolUntilMs: seen.coolUntilMs }),
+      });
+    case 'cooling':
+      return next<QuarantinedSandbox>(seen, nowMs, { ...fields, coolUntilMs: seen.coolUntilMs });
     case 'allocated': {
       // Whoever was never told of its lease has not used it.
       if (seen.lease.collectBy !== undefined) return next<QuarantinedSandbox>(seen, nowMs, fields);
@@ -86,8 +96,8 @@ export const passOn = (seen: AllocatedSandbox, nowMs: number): AvailableSandbox 
 export function restoreToPool(
   seen: QuarantinedSandbox,
   nowMs: number,
-): AvailableSandbox | StaleSandbox | PendingSandbox {
-  const { lease, cleanup, missingSinceMs } = seen;
+): AvailableSandbox | CoolingSandbox | StaleSandbox | PendingSandbox {
+  const { lease, cleanup, missingSinceMs, coolUntilMs } = seen;
   if (lease && cleanup) {
     return next<PendingSandbox>(seen, nowMs, {
       status: 'pending_deletion',
@@ -95,8 +105,12 @@ export function restoreToPool(
       cleanup: dueAtOnce(cleanup.requestedAt, Math.max(nowMs, cleanup.mayRunUntilMs ?? 0)),
     });
   }
-  if (missingSinceMs === undefined) return makeFree(seen, nowMs);
-  return next<StaleSandbox>(seen, nowMs, { status: 'stale', staleSinceMs: missingSinceMs });
+  if (missingSinceMs === undefined) return freeAfter(seen, coolUntilMs, nowMs);
+  return next<StaleSandbox>(seen, nowMs, {
+    status: 'stale',
+    staleSinceMs: missingSinceMs,
+    ...(coolUntilMs !== undefined && { coolUntilMs }),
+  });
 }
 
 /** Complete listings lack it. */

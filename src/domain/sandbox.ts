@@ -6,6 +6,7 @@ export const SANDBOX_STATUSES = [
   'pending_deletion',
   'deletion_failed',
   'stale',
+  'cooling',
   'quarantined',
   'deleted',
 ] as const;
@@ -18,6 +19,7 @@ export const POOL_STATUSES = [
   'pending_deletion',
   'deletion_failed',
   'stale',
+  'cooling',
   'quarantined',
 ] as const;
 export type PoolStatus = (typeof POOL_STATUSES)[number];
@@ -89,6 +91,13 @@ export interface AvailableSandbox extends Base {
   /** Who gave it back before it was recycled: that holder may repeat its mark and is told that it is done. */
   released?: { holder: string; requestedAt: number } | undefined;
 }
+/** Clean, and not to be leased before its time. */
+export interface CoolingSandbox extends Base {
+  status: 'cooling';
+  /** Epoch milliseconds. */
+  coolUntilMs: number;
+  released?: AvailableSandbox['released'];
+}
 export interface AllocatedSandbox extends Base {
   status: 'allocated';
   lease: Lease;
@@ -113,6 +122,8 @@ export interface StaleSandbox extends Base {
   status: 'stale';
   /** Epoch milliseconds. */
   staleSinceMs: number;
+  /** It was cooling down: not free before then, epoch milliseconds. */
+  coolUntilMs?: number | undefined;
 }
 /** Why a sandbox is kept out of the pool, in the words of who asked for it, and since when. */
 export interface Quarantine {
@@ -129,6 +140,8 @@ export interface QuarantinedSandbox extends Base {
   quarantine: Quarantine;
   /** Since when complete listings lack it, epoch milliseconds. */
   missingSinceMs?: number | undefined;
+  /** It was cooling down: not free before then, epoch milliseconds. */
+  coolUntilMs?: number | undefined;
   /** Both only of a used one: it is cleaned before it is free again. Nothing is due as long as it is here. */
   lease?: Lease | undefined;
   cleanup?: Cleanup | undefined;
@@ -153,9 +166,25 @@ export interface DeletedSandbox extends Base {
 
 export type Sandbox =
   | AvailableSandbox
+  | CoolingSandbox
   | AllocatedSandbox
   | PendingSandbox
   | FailedSandbox
   | StaleSandbox
   | QuarantinedSandbox
   | DeletedSandbox;
+
+/** The record after a change: what every status has, and `fields` of the new one. */
+export const next = <T extends Sandbox>(seen: Sandbox, nowMs: number, fields: Omit<T, keyof Common>): T =>
+  ({
+    id: seen.id,
+    name: seen.name,
+    externalId: seen.externalId,
+    metadata: seen.metadata,
+    createdAtMs: seen.createdAtMs,
+    updatedAtMs: nowMs,
+    generation: seen.generation + 1,
+    ...fields,
+  }) as T;
+
+type Common = Omit<AvailableSandbox, 'status' | 'released'>;

@@ -1,17 +1,20 @@
+import { freeAfter } from './cooldown.ts';
 import { heardOf, type Lease } from './lease.ts';
-import type {
-  AllocatedSandbox,
-  AvailableSandbox,
-  Cleanup,
-  DeletedSandbox,
-  Description,
-  FailedSandbox,
-  Farewell,
-  LeavingSandbox,
-  PendingSandbox,
-  QuarantinedSandbox,
-  Sandbox,
-  StaleSandbox,
+import {
+  type AllocatedSandbox,
+  type AvailableSandbox,
+  type Cleanup,
+  type CoolingSandbox,
+  type DeletedSandbox,
+  type Description,
+  type FailedSandbox,
+  type Farewell,
+  type LeavingSandbox,
+  next,
+  type PendingSandbox,
+  type QuarantinedSandbox,
+  type Sandbox,
+  type StaleSandbox,
 } from './sandbox.ts';
 
 /*
@@ -26,21 +29,6 @@ import type {
  * A lease that a place in the line got and nobody collected goes back by `passOn`, without a cleanup. What leads into
  * quarantine and out of it is in `quarantine.ts`.
  */
-
-/** The record after a change: what every status has, and `fields` of the new one. */
-export const next = <T extends Sandbox>(seen: Sandbox, nowMs: number, fields: Omit<T, keyof Common>): T =>
-  ({
-    id: seen.id,
-    name: seen.name,
-    externalId: seen.externalId,
-    metadata: seen.metadata,
-    createdAtMs: seen.createdAtMs,
-    updatedAtMs: nowMs,
-    generation: seen.generation + 1,
-    ...fields,
-  }) as T;
-
-type Common = Omit<AvailableSandbox, 'status' | 'released'>;
 
 /** The tombstone of what was used. */
 export type UsedTombstone = DeletedSandbox & { lease: Lease; cleanup: Cleanup };
@@ -115,13 +103,6 @@ export const unclaim = <T extends PendingSandbox | FailedSandbox>(seen: T, dueMs
     updatedAtMs: nowMs,
     cleanup: { ...seen.cleanup, attempts: seen.cleanup.attempts - 1, claimId: undefined, dueMs },
   }) as T;
-
-/** The provider cleaned it: free again. */
-export const recycle = (seen: PendingSandbox | FailedSandbox, nowMs: number): AvailableSandbox =>
-  next<AvailableSandbox>(seen, nowMs, {
-    status: 'available',
-    released: { holder: seen.lease.holder, requestedAt: seen.cleanup.requestedAt },
-  });
 
 /** The first look for one that is leaving, and the longest time between two, milliseconds. */
 const FIRST_LOOK_MS = 30_000;
@@ -223,12 +204,19 @@ export const retryDeletion = (seen: FailedSandbox, nowMs: number): PendingSandbo
     cleanup: dueAtOnce(seen.cleanup.requestedAt, Math.max(nowMs, seen.cleanup.mayRunUntilMs ?? 0)),
   });
 
-export const markStale = (seen: AvailableSandbox, nowMs: number): StaleSandbox =>
-  next<StaleSandbox>(seen, nowMs, { status: 'stale', staleSinceMs: nowMs });
+export const markStale = (seen: AvailableSandbox | CoolingSandbox, nowMs: number): StaleSandbox =>
+  next<StaleSandbox>(seen, nowMs, {
+    status: 'stale',
+    staleSinceMs: nowMs,
+    ...(seen.status === 'cooling' && { coolUntilMs: seen.coolUntilMs }),
+  });
 
 /** A stale one is listed again. */
-export const restore = (seen: StaleSandbox, listed: Description, nowMs: number): AvailableSandbox =>
-  withDescription(next<AvailableSandbox>(seen, nowMs, { status: 'available' }), listed);
+export const restore = (
+  seen: StaleSandbox,
+  listed: Description,
+  nowMs: number,
+): AvailableSandbox | CoolingSandbox => withDescription(freeAfter(seen, seen.coolUntilMs, nowMs), listed);
 
 /** Removes the record only; what the provider has is not touched. */
 export const purge = (seen: StaleSandbox | FailedSandbox, nowMs: number): DeletedSandbox =>
@@ -248,10 +236,11 @@ export function revive(
   seen: DeletedSandbox,
   listed: Description,
   nowMs: number,
-): AvailableSandbox | FailedSandbox | PendingSandbox {
+  cooldownMs = 0,
+): AvailableSandbox | CoolingSandbox | FailedSandbox | PendingSandbox {
   const { lease, cleanup } = seen;
   if (!lease || !cleanup || seen.reason === 'destroyed') {
-    return withDescription(next<AvailableSandbox>(seen, nowMs, { status: 'available' }), listed);
+    return withDescription(freeAfter(seen, lease && seen.deletedAtMs + cooldownMs, nowMs), listed);
   }
   return seen.reason === 'purged'
     ? withDescription(next<FailedSandbox>(seen, nowMs, { status: 'deletion_failed', lease, cleanup }), listed)

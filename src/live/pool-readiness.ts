@@ -5,12 +5,13 @@ import type { PoolCounts } from '../usecases/inventory/pool-stats.ts';
 export function poolReadiness(pool: PoolCounts | undefined): ReadinessFinding {
   if (!pool || pool.counts.available > 0) return { state: 'ok' };
   if (pool.total === 0) return { state: 'degraded', detail: 'empty, no sandbox is known' };
-  const { allocated, pending_deletion, deletion_failed, stale, quarantined } = pool.counts;
+  const { allocated, pending_deletion, deletion_failed, stale, cooling, quarantined } = pool.counts;
   const taken = Object.entries({
     allocated,
     'waiting for a cleanup': pending_deletion,
     'not deleted': deletion_failed,
     stale,
+    'cooling down': cooling,
     'in quarantine': quarantined,
   }).flatMap(([what, count]) => (count > 0 ? `${count} ${what}` : []));
   return { state: 'degraded', detail: `exhausted, no sandbox is free (${taken.join(', ')})` };

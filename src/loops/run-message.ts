@@ -58,6 +58,7 @@ const WORDING: Readonly<Record<string, Wording>> = {
       `Found ${some(overdue, 'lease')} past ${overdue === 1 ? 'its' : 'their'} time`,
     rest: [
       ['marked', (count) => `took ${count} back`],
+      ['cooled', (count) => `freed ${count} that had cooled down`],
       ['skipped', (count) => `left ${count} that changed meanwhile`],
       ['failed', (count) => `could not take ${count} back`],
     ],
@@ -70,9 +71,15 @@ const WORDING: Readonly<Record<string, Wording>> = {
         'sandbox',
         'sandboxes',
       )}`,
-    rest: ['available', 'allocated', 'pending_deletion', 'deletion_failed', 'stale', 'quarantined'].map(
-      (status): Phrase => [status, (count) => `${count} ${status.replaceAll('_', ' ')}`],
-    ),
+    rest: [
+      'available',
+      'allocated',
+      'pending_deletion',
+      'deletion_failed',
+      'stale',
+      'cooling',
+      'quarantined',
+    ].map((status): Phrase => [status, (count) => `${count} ${status.replaceAll('_', ' ')}`]),
   },
 };
 

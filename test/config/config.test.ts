@@ -92,8 +92,8 @@ describe('values', () => {
   test.each([
     [{ PORT: '0' }, { port: 0 }],
     [
-      { LAB_DURATION_HOURS: '1.5', EXPIRY_BUFFER_HOURS: '.25' },
-      { leaseSeconds: 5400, bufferSeconds: 900 },
+      { LAB_DURATION_HOURS: '1.5', EXPIRY_BUFFER_HOURS: '.25', COOLDOWN_SEC: '1.5' },
+      { leaseSeconds: 5400, bufferSeconds: 900, cooldownMs: 1500 },
     ],
     [{ LAB_DURATION_HOURS: '0.0002' }, { leaseSeconds: 1 }],
     [{ LAB_DURATION_HOURS: '48' }, { leaseSeconds: 172_800, maxLeaseSeconds: 172_800 }],

@@ -60,6 +60,7 @@ function startLive(
     pending_deletion: 3,
     deletion_failed: 2,
     stale: 1,
+    cooling: 0,
     quarantined: 0,
   };
   const news = live.connect({

@@ -10,6 +10,7 @@ const COUNTS = {
   pending_deletion: 3,
   deletion_failed: 2,
   stale: 1,
+  cooling: 0,
   quarantined: 0,
 };
 

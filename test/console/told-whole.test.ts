@@ -80,6 +80,7 @@ it('takes a sample of the history once', () => {
     pending_deletion: [0],
     deletion_failed: [0],
     stale: [0],
+    cooling: [0],
     quarantined: [0],
     leases_per_minute: [0],
     refusals_per_minute: [0],

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
+import { recycle } from '../../src/domain/cooldown.ts';
 import { eventOf } from '../../src/domain/event.ts';
-import { allocate, create, recycle } from '../../src/domain/transitions.ts';
+import { allocate, create } from '../../src/domain/transitions.ts';
 import { LEASE, MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
 
 const BY = { actor: 'track', requestId: 'request-1', correlationId: 'correlation-1' };

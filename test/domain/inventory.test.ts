@@ -27,7 +27,7 @@ const SETTLED_MS = MADE_AT_MS + CLOCK_SKEW_ALLOWANCE_MS + 1;
 const JUST_NOW_MS = MADE_AT_MS + CLOCK_SKEW_ALLOWANCE_MS;
 const OVERDUE_MS = MADE_AT_MS + STILL_LISTED_LIMIT_MS + 1;
 const GONE: Sandbox = { ...deleted, seenGoneMs: MADE_AT_MS };
-const { quarantined } = RECORDS;
+const { cooling, quarantined } = RECORDS;
 const MISSED = noteMissing(quarantined, MADE_AT_MS);
 const leaving = seeOff(pending, 'destroyed', MADE_AT_MS);
 
@@ -89,6 +89,8 @@ const JUDGEMENTS: [string, Sandbox, InventoryItem | undefined, number, Verdict['
   ['a failed deletion may be renamed', failed, RENAMED, SETTLED_MS, 'describe'],
   ['a stale one that is listed is back', stale, RENAMED, SETTLED_MS, 'restore'],
   ['a stale one that was listed before it was missing is stale', stale, SAME, MADE_AT_MS - 1, 'recent'],
+  ['one that cools down and is missing is stale', cooling, undefined, SETTLED_MS, 'mark_stale'],
+  ['one that cools down is listed all the while', cooling, SAME, SETTLED_MS, 'leave'],
   ['one in quarantine that is listed stays there', quarantined, SAME, SETTLED_MS, 'leave'],
   ['one in quarantine may be renamed', quarantined, RENAMED, SETTLED_MS, 'describe'],
   ['one in quarantine that is missing is known for it', quarantined, undefined, SETTLED_MS, 'note_missing'],
@@ -146,7 +148,7 @@ describe('a record against a complete listing', () => {
       return 'next' in verdict && verdict.next.status !== record.status;
     });
     const statuses = new Set(changed.map(([, record]) => record.status));
-    expect([...statuses].sort()).toEqual(['available', 'deleted', 'pending_deletion', 'stale']);
+    expect([...statuses].sort()).toEqual(['available', 'cooling', 'deleted', 'pending_deletion', 'stale']);
   });
 
   it('frees nothing that was used by a listing alone', () => {
@@ -168,7 +170,7 @@ it('the first of several entries for an id counts, and the others are counted', 
   expect(duplicates).toBe(1);
 });
 
-it('only what is free, leased or in quarantine speaks against a listing that lacks it, until it is known to', () => {
+it('only what is free, or soon is, leased or in quarantine speaks against a listing that lacks it, until it is known to', () => {
   const expected = [...Object.values(RECORDS), MISSED].filter(isExpected);
-  expect(expected).toEqual([available, allocated, quarantined]);
+  expect(expected).toEqual([available, allocated, cooling, quarantined]);
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { endCooldown, recycle } from '../../src/domain/cooldown.ts';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
 import {
   allocate,
@@ -11,7 +12,6 @@ import {
   lookLater,
   markStale,
   purge,
-  recycle,
   requestDeletion,
   restore,
   retryDeletion,
@@ -26,6 +26,8 @@ const LATER_MS = MADE_AT_MS + 90_500;
 const LISTED = { name: 'lab-new', externalId: 'ext/new', metadata: { sfdc_account_id: 'SF-1' } };
 const { available, allocated, pending_deletion: pending, deletion_failed: failed, stale, deleted } = RECORDS;
 
+const { cooling } = RECORDS;
+const COOL_UNTIL_MS = cooling.coolUntilMs;
 const REQUESTED_AT = MADE_AT_MS / 1000;
 const purgedFailed = purge(failed, MADE_AT_MS);
 const purgedStale = purge(stale, MADE_AT_MS);
@@ -83,6 +85,40 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
     pending,
     recycle(pending, LATER_MS),
     { status: 'available', released: { holder: LEASE.holder, requestedAt: REQUESTED_AT } },
+  ],
+  [
+    'recycle one that has to cool down first',
+    pending,
+    recycle(pending, LATER_MS, 60_000),
+    {
+      status: 'cooling',
+      coolUntilMs: LATER_MS + 60_000,
+      released: { holder: LEASE.holder, requestedAt: REQUESTED_AT },
+    },
+  ],
+  [
+    'end a cooldown: free, and its last holder is still told that it is done',
+    cooling,
+    endCooldown(cooling, LATER_MS),
+    { status: 'available', released: { holder: LEASE.holder, requestedAt: REQUESTED_AT } },
+  ],
+  [
+    'mark one stale that cools down',
+    cooling,
+    markStale(cooling, LATER_MS),
+    { status: 'stale', staleSinceMs: LATER_MS, coolUntilMs: COOL_UNTIL_MS },
+  ],
+  [
+    'restore one that has not cooled down',
+    markStale(cooling, MADE_AT_MS),
+    restore(markStale(cooling, MADE_AT_MS), LISTED, COOL_UNTIL_MS - 1),
+    { status: 'cooling', ...LISTED, coolUntilMs: COOL_UNTIL_MS, updatedAtMs: COOL_UNTIL_MS - 1 },
+  ],
+  [
+    'restore one that has cooled down meanwhile',
+    markStale(cooling, MADE_AT_MS),
+    restore(markStale(cooling, MADE_AT_MS), LISTED, LATER_MS),
+    { status: 'available', ...LISTED },
   ],
   [
     'bury: nothing is due any more, the last lease stays',
@@ -211,6 +247,18 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
     'revive one that was destroyed: a fresh sandbox, the lease forgotten',
     deleted,
     revive(deleted, LISTED, LATER_MS),
+    { status: 'available', ...LISTED },
+  ],
+  [
+    'revive one that was destroyed lately: it cools down first',
+    deleted,
+    revive(deleted, LISTED, LATER_MS, 120_000),
+    { status: 'cooling', ...LISTED, coolUntilMs: MADE_AT_MS + 120_000 },
+  ],
+  [
+    'revive one that was stale: it was not used, and need not cool down',
+    purgedStale,
+    revive(purgedStale, LISTED, LATER_MS, 120_000),
     { status: 'available', ...LISTED },
   ],
   [

@@ -149,6 +149,7 @@ describe('GET /v1/admin/stats', () => {
       pending_deletion: 3,
       deletion_failed: 2,
       stale: 1,
+      cooling: 0,
       quarantined: 0,
       as_of: 1_767_225_600,
     });

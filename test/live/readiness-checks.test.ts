@@ -57,6 +57,7 @@ const counts = (of: object, asOfMs: number) => {
     pending_deletion: 0,
     deletion_failed: 0,
     stale: 0,
+    cooling: 0,
     quarantined: 0,
     ...of,
   };

@@ -38,6 +38,7 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
         pending_deletion: 0,
         deletion_failed: 0,
         stale: 0,
+        cooling: 0,
         quarantined: 0,
       };
       await watches[which]?.(toPoolCounts(counts, ageMs > 0 ? asOfMs - ageMs : asOfMs));
@@ -84,6 +85,7 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
       pending_deletion: 0,
       deletion_failed: 0,
       stale: 0,
+      cooling: 0,
       quarantined: 0,
     };
     await Promise.all(
@@ -110,7 +112,15 @@ describeOnEngines('the watch on the pool', ({ endpoint }) => {
     );
     const counted = (available: number, asOfMs: number) =>
       toPoolCounts(
-        { available, allocated: 5, pending_deletion: 0, deletion_failed: 0, stale: 0, quarantined: 0 },
+        {
+          available,
+          allocated: 5,
+          pending_deletion: 0,
+          deletion_failed: 0,
+          stale: 0,
+          cooling: 0,
+          quarantined: 0,
+        },
         asOfMs,
       );
     const slow = one?.(counted(0, 1_000));

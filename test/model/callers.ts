@@ -215,6 +215,9 @@ export function createCallers(
       case 'cleanup':
         run(replica, step.do, (by) => runs.cleanup({}, by));
         break;
+      case 'free_cooled':
+        run(replica, step.do, (by) => core.work.freeCooled(by));
+        break;
       case 'expire':
         run(replica, step.do, (by) => runs.expire({}, by));
         break;

@@ -39,7 +39,10 @@ const bare: fc.Arbitrary<Bare> = fc.oneof(
   { weight: 7, arbitrary: fc.record({ do: fc.constant('cleanup' as const), on: choice }) },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constantFrom('expire' as const, 'tend_line' as const), on: choice }),
+    arbitrary: fc.record({
+      do: fc.constantFrom('expire' as const, 'free_cooled' as const, 'tend_line' as const),
+      on: choice,
+    }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refresh' as const), on: choice }) },
   {
@@ -96,6 +99,7 @@ export const linePrograms: fc.Arbitrary<Program> = fc.record({
   skewsMs: fc.array(fc.integer({ min: -MAX_SKEW_MS, max: MAX_SKEW_MS }), { minLength: 1, maxLength: 3 }),
   pool: fc.array(fc.constantFrom('a1', 'a2', 'b1'), { minLength: 1, maxLength: 2 }),
   deletes: fc.constant({ answer: 'recycled' as const, listedForSeconds: 0 }),
+  cooldownSeconds: fc.constantFrom(0, 0, 4),
   steps: fc
     .tuple(fc.boolean(), crowd, fc.array(step, { minLength: 5, maxLength: 20, size: 'max' }))
     .map(([isTaken, first, rest]) => [...(isTaken ? [TAKEN] : []), ...first, ...rest]),

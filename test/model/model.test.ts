@@ -24,6 +24,7 @@ const SEEN = [
   'report reported',
   'restore done',
   'expire done',
+  'free_cooled done',
   'sync done',
   'cleanup done',
   'cleanup unknown',

@@ -22,7 +22,7 @@ export type ReplicaStep = { waits: boolean; on: Choice } & (
   | { do: 'release' | 'retry_deletion' | 'restore'; sandbox: Choice }
   | { do: 'quarantine'; sandbox: Choice; endsLease: boolean }
   | { do: 'sync'; force: boolean }
-  | { do: 'cleanup' | 'expire' | 'tend_line' | 'refresh' | 'kill' }
+  | { do: 'cleanup' | 'expire' | 'free_cooled' | 'tend_line' | 'refresh' | 'kill' }
   | { do: 'purge'; hours: number }
   | { do: 'bulk_delete'; status: 'stale' | 'deletion_failed' }
   | { do: 'freeze'; seconds: number; holdsCalls: boolean }
@@ -56,6 +56,8 @@ export interface Program {
   pool: string[];
   /** How the provider answers a delete, and for how long it goes on listing what it does not recycle. */
   deletes: { answer: 'recycled' | 'destroyed' | 'accepted'; listedForSeconds: number };
+  /** How long after it was cleaned a sandbox is free. */
+  cooldownSeconds: number;
   steps: Step[];
   faults: PlannedFault[];
 }

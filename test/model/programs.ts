@@ -65,6 +65,7 @@ const onReplica: fc.Arbitrary<Body<ReplicaStep>> = fc.oneof(
   body(3, { do: verb('sync'), force: fc.boolean() }),
   body(8, { do: verb('cleanup') }),
   body(2, { do: verb('expire') }),
+  body(2, { do: verb('free_cooled') }),
   body(2, { do: verb('refresh') }),
   body(1, { do: verb('kill') }),
   body(1, { do: verb('purge'), hours: fc.constantFrom(0, 1, 24) }),
@@ -251,6 +252,7 @@ export const programs: fc.Arbitrary<Program> = fc.record({
     answer: fc.constantFrom('recycled', 'destroyed', 'accepted'),
     listedForSeconds: fc.constantFrom(0, 0, 20, 60, 600, LISTED_FOR_LONG_SECONDS),
   }),
+  cooldownSeconds: fc.constantFrom(0, 0, 20, 1_800),
   steps: parts.map((each) => each.flat()),
   faults: fc.array(plannedFault, { maxLength: MAX_FAULTS, size: 'max' }),
 });

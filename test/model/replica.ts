@@ -59,6 +59,8 @@ export interface ReplicaOptions {
   send: SendToEngine;
   table: string;
   machine: Machine;
+  /** How long after it was cleaned a sandbox is free, milliseconds. */
+  cooldownMs: number;
   /** Told of what no fault excuses. */
   onFinding: (message: string) => void;
 }
@@ -110,6 +112,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     line: LINE,
     // The few callers of a program share them, too.
     grantTransactions: 1,
+    cooldownMs: options.cooldownMs,
     syncMaxStaleRatio: 0.5,
     cleanupConcurrency: 3,
     cleanupDelayMs: 0,

@@ -74,6 +74,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
           farSide,
           table,
           machine: machines[slot] ?? { skewMs: 0, jumpMs: 0 },
+          cooldownMs: program.cooldownSeconds * 1_000,
           onFinding,
           async send(command) {
             storeCalls++;
@@ -135,6 +136,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
         ...(await readEnd({ table, raw: bench.raw })),
         asOfMs: world.nowMs(),
         termMs: TERM_MS,
+        cooldownMs: program.cooldownSeconds * 1_000,
         expectedIds,
         deletes: farSide.deletes,
         listings: farSide.listings,

@@ -41,6 +41,7 @@ const POOL = {
   pending_deletion: 3,
   deletion_failed: 4,
   stale: 5,
+  cooling: 0,
   quarantined: 0,
 };
 const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'];

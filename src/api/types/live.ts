@@ -15,6 +15,7 @@ export interface PoolHistory {
   pending_deletion: (number | null)[];
   deletion_failed: (number | null)[];
   stale: (number | null)[];
+  cooling: (number | null)[];
   quarantined: (number | null)[];
   /** New leases by this replica. */
   leases_per_minute: number[];

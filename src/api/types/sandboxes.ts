@@ -58,6 +58,7 @@ export type SandboxStatus =
   | 'pending_deletion'
   | 'deletion_failed'
   | 'stale'
+  | 'cooling'
   | 'quarantined'
   | 'deleted';
 
@@ -96,6 +97,8 @@ export interface SandboxRecord {
   deletion_due_at?: number | undefined;
   /** When the provider stopped listing it, epoch seconds. */
   stale_since?: number | undefined;
+  /** When it has cooled down, epoch seconds. */
+  cooling_until?: number | undefined;
   /** Why it is kept out of the pool; of a leased one: as soon as its lease is over. */
   quarantine_reason?: string | undefined;
   /** When that was asked for, epoch seconds. */
@@ -162,6 +165,8 @@ export interface SandboxWithHistory {
   deletion_due_at?: number | undefined;
   /** When the provider stopped listing it, epoch seconds. */
   stale_since?: number | undefined;
+  /** When it has cooled down, epoch seconds. */
+  cooling_until?: number | undefined;
   /** Why it is kept out of the pool; of a leased one: as soon as its lease is over. */
   quarantine_reason?: string | undefined;
   /** When that was asked for, epoch seconds. */
@@ -202,6 +207,7 @@ export interface PoolStats {
   pending_deletion: number;
   stale: number;
   deletion_failed: number;
+  cooling: number;
   quarantined: number;
   /** When it was counted, epoch seconds. */
   as_of: number;

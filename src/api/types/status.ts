@@ -72,6 +72,7 @@ export interface Status {
     pending_deletion: number;
     deletion_failed: number;
     stale: number;
+    cooling: number;
     quarantined: number;
     total: number;
     /** Epoch seconds. */

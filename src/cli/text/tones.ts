@@ -29,6 +29,7 @@ const SANDBOXES: Readonly<Record<SandboxStatus, Tone>> = {
   pending_deletion: 'warning',
   deletion_failed: 'bad',
   stale: 'quiet',
+  cooling: 'quiet',
   quarantined: 'warning',
   deleted: 'quiet',
 };

@@ -7,6 +7,7 @@ export const STATUS_NAMES: Readonly<Record<SandboxStatus, string>> = {
   pending_deletion: 'Pending deletion',
   deletion_failed: 'Deletion failed',
   stale: 'Stale',
+  cooling: 'Cooling down',
   quarantined: 'Quarantined',
   deleted: 'Deleted',
 };

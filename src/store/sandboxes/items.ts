@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { assertNever } from '../../domain/errors.ts';
 import { takenBackAt } from '../../domain/lease.ts';
-import { isInUse, type Sandbox } from '../../domain/sandbox.ts';
+import { type AvailableSandbox, isInUse, type Sandbox } from '../../domain/sandbox.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { dueSortKey, sandboxKey, statusSortKey } from './keys.ts';
 import {
@@ -44,6 +44,7 @@ const available = z.object({
   status: z.literal('available'),
   released: z.object({ holder: z.string(), requested_at: z.int() }).optional(),
 });
+const cooling = available.extend({ status: z.literal('cooling'), cool_until_ms: z.int() });
 const allocated = z.object({
   ...baseFields,
   ...leaseFields,
@@ -53,13 +54,19 @@ const allocated = z.object({
 const used = { ...baseFields, ...leaseFields, ...cleanupFields };
 const pending = z.object({ ...used, status: z.literal('pending_deletion') });
 const failed = z.object({ ...used, status: z.literal('deletion_failed') });
-const stale = z.object({ ...baseFields, status: z.literal('stale'), stale_since_ms: z.int() });
+const stale = z.object({
+  ...baseFields,
+  status: z.literal('stale'),
+  stale_since_ms: z.int(),
+  cool_until_ms: z.int().optional(),
+});
 const quarantined = z.object({
   ...baseFields,
   ...usedFields,
   ...quarantineFields,
   status: z.literal('quarantined'),
   missing_since_ms: z.int().optional(),
+  cool_until_ms: z.int().optional(),
 });
 const deleted = z.object({
   ...baseFields,
@@ -72,6 +79,7 @@ const deleted = z.object({
 
 const sandboxItem = z.discriminatedUnion('status', [
   available,
+  cooling,
   allocated,
   pending,
   failed,
@@ -94,13 +102,10 @@ export function toSandbox(item: Item): Sandbox {
     updatedAtMs: row.updated_at_ms,
   };
   switch (row.status) {
-    case 'available': {
-      const released = row.released && {
-        holder: row.released.holder,
-        requestedAt: row.released.requested_at,
-      };
-      return { ...base, status: row.status, ...(released && { released }) };
-    }
+    case 'available':
+      return { ...base, status: row.status, ...releasedOf(row) };
+    case 'cooling':
+      return { ...base, status: row.status, coolUntilMs: row.cool_until_ms, ...releasedOf(row) };
     case 'allocated':
       return {
         ...base,
@@ -116,13 +121,14 @@ export function toSandbox(item: Item): Sandbox {
     case 'deletion_failed':
       return { ...base, status: row.status, lease: leaseOf(row), cleanup: cleanupOf(row) };
     case 'stale':
-      return { ...base, status: row.status, staleSinceMs: row.stale_since_ms };
+      return { ...base, status: row.status, staleSinceMs: row.stale_since_ms, ...coolingOf(row) };
     case 'quarantined':
       return {
         ...base,
         status: row.status,
         quarantine: quarantineOf(row),
         ...(row.missing_since_ms !== undefined && { missingSinceMs: row.missing_since_ms }),
+        ...coolingOf(row),
         ...usedOf(row),
       };
     case 'deleted':
@@ -169,13 +175,15 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
     write_id: writeId,
   };
   switch (sandbox.status) {
-    case 'available': {
-      const released = sandbox.released && {
-        holder: sandbox.released.holder,
-        requested_at: sandbox.released.requestedAt,
+    case 'available':
+      return { ...base, status: sandbox.status, ...releasedColumns(sandbox) };
+    case 'cooling':
+      return {
+        ...base,
+        status: sandbox.status,
+        cool_until_ms: sandbox.coolUntilMs,
+        ...releasedColumns(sandbox),
       };
-      return { ...base, status: sandbox.status, ...(released && { released }) };
-    }
     case 'allocated':
       return {
         ...base,
@@ -192,13 +200,19 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
         ...cleanupColumns(sandbox.cleanup),
       };
     case 'stale':
-      return { ...base, status: sandbox.status, stale_since_ms: sandbox.staleSinceMs };
+      return {
+        ...base,
+        status: sandbox.status,
+        stale_since_ms: sandbox.staleSinceMs,
+        ...coolingColumns(sandbox),
+      };
     case 'quarantined':
       return {
         ...base,
         status: sandbox.status,
         ...quarantineColumns(sandbox.quarantine),
         ...(sandbox.missingSinceMs !== undefined && { missing_since_ms: sandbox.missingSinceMs }),
+        ...coolingColumns(sandbox),
         ...usedColumns(sandbox),
       };
     case 'deleted':
@@ -215,7 +229,7 @@ function toRow(sandbox: Sandbox, writeId: string): SandboxItem {
   }
 }
 
-/** When the broker has to look at a sandbox again, epoch milliseconds: lease end, silence, cleanup retry, or claim time-out. */
+/** When the broker has to look at a sandbox again, epoch milliseconds: lease end, silence, cleanup retry, claim time-out, or end of a cooldown. */
 function dueOf(sandbox: Sandbox): number | undefined {
   switch (sandbox.status) {
     case 'allocated':
@@ -223,6 +237,8 @@ function dueOf(sandbox: Sandbox): number | undefined {
     case 'pending_deletion':
     case 'deletion_failed':
       return sandbox.cleanup.dueMs;
+    case 'cooling':
+      return sandbox.coolUntilMs;
     case 'available':
     case 'stale':
     case 'quarantined':
@@ -242,3 +258,14 @@ function forgetOf(sandbox: Sandbox): number | undefined {
   const goneMs = sandbox.lease ? sandbox.seenGoneMs : sandbox.deletedAtMs;
   return goneMs === undefined ? undefined : goneMs + TOMBSTONE_TTL_MS;
 }
+
+const releasedOf = ({ released }: Pick<z.infer<typeof available>, 'released'>) =>
+  released && { released: { holder: released.holder, requestedAt: released.requested_at } };
+const releasedColumns = ({ released }: Pick<AvailableSandbox, 'released'>) =>
+  released && { released: { holder: released.holder, requested_at: released.requestedAt } };
+
+/** Of what is not free even when it could be otherwise. */
+const coolingOf = ({ cool_until_ms: coolUntilMs }: { cool_until_ms?: number | undefined }) =>
+  coolUntilMs === undefined ? undefined : { coolUntilMs };
+const coolingColumns = ({ coolUntilMs }: { coolUntilMs?: number | undefined }) =>
+  coolUntilMs === undefined ? undefined : { cool_until_ms: coolUntilMs };

@@ -1,9 +1,10 @@
 import type { Clock, NewId } from '../../clock.ts';
+import { recycle } from '../../domain/cooldown.ts';
 import { assertNever, BrokerError, hasCode } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
 import { backoffDelayMs } from '../../domain/resilience/backoff.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../../domain/sandbox.ts';
-import { bury, claim, failDeletion, recycle, seeOff, unclaim } from '../../domain/transitions.ts';
+import { bury, claim, failDeletion, seeOff, unclaim } from '../../domain/transitions.ts';
 import { ProviderError } from '../../provider/provider.ts';
 import { BreakerOpenError } from '../../safety/index.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
@@ -23,6 +24,8 @@ export interface DeleteUnderClaimDeps {
   deleteTimeoutMs: number;
   /** How long a delete whose answer never came may be under way at the provider, milliseconds. */
   deleteMayRunMs: number;
+  /** How long after it was cleaned a sandbox is free, milliseconds. */
+  cooldownMs: number;
   alert: RaiseAlert;
   /** Told of a sandbox that is parked. */
   onParked?: ((sandboxId: string) => void) | undefined;
@@ -118,7 +121,7 @@ export async function deleteUnderClaim(
   } finally {
     time.clear();
   }
-  const { ending, end } = endOf(outcome);
+  const { ending, end } = endOf(outcome, deps.cooldownMs);
   const done = await settle(deps, claimed, claimId, context, {
     action: `cleanup_${ending}`,
     detail: outcome,
@@ -127,13 +130,16 @@ export async function deleteUnderClaim(
   return done ? ending : 'skipped';
 }
 
-function endOf(outcome: Awaited<ReturnType<DeleteOnce>>): {
+function endOf(
+  outcome: Awaited<ReturnType<DeleteOnce>>,
+  cooldownMs: number,
+): {
   ending: 'deleted' | 'accepted' | 'recycled';
   end: (sandbox: Used, nowMs: number) => Sandbox;
 } {
   switch (outcome) {
     case 'recycled':
-      return { ending: 'recycled', end: recycle };
+      return { ending: 'recycled', end: (sandbox, nowMs) => recycle(sandbox, nowMs, cooldownMs) };
     case 'accepted':
       return { ending: 'accepted', end: (sandbox, nowMs) => seeOff(sandbox, 'destroyed', nowMs) };
     case 'seems_gone':

@@ -21,6 +21,8 @@ export interface SyncDeps extends ListingDeps {
   reads: SandboxReads;
   /** The largest share of the expected sandboxes, 0 to 1, that may be missing before the listing is not believed. */
   maxStaleRatio: number;
+  /** How long after it was cleaned a sandbox is free, milliseconds. */
+  cooldownMs: number;
   alert: RaiseAlert;
   /** A change could not be written; the next run tries it again. */
   onFailure: (sandboxId: string, error: unknown) => void;
@@ -170,7 +172,7 @@ interface Plan extends Record<Written[0], Change[]> {
 
 /** Holds every record against the listing. What is listed and has no record is new. */
 async function compare(
-  { reads, clock }: SyncDeps,
+  { reads, clock, cooldownMs }: SyncDeps,
   { byId: listed, startedAtMs }: Listing,
   context: CallContext,
   onProgress?: () => void,
@@ -201,7 +203,7 @@ async function compare(
   for await (const record of pages) {
     const item = listed.get(record.id);
     unknown.delete(record.id);
-    const verdict = judge(record, item, startedAtMs, nowMs);
+    const verdict = judge(record, item, startedAtMs, nowMs, cooldownMs);
     if (isExpected(record)) plan.expected++;
     if (verdict.type === 'recent') plan.recent++;
     if (verdict.type === 'still_listed') plan.still_listed++;

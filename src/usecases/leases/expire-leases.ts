@@ -1,12 +1,14 @@
 import type { Clock } from '../../clock.ts';
+import { endCooldown } from '../../domain/cooldown.ts';
 import { eventOf } from '../../domain/event.ts';
 import { isSilent, type Lease } from '../../domain/lease.ts';
 import { endLease } from '../../domain/quarantine.ts';
-import type { AllocatedSandbox } from '../../domain/sandbox.ts';
+import type { AllocatedSandbox, CoolingSandbox } from '../../domain/sandbox.ts';
 import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { workOff } from '../../work-off.ts';
 import type { CallContext } from '../context.ts';
+import { hasCooled } from '../deletion/cooling.ts';
 import { everywhere } from '../everywhere.ts';
 import type { LineServer } from '../line/free-through-line.ts';
 import { isUncollected } from '../line/tend-line.ts';
@@ -19,6 +21,8 @@ export interface ExpireCounts {
   skipped: number;
   /** Leases of places in the line that nobody came for: gone to the next, or free. Only there where there was one. */
   passed_on?: number;
+  /** Sandboxes that had cooled down: gone to who waits, or free. Only there where there was one. */
+  cooled?: number;
   /** Could not be taken back; the next run tries them again. Only there where one failed. */
   failed?: number;
 }
@@ -42,18 +46,21 @@ const AT_ONCE = 8;
 
 /**
  * Takes back what was forgotten: a lease whose buffer is over, or whose holder is silent, is marked for deletion, and its key is free again. One that
- * cannot be taken back keeps none of the others. Told to stop, it returns with what it has done.
+ * cannot be taken back keeps none of the others. What has cooled down is free. Told to stop, it returns with what it has done.
  */
 export function expireLeases(deps: ExpireDeps) {
   return async (context: CallContext, onProgress?: () => void): Promise<ExpireCounts> => {
     const counts: ExpireCounts = { overdue: 0, marked: 0, skipped: 0 };
     const nowMs = deps.clock.nowMs();
     let passedOn = 0;
+    let cooled = 0;
     async function* due() {
       const found = everywhere(deps.reads.buckets, (place) =>
         deps.reads.due({ nowMs, ...place }, context.signal),
       );
-      for await (const seen of found) if (seen.status === 'allocated') yield seen;
+      for await (const seen of found) {
+        if (seen.status === 'allocated' || seen.status === 'cooling') yield seen;
+      }
     }
     const takeBack = async (seen: AllocatedSandbox) => {
       const nowMs = deps.clock.nowMs();
@@ -74,11 +81,26 @@ export function expireLeases(deps: ExpireDeps) {
       counts[written ? 'marked' : 'skipped']++;
       onProgress?.();
     };
-    const { failed } = await workOff(due(), takeBack, {
+    const free = async (seen: CoolingSandbox) => {
+      const nowMs = deps.clock.nowMs();
+      if (!hasCooled(seen, nowMs)) return;
+      const next = endCooldown(seen, nowMs);
+      context.assertHeld?.();
+      const event = eventOf(seen, next, 'cooled', context);
+      if (await deps.store.write({ seen, next, event }, context.signal)) cooled++;
+    };
+    const settle = (seen: AllocatedSandbox | CoolingSandbox) =>
+      seen.status === 'cooling' ? free(seen) : takeBack(seen);
+    const { failed } = await workOff(due(), settle, {
       atOnce: AT_ONCE,
       signal: context.signal,
       onFailure: ({ id }, error) => deps.onFailure(id, error),
     });
-    return { ...counts, ...(passedOn > 0 && { passed_on: passedOn }), ...(failed > 0 && { failed }) };
+    return {
+      ...counts,
+      ...(passedOn > 0 && { passed_on: passedOn }),
+      ...(cooled > 0 && { cooled }),
+      ...(failed > 0 && { failed }),
+    };
   };
 }

@@ -32,6 +32,7 @@ function holderOf(seen: Sandbox): string | undefined {
     case 'deleted':
       return seen.lease?.holder;
     case 'available':
+    case 'cooling':
       return seen.released?.holder;
     case 'stale':
       return undefined;

@@ -41,6 +41,7 @@ export function markForDeletion(deps: {
           if (!seen.cleanup || seen.lease?.holder !== holder) throw notOwner(sandboxId);
           return { answer: toResult(seen, seen.cleanup.requestedAt, true) };
         case 'available':
+        case 'cooling':
           if (seen.released?.holder !== holder) throw notOwner(sandboxId);
           return { answer: toResult(seen, seen.released.requestedAt, true) };
         case 'stale':

@@ -48,6 +48,7 @@ export function quarantineSandbox({ store, clock }: Deps): QuarantineSandbox {
           if (endLease) return decided(quarantine(seen, seen.quarantine ?? asked, nowMs));
           return seen.quarantine ? { answer: seen } : decided(quarantineAfterLease(seen, asked, nowMs));
         case 'available':
+        case 'cooling':
         case 'stale':
           return decided(quarantine(seen, asked, nowMs));
         case 'pending_deletion':

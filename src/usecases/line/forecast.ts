@@ -23,6 +23,8 @@ export interface ForecastDeps {
   /** Leases that run out are looked for so often, and cleanups begin so often, milliseconds. */
   expiryIntervalMs: number;
   cleanupIntervalMs: number;
+  /** How long after it was cleaned a sandbox is free, milliseconds. */
+  cooldownMs: number;
 }
 
 /** When sandboxes are expected to be free again: leases at their end, and those that wait for a cleanup. */
@@ -38,8 +40,8 @@ export interface SandboxForecast {
  * is over when it has run out and was looked for. Then comes the cleanup, which takes as long as the last ones did.
  */
 export function createForecast(deps: ForecastDeps): SandboxForecast {
-  const { reads, clock } = deps;
-  const toExpireMs = deps.expiryIntervalMs + deps.cleanupIntervalMs + USUAL_CLEANUP_MS;
+  const { reads, clock, cooldownMs } = deps;
+  const toExpireMs = deps.expiryIntervalMs + deps.cleanupIntervalMs + USUAL_CLEANUP_MS + cooldownMs;
   let usualMs = USUAL_CLEANUP_MS + deps.cleanupIntervalMs / 2;
   /** For how long the last leases were held, milliseconds. */
   let holdsMs: number[] = [];
@@ -52,14 +54,16 @@ export function createForecast(deps: ForecastDeps): SandboxForecast {
 
   /** Undefined: nobody knows when, or it is not to be given away. */
   function comingMs(sandbox: Sandbox, sortedHoldsMs: readonly number[], nowMs: number): number | undefined {
-    if (sandbox.status === 'pending_deletion') return sandbox.cleanup.requestedAt * 1000 + usualMs;
+    if (sandbox.status === 'cooling') return sandbox.coolUntilMs;
+    const toFreeMs = usualMs + cooldownMs;
+    if (sandbox.status === 'pending_deletion') return sandbox.cleanup.requestedAt * 1000 + toFreeMs;
     if (sandbox.status !== 'allocated' || sandbox.quarantine !== undefined) return undefined;
     const { allocatedAt, reclaimAt } = sandbox.lease;
     const latestMs = reclaimAt * 1000 + toExpireMs;
     const longer = sortedHoldsMs.findIndex((holdMs) => holdMs > nowMs - allocatedAt * 1000);
     if (longer < 0) return latestMs;
     const holdMs = sortedHoldsMs[Math.floor((longer + sortedHoldsMs.length) / 2)] ?? 0;
-    return Math.min(allocatedAt * 1000 + holdMs + usualMs, latestMs);
+    return Math.min(allocatedAt * 1000 + holdMs + toFreeMs, latestMs);
   }
 
   function compute(nowMs: number): Coming[] {
@@ -103,13 +107,17 @@ export function createForecast(deps: ForecastDeps): SandboxForecast {
     },
 
     note({ seen, next }) {
-      if (next.status === 'allocated' || next.status === 'pending_deletion') known.set(next.id, next);
+      if (isComing(next)) known.set(next.id, next);
       else known.delete(next.id);
       if (next.status === 'pending_deletion' && seen?.status === 'allocated') noteHold(next);
-      const isFreed = next.status === 'available' || next.status === 'allocated';
-      if (!isFreed || seen?.status !== 'pending_deletion') return;
+      const isCleaned =
+        next.status === 'available' || next.status === 'cooling' || next.status === 'allocated';
+      if (!isCleaned || seen?.status !== 'pending_deletion') return;
       const tookMs = next.updatedAtMs - seen.cleanup.requestedAt * 1000;
       usualMs += NEW_PART * (tookMs - usualMs);
     },
   };
 }
+
+const isComing = ({ status }: Sandbox): boolean =>
+  status === 'allocated' || status === 'pending_deletion' || status === 'cooling';

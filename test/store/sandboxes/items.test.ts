@@ -78,6 +78,15 @@ const SANDBOXES: Sandbox[] = [
   { ...base('failed'), status: 'deletion_failed', lease: LEASE, cleanup: CLAIMED },
   { ...base('failed-parked'), status: 'deletion_failed', lease: LEASE, cleanup: PARKED },
   { ...base('stale'), status: 'stale', staleSinceMs: AT_MS },
+  { ...base('stale-warm'), status: 'stale', staleSinceMs: AT_MS, coolUntilMs: AT_MS + 5_000 },
+  { ...base('cooling'), status: 'cooling', coolUntilMs: AT_MS + 5_000 },
+  {
+    ...base('cooling-given-back'),
+    status: 'cooling',
+    coolUntilMs: AT_MS + 5_000,
+    released: { holder: 'h', requestedAt: AT },
+  },
+  { ...base('quarantined-warm'), status: 'quarantined', quarantine: QUARANTINE, coolUntilMs: AT_MS },
   { ...base('allocated-last'), status: 'allocated', lease: LEASE, quarantine: QUARANTINE },
   { ...base('quarantined'), status: 'quarantined', quarantine: QUARANTINE },
   { ...base('quarantined-missing'), status: 'quarantined', quarantine: QUARANTINE, missingSinceMs: AT_MS },
@@ -156,6 +165,7 @@ describe('the item of a sandbox', () => {
     expect(due('allocated')).toBe(`${LEASE.reclaimAt * 1000}#allocated`);
     expect(due('pending')).toBe('0000000000000#pending');
     expect(due('pending-claimed')).toBe(`${AT_MS + 60_000}#pending-claimed`);
+    expect(due('cooling')).toBe(`${AT_MS + 5_000}#cooling`);
     expect(due('failed')).toBe(`${AT_MS + 60_000}#failed`);
     const without = SANDBOXES.filter((sandbox) => !('due_key' in toSandboxItem(sandbox, 16, 'w')));
     expect(without.map((sandbox) => sandbox.id)).toEqual([
@@ -164,6 +174,8 @@ describe('the item of a sandbox', () => {
       'available-given-back',
       'failed-parked',
       'stale',
+      'stale-warm',
+      'quarantined-warm',
       'quarantined',
       'quarantined-missing',
       'quarantined-used',

@@ -18,7 +18,15 @@ describeOnEngines('the published counts', ({ endpoint }) => {
 
   const countsOf = (available: number, asOfMs: number) =>
     toPoolCounts(
-      { available, allocated: 1, pending_deletion: 2, deletion_failed: 3, stale: 4, quarantined: 0 },
+      {
+        available,
+        allocated: 1,
+        pending_deletion: 2,
+        deletion_failed: 3,
+        stale: 4,
+        cooling: 0,
+        quarantined: 0,
+      },
       asOfMs,
     );
 
@@ -37,6 +45,7 @@ describeOnEngines('the published counts', ({ endpoint }) => {
         pending_deletion: 2,
         deletion_failed: 3,
         stale: 4,
+        cooling: 0,
         quarantined: 0,
       },
       total: 40,
@@ -102,6 +111,7 @@ describeOnEngines('the published counts', ({ endpoint }) => {
         pending_deletion: 0,
         deletion_failed: 0,
         stale: 0,
+        cooling: 0,
         quarantined: 0,
       },
       total: 5,
@@ -113,7 +123,10 @@ describeOnEngines('the published counts', ({ endpoint }) => {
   test('are read as an older version publishes them, which knows fewer statuses', async () => {
     const { quarantined: _quarantined, ...counts } = countsOf(10, 1_000).counts;
     await core.client.put({ Item: { ...COUNTS_KEY, counts, as_of_ms: 3_500 } });
-    expect(await readCounts(core.client)).toMatchObject({ counts: { stale: 4, quarantined: 0 }, total: 20 });
+    expect(await readCounts(core.client)).toMatchObject({
+      counts: { stale: 4, cooling: 0, quarantined: 0 },
+      total: 20,
+    });
     const what = { by: { stale: -1, quarantined: 1 }, asOfMs: 3_500, nowMs: 4_000 };
     const added = await addDifferences(core.client, what, randomUUID);
     expect(added?.counts).toMatchObject({ counts: { stale: 3, quarantined: 1 }, total: 20 });

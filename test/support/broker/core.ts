@@ -136,6 +136,7 @@ export async function startCore(
     terms: TERMS,
     allocateDeadlineMs: 25_000,
     line: LINE,
+    cooldownMs: 0,
     syncMaxStaleRatio: 0.5,
     cleanupConcurrency: 5,
     cleanupDelayMs: 0,

@@ -163,6 +163,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
           pending_deletion: 3,
           deletion_failed: 2,
           stale: 1,
+          cooling: 0,
           quarantined: 0,
         },
         total: 15,

@@ -1,6 +1,7 @@
+import { recycle } from '../../../src/domain/cooldown.ts';
 import type { Lease } from '../../../src/domain/lease.ts';
 import { quarantine } from '../../../src/domain/quarantine.ts';
-import type { Sandbox, SandboxStatus } from '../../../src/domain/sandbox.ts';
+import type { CoolingSandbox, Sandbox, SandboxStatus } from '../../../src/domain/sandbox.ts';
 import {
   allocate,
   bury,
@@ -45,6 +46,7 @@ export const RECORDS = {
     MADE_AT_MS,
   ),
   stale: markStale(free, MADE_AT_MS),
+  cooling: recycle(pending, MADE_AT_MS, 60_000) as CoolingSandbox,
   quarantined: quarantine(free, { reason: 'disk errors', sinceMs: MADE_AT_MS }, MADE_AT_MS),
   deleted: bury(pending, 'destroyed', MADE_AT_MS),
 } as const satisfies { [Status in SandboxStatus]: Extract<Sandbox, { status: Status }> };

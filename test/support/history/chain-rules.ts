@@ -26,6 +26,7 @@ export function checkChains({ chains }: Timeline, history: History): Violation[]
     ...checkOrder(steps),
     ...steps.flatMap((step) => [...checkShape(step), ...checkCause(step)]),
     ...checkExpiries(steps, history.termMs),
+    ...checkCooldowns(steps, history.cooldownMs ?? 0),
   ]);
 }
 
@@ -44,7 +45,7 @@ function checkLinks(steps: readonly Step[]): Violation[] {
 /** What it means that somebody gets a sandbox that is so. */
 function lostBy(status: SandboxStatus): Rule {
   if (status === 'allocated') return 'two_holders';
-  return status === 'quarantined' ? 'unfit_lease' : 'broken_history';
+  return status === 'quarantined' || status === 'cooling' ? 'unfit_lease' : 'broken_history';
 }
 
 /** No event can have happened after one that comes later in the history. */
@@ -110,6 +111,20 @@ function checkExpiries(steps: readonly Step[], termMs: number): Violation[] {
     const dueMs = reclaimMs(granted, termMs);
     if (step.event.atMs >= dueMs) return [];
     return { rule: 'lost_lease', message: `${told(step)} came ${dueMs - step.event.atMs} ms early` } as const;
+  });
+}
+
+/** By the clock of whoever freed it, it had rested for its time. */
+function checkCooldowns(steps: readonly Step[], cooldownMs: number): Violation[] {
+  return steps.flatMap((step, index) => {
+    const cleaned = steps[index - 1];
+    if (cleaned?.event.action !== 'cleanup_recycled' || step.event.to !== 'available') return [];
+    const dueMs = cleaned.event.atMs + cooldownMs;
+    if (step.event.atMs >= dueMs) return [];
+    return {
+      rule: 'unfit_lease',
+      message: `${told(step)} came ${dueMs - step.event.atMs} ms early`,
+    } as const;
   });
 }
 

@@ -1,7 +1,7 @@
 import type { SandboxEvent } from '../../../src/domain/event.ts';
 import type { SandboxStatus } from '../../../src/domain/sandbox.ts';
 import type { OperatorCall, ReportCall } from './history.ts';
-import { DELETED, ENDED, GIVEN, GRANTED, type Pair, RECYCLED, TAKEN } from './life.ts';
+import { DELETED, ENDED, GIVEN, GRANTED, LIFE, type Pair, RECYCLED, TAKEN, thenBob } from './life.ts';
 import {
   allocated,
   ended,
@@ -73,6 +73,15 @@ const REPLACEMENT: Story = {
   keys: [keyFor('s2', 'p1', 'ada')],
 };
 const ASKED_AGAIN = { ...allocated('c5', 'ada', [50, 60], leased('s2')), key: 'build-7' };
+
+/** s1, cleaned at 210, is free. */
+const cooled = (atMs: number): Partial<SandboxEvent> => ({
+  sandboxId: 's1',
+  action: 'cooled',
+  from: 'cooling',
+  to: 'available',
+  atMs: STORY_STARTED_MS + atMs,
+});
 
 /** What is kept out of the pool. */
 export const FIT_PAIRS: readonly Pair[] = [
@@ -161,5 +170,33 @@ export const FIT_PAIRS: readonly Pair[] = [
       keys: [keyFor('s2', 'c5', 'ada')],
     },
     lawful: { ...REPLACEMENT, calls: [{ ...TAKEN, key: 'build-7' }, told('s2', 'build-7')] },
+  },
+  {
+    what: 'bob gets s1 while it cools down',
+    rule: 'unfit_lease',
+    broken: {
+      ...thenBob(220, 230),
+      events: [GRANTED, ENDED, { ...RECYCLED, to: 'cooling' }, BOB_GETS],
+    },
+    lawful: {
+      ...thenBob(270, 280),
+      events: [GRANTED, ENDED, { ...RECYCLED, to: 'cooling' }, cooled(260), granted('s1', 'bob', 'c2', 275)],
+      sandboxes: [held('s1', 6, 'c2', 'bob')],
+      more: { cooldownMs: 50 },
+    },
+  },
+  {
+    what: 's1 is free before it has cooled down',
+    rule: 'unfit_lease',
+    broken: {
+      ...LIFE,
+      events: [GRANTED, ENDED, { ...RECYCLED, to: 'cooling' }, cooled(259)],
+      more: { cooldownMs: 50 },
+    },
+    lawful: {
+      ...LIFE,
+      events: [GRANTED, ENDED, { ...RECYCLED, to: 'cooling' }, cooled(260)],
+      more: { cooldownMs: 50 },
+    },
   },
 ];

@@ -135,6 +135,8 @@ export interface History {
   asOfMs: number;
   /** From the grant of a lease to its expiry, buffer included, by the brokers' clocks, milliseconds. */
   termMs: number;
+  /** How long after it was cleaned a sandbox is free, milliseconds; absent: at once. */
+  cooldownMs?: number;
   /** Sandboxes that must have a record at the end. */
   expectedIds: readonly string[];
   /** Absent: the provider kept no log, and nothing is said about deletes. */
@@ -170,7 +172,7 @@ export interface History {
  * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.
  * - `repeated_delete`: one mark or expiry, two effects at the provider.
  * - `vanishing_lease`: leased after it was deleted, before a complete listing that began later has lacked it.
- * - `unfit_lease`: leased while it was kept out of the pool.
+ * - `unfit_lease`: leased while it was kept out of the pool, or free before it had cooled down.
  * - `overtaken`: somebody got a sandbox who had come later than one who waited for it all along, and was no more important.
  * - `idle_beside_waiter`: a sandbox was free while somebody waited for it.
  * - `lost_place`: who asked again in time had not its place any more.

@@ -52,7 +52,13 @@ async function run(training: Training): Promise<Told[]> {
     due: async () => ({ sandboxes: [...held.values()].map(({ sandbox }) => sandbox), lookedAt: held.size }),
   };
   const clock = { nowMs: () => nowMs };
-  const forecast = createForecast({ reads, clock, expiryIntervalMs: LOOPS_MS, cleanupIntervalMs: LOOPS_MS });
+  const forecast = createForecast({
+    reads,
+    clock,
+    expiryIntervalMs: LOOPS_MS,
+    cleanupIntervalMs: LOOPS_MS,
+    cooldownMs: 0,
+  });
   const pace = createLinePace();
   const line: { place: Place; told: { atMs: number; etaSeconds: number | null; boundMs: number }[] }[] = [];
   const free = Array.from({ length: training.sandboxes }, (_, index) => `s${index}`);

@@ -23,6 +23,7 @@ export const POOL_STATUSES = [
   'pending_deletion',
   'deletion_failed',
   'stale',
+  'cooling',
   'quarantined',
 ] as const satisfies PoolStatus[];
 

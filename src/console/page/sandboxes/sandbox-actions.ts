@@ -45,6 +45,7 @@ export function actionsFor(sandbox: SandboxRecord, filter: Filter, api: Api): Qu
     case 'quarantined':
       return [restore];
     case 'available':
+    case 'cooling':
     case 'stale':
     case 'pending_deletion':
       return [quarantine];

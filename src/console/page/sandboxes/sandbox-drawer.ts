@@ -100,7 +100,7 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
   sfdc_account_id: 'SFDC account',
 };
 
-const TIMES = /_at$|_since$|^heartbeat_by$/;
+const TIMES = /_at$|_since$|_until$|^heartbeat_by$/;
 const isTime = (name: string): boolean => TIMES.test(name);
 
 function History({ events }: { events: SandboxEvent[] }) {
