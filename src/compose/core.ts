@@ -1,4 +1,5 @@
 import type { Clock, NewId } from '../clock.ts';
+import type { Config } from '../config/index.ts';
 import type { LeaseRules } from '../domain/lease.ts';
 import type { Provider } from '../provider/provider.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
@@ -72,6 +73,24 @@ export interface CoreOptions {
   /** Something in the background failed and will be tried again. */
   onBackgroundError: (chore: string, error: unknown) => void;
 }
+
+/** What of the configuration the core goes by. */
+export const coreSettings = (config: Config) => ({
+  buckets: config.buckets,
+  terms: {
+    leaseSeconds: config.leaseSeconds,
+    maxLeaseSeconds: config.maxLeaseSeconds,
+    bufferSeconds: config.bufferSeconds,
+  },
+  allocateDeadlineMs: config.allocateDeadlineMs,
+  cooldownMs: config.cooldownMs,
+  syncMaxStaleRatio: config.syncMaxStaleRatio,
+  cleanupConcurrency: config.cleanupConcurrency,
+  cleanupDelayMs: config.cleanupDelayMs,
+  deletionMaxAttempts: config.deletionMaxAttempts,
+  deleteMayRunMs: config.deleteMayRunMs,
+  deleteEvidence: config.deleteEvidence,
+});
 
 export type Core = ReturnType<typeof composeCore>;
 

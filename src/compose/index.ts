@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { type Clock, type NewId, systemClock } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
 import { createPoolDifferences } from '../live/pool-differences.ts';
+import { remakeTable } from '../loops/remake-table.ts';
 import type { AlertEvents } from '../safety/index.ts';
 import { gatherReads } from '../store/dynamo/gathered-reads.ts';
 import { openTable } from '../store/table.ts';
@@ -14,7 +15,7 @@ import { createMetrics } from '../telemetry/metrics.ts';
 import { pause } from '../time-limit.ts';
 import { composeAlerts, composeAlertWebhook } from './alerts.ts';
 import { composeBeat } from './beat.ts';
-import { composeCore } from './core.ts';
+import { composeCore, coreSettings } from './core.ts';
 import { composeHttp } from './http.ts';
 import { composeJobs } from './jobs.ts';
 import { createLifecycle } from './lifecycle.ts';
@@ -25,7 +26,7 @@ import { composePool } from './pool.ts';
 import { composeProvider } from './provider.ts';
 import { composeResilience, type Resilience } from './resilience.ts';
 import { composeSafety } from './safety.ts';
-import { openStore, remakeLostTable, startEmbeddedEngine } from './store.ts';
+import { onEmptied, openStore, startEmbeddedEngine } from './store.ts';
 import { VERSION } from './version.ts';
 import { composeWatch, type Watch } from './watch.ts';
 
@@ -134,9 +135,9 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       logger.warn({ action: chore, outcome: 'error', err: error }, 'a chore failed and will be tried again');
     const own = createPoolDifferences(clock);
     const core = composeCore({
+      ...coreSettings(config),
       client,
       safety,
-      buckets: config.buckets,
       provider: resilience.provider,
       deleteBreaker: breakers.csp_delete,
       onParked: resilience.onParked,
@@ -151,20 +152,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       clock,
       newId,
       replicaId,
-      terms: {
-        leaseSeconds: config.leaseSeconds,
-        maxLeaseSeconds: config.maxLeaseSeconds,
-        bufferSeconds: config.bufferSeconds,
-      },
-      allocateDeadlineMs: config.allocateDeadlineMs,
-      cooldownMs: config.cooldownMs,
-      syncMaxStaleRatio: config.syncMaxStaleRatio,
-      cleanupConcurrency: config.cleanupConcurrency,
-      cleanupDelayMs: config.cleanupDelayMs,
-      deletionMaxAttempts: config.deletionMaxAttempts,
       deleteTimeoutMs: DELETE_TIMEOUT_MS,
-      deleteMayRunMs: config.deleteMayRunMs,
-      deleteEvidence: config.deleteEvidence,
       alert,
       onSandboxChange({ seen, next, event }) {
         own.note(seen?.status, next.status);
@@ -200,13 +188,14 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       shareRetries: statistics.share,
       cutOff: lifecycle.cutOff,
     });
-    remakeLostTable(engine, client, {
-      config,
-      logger,
-      newId,
+    const remake = remakeTable({
+      openTable: (signal) => openTable(client, { buckets: config.buckets, create: true }, signal),
       forget: core.readyList.forget,
       sync: loops.runs.sync,
+      newId,
+      logger,
     });
+    onEmptied(config, engine, remake);
     const jobs = composeJobs({
       ...shared,
       replicaId,

@@ -1,12 +1,15 @@
 import type { Clock, NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
-import { BrokerError, isClockOff } from '../domain/errors.ts';
+import { isClockOff } from '../domain/errors.ts';
 import type { Counts } from '../live/pool-counts.ts';
 import { soonAgain, whenRested } from '../loops/come-back.ts';
+import { firstSync } from '../loops/first-sync.ts';
 import { lockedWork } from '../loops/locked-work.ts';
 import { createLoop, type LoopOptions } from '../loops/loop.ts';
 import type { LoopReport } from '../loops/loop-report.ts';
+import { refreshHints } from '../loops/refresh-hints.ts';
 import { createRunMemory } from '../loops/run-memory.ts';
+import { sharingRetries } from '../loops/shared-retries.ts';
 import { tellRuns } from '../loops/tell-runs.ts';
 import { createTicker } from '../loops/ticker.ts';
 import { type Breaker, createHeartbeat } from '../safety/index.ts';
@@ -27,8 +30,6 @@ const DEFAULT_GRACE_PERIOD_HOURS = 24;
 const COME_BACK_MS = 20_000;
 const FIRST_SYNC_INTERVAL_MS = 1_000;
 const REFRESH_INTERVAL_MS = 10_000;
-/** Hints that nothing is known against are read again after so long. */
-const HINTS_KEPT_MS = 300_000;
 const LINE_INTERVAL_MS = 3_000;
 const COOLDOWN_LOOK_INTERVAL_MS = 1_000;
 const TTL_SWEEP_INTERVAL_MS = 3_600_000;
@@ -90,19 +91,9 @@ export function composeLoops(options: LoopsOptions) {
   const { work } = core;
   const tellRetries = (signal: AbortSignal) =>
     options.shareRetries(signal).catch(onChoreError('retry_windows'));
-  /** One that calls the provider: what others have tried before goes on here, and what was tried here is told. */
+  /** One that calls the provider. */
   const makeCalling = <Options>(loop: LoopOptions<Options>) =>
-    makeCounted({
-      ...loop,
-      async work(runOptions, context, onProgress) {
-        await tellRetries(context.signal);
-        try {
-          return await loop.work(runOptions, context, onProgress);
-        } finally {
-          await tellRetries(context.signal);
-        }
-      },
-    });
+    makeCounted({ ...loop, work: sharingRetries(tellRetries, loop.work) });
   const syncAndNote = stocking.noting(work.sync);
   const sync = makeCalling({
     name: 'sync',
@@ -152,18 +143,7 @@ export function composeLoops(options: LoopsOptions) {
   });
   const loops = [sync, cleanup, expiry, purge, counts];
 
-  /** Whoever is at the first sync may die of it, or be of an older version that notes nothing. */
-  const stockPool = async (signal: AbortSignal) => {
-    if (stocking.isOpen()) return;
-    await stocking.look(signal);
-    if (stocking.isOpen()) return;
-    const requestId = `first-sync-${newId()}`;
-    const context = { actor: 'background_sync', requestId, correlationId: requestId, signal };
-    await sync.runNow({ force: false }, context).catch((error: unknown) => {
-      // Another is at it, or it ended badly and is in the log.
-      if (!(error instanceof BrokerError)) throw error;
-    });
-  };
+  const stockPool = firstSync({ stocking, sync: sync.runNow, newId });
   const sweepExpired = async (signal: AbortSignal) => {
     const deleted = await deleteExpired(client, trusted.nowMs(), signal, ({ pk }, error) =>
       onChoreError('ttl_sweep')(new Error(`${pk} is left for the next sweep`, { cause: error })),
@@ -174,15 +154,7 @@ export function composeLoops(options: LoopsOptions) {
     const requestId = `line-${newId()}`;
     return work.tendLine({ actor: 'line', requestId, correlationId: requestId, signal });
   };
-  /** What is known to be as it was need not be read again. */
-  const refreshHints = async () => {
-    const nowMs = performance.now();
-    const stateMark = pool.stateMark();
-    if (stateMark === hints.stateMark && nowMs - hints.readAtMs < HINTS_KEPT_MS) return;
-    hints = { stateMark, readAtMs: nowMs };
-    await core.readyList.refresh();
-  };
-  let hints = { stateMark: '', readAtMs: Number.NEGATIVE_INFINITY };
+  const hints = refreshHints({ stateMark: pool.stateMark, refresh: core.readyList.refresh });
   const freeCooled = (signal: AbortSignal) => {
     const requestId = `cooldown-${newId()}`;
     return work.freeCooled({ actor: 'cooldown', requestId, correlationId: requestId, signal });
@@ -190,7 +162,7 @@ export function composeLoops(options: LoopsOptions) {
   const chores = [
     createTicker(FIRST_SYNC_INTERVAL_MS, stockPool, onChoreError('first_sync')),
     createTicker(LINE_INTERVAL_MS, tendLine, onChoreError('line')),
-    createTicker(REFRESH_INTERVAL_MS, refreshHints, onChoreError('refresh')),
+    createTicker(REFRESH_INTERVAL_MS, hints, onChoreError('refresh')),
     createTicker(COOLDOWN_LOOK_INTERVAL_MS, freeCooled, onChoreError('cooldown')),
   ];
   if (config.store.kind === 'embedded') {

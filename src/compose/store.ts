@@ -1,10 +1,7 @@
-import type { NewId } from '../clock.ts';
 import type { Config } from '../config/index.ts';
-import type { RunNow, SyncOptions } from '../loops/run.ts';
 import { createStoreClient, type StoreClient } from '../store/dynamo/client.ts';
 import { createStoreTime } from '../store/dynamo/store-time.ts';
 import { type Engine, type EngineEvent, startEngine } from '../store/engine/engine.ts';
-import { openTable } from '../store/table.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** Starts the bundled engine, where the configuration chooses it; `signal` ends the attempt. */
@@ -27,52 +24,13 @@ export async function startEmbeddedEngine(
   return engine;
 }
 
-const REFILL_WITHIN_MS = 60_000;
-
-/**
- * Makes the table anew when an engine that keeps all in memory has died and is back, says what was lost, and has the pool
- * listed again. One with a file has lost nothing.
- */
-export function remakeLostTable(
+/** What keeps all in memory begins empty when it is back; one with a file has lost nothing. */
+export function onEmptied(
+  { store }: Pick<Config, 'store'>,
   engine: Engine | undefined,
-  client: StoreClient,
-  {
-    config,
-    logger,
-    newId,
-    forget,
-    sync,
-  }: {
-    config: Pick<Config, 'store' | 'buckets'>;
-    logger: Logger;
-    newId: NewId;
-    /** What is remembered of the lost table's sandboxes is no longer true. */
-    forget: () => void;
-    sync: RunNow<SyncOptions>;
-  },
+  remake: () => Promise<void>,
 ): void {
-  const { store, buckets } = config;
-  if (store.kind !== 'embedded' || store.file !== undefined) return;
-  const remake = async () => {
-    logger.error(
-      { action: 'engine', outcome: 'emptied' },
-      'the store in memory is lost: sandboxes, leases, keys, history. SANDBOX_DB_URL=embedded:<file> keeps them',
-    );
-    const signal = AbortSignal.timeout(REFILL_WITHIN_MS);
-    await openTable(client, { buckets, create: true }, signal);
-    forget();
-    const ids = { requestId: newId(), correlationId: newId() };
-    await sync({ force: false }, { actor: 'engine_restart', ...ids, signal });
-    logger.info({ action: 'engine', outcome: 'refilled' }, 'the table was made anew, and the pool listed');
-  };
-  engine?.onRestart(() => {
-    remake().catch((error: unknown) =>
-      logger.error(
-        { action: 'engine', outcome: 'error', err: error },
-        'the table was not made anew or not filled; the next restart tries again, or the next sync',
-      ),
-    );
-  });
+  if (store.kind === 'embedded' && store.file === undefined) engine?.onRestart(() => void remake());
 }
 
 /** A client of the store that the configuration chooses; `engine`: the bundled one, where it was started. */
