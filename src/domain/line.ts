@@ -103,12 +103,14 @@ export interface Turn {
   rivals: number;
 }
 
-/** The places among `before` that may take what this one would take. */
-export const rivalsOf = ({ request }: Place, before: readonly Place[]): number =>
-  before.filter((other) => {
-    const [one = '', another = ''] = [request.namePrefix, other.request.namePrefix];
-    return one.startsWith(another) || another.startsWith(one);
+/** How many of the places before the one of this index may take what it would take. */
+export function rivalsOf(places: readonly Place[], index: number): number {
+  const namePrefix = places[index]?.request.namePrefix;
+  if (namePrefix === undefined) return index;
+  return places.slice(0, index).filter(({ request: { namePrefix: other = '' } }) => {
+    return namePrefix.startsWith(other) || other.startsWith(namePrefix);
   }).length;
+}
 
 /**
  * When a place is likely to be served, in whole seconds from now: by the sandboxes that are known to come and that it would

@@ -29,7 +29,11 @@ const placeOf = (namePrefix?: string) => ({ request: { namePrefix } }) as Place;
 
 test('a rival is who may take what one would take', () => {
   const before = [placeOf(), placeOf('a-'), placeOf('a-1'), placeOf('b-')];
-  expect(rivalsOf(placeOf(), before)).toBe(4);
-  expect(rivalsOf(placeOf('a-'), before)).toBe(3);
-  expect(rivalsOf(placeOf('b-2'), before)).toBe(2);
+  for (const [namePrefix, rivals] of [
+    [undefined, 4],
+    ['a-', 3],
+    ['b-2', 2],
+  ] as const) {
+    expect(rivalsOf([...before, placeOf(namePrefix)], before.length)).toBe(rivals);
+  }
 });

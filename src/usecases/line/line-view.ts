@@ -49,15 +49,11 @@ export interface LineView {
 }
 
 /** Where the place of this index stands. */
-export const standingAt = (places: readonly Place[], index: number): Omit<Standing, 'waiting'> => {
-  const place = places[index];
-  const before = places.slice(0, index);
-  return {
-    position: index + 1,
-    namePrefix: place?.request.namePrefix,
-    rivals: place ? rivalsOf(place, before) : index,
-  };
-};
+export const standingAt = (places: readonly Place[], index: number): Omit<Standing, 'waiting'> => ({
+  position: index + 1,
+  namePrefix: places[index]?.request.namePrefix,
+  rivals: rivalsOf(places, index),
+});
 
 /** So many places are the head: one read. */
 const HEAD = 128;
@@ -121,8 +117,7 @@ export function createLineView(line: Pick<LineStore, 'page'>, onLook: (look: Loo
 
   function standingIn(look: Look, ticket: string): Standing | undefined {
     const index = look.places.findIndex((place) => place.ticket === ticket);
-    const place = look.places[index];
-    return place && { ...standingAt(look.places, index), waiting: lengthOf(look) };
+    return index < 0 ? undefined : { ...standingAt(look.places, index), waiting: lengthOf(look) };
   }
 
   return {
@@ -161,9 +156,9 @@ export function createLineView(line: Pick<LineStore, 'page'>, onLook: (look: Loo
 
     joined(place) {
       revise(({ places, isWhole }) => {
-        const end = places.findIndex(({ ticket }) => ticket > place.ticket);
-        if (end < 0) return isWhole ? [...places, place] : places;
-        return places.toSpliced(end, 0, place);
+        // Behind nearly all of them, as a rule.
+        const at = places.findLastIndex(({ ticket }) => ticket < place.ticket) + 1;
+        return at === places.length && !isWhole ? places : places.toSpliced(at, 0, place);
       });
     },
 

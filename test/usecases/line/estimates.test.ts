@@ -121,9 +121,9 @@ async function run(training: Training): Promise<Told[]> {
     if (minute % 5 > 0) continue;
     const coming: readonly Coming[] = await forecast.coming();
     const bounds = [...held.values()].map(({ sandbox }) => boundOf(sandbox)).sort((a, b) => a - b);
-    for (const [index, { place, told }] of line.entries()) {
-      const before = line.slice(0, index).map((each) => each.place);
-      const turn = { rivals: rivalsOf(place, before) };
+    const places = line.map(({ place }) => place);
+    for (const [index, { told }] of line.entries()) {
+      const turn = { rivals: rivalsOf(places, index) };
       const eta = etaSeconds(turn, { coming, served: pace.served() }, nowMs);
       const boundMs = bounds[index] ?? Number.POSITIVE_INFINITY;
       told.push({ atMs: nowMs, etaSeconds: eta, boundMs: Math.max(boundMs, nowMs) });
