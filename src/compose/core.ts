@@ -23,7 +23,7 @@ import { lookForLeaving } from '../usecases/deletion/look-for-leaving.ts';
 import { inspectSandbox } from '../usecases/inspect-sandbox.ts';
 import { countPool } from '../usecases/inventory/count-pool.ts';
 import { bulkDelete, purgeStale } from '../usecases/inventory/purge-records.ts';
-import { syncInventory } from '../usecases/inventory/sync-inventory.ts';
+import { type Survey, syncInventory } from '../usecases/inventory/sync-inventory.ts';
 import { allocateSandbox as createAllocate } from '../usecases/leases/allocate-sandbox.ts';
 import { expireLeases } from '../usecases/leases/expire-leases.ts';
 import { getSandbox } from '../usecases/leases/get-sandbox.ts';
@@ -66,6 +66,8 @@ export interface CoreOptions {
   /** Told of a sandbox that is parked. */
   onParked?: CleanUpDeps['onParked'];
   alert: RaiseAlert;
+  /** A sync reads the whole pool, and tells what was there. */
+  survey?: () => Survey;
   /** This replica has changed a sandbox. */
   onSandboxChange?: (change: SandboxChange) => void;
   /** A record that cannot be read, by its sort key. */
@@ -204,6 +206,7 @@ export function composeCore(options: CoreOptions) {
         cooldownMs,
         alert,
         onFailure: onFailure('sync'),
+        survey: options.survey,
       }),
       cleanup: cleanUp({
         ...deps,

@@ -154,6 +154,7 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       replicaId,
       deleteTimeoutMs: DELETE_TIMEOUT_MS,
       alert,
+      survey: () => counts.survey(),
       onSandboxChange({ seen, next, event }) {
         own.note(seen?.status, next.status);
         live.onSandboxChange(next, event);

@@ -8,6 +8,9 @@ export interface PoolCounts {
   asOfMs: number;
 }
 
+export const noneCounted = (): Record<PoolStatus, number> =>
+  Object.fromEntries(POOL_STATUSES.map((status) => [status, 0])) as Record<PoolStatus, number>;
+
 /** By how many each status of the pool has grown. */
 export type Differences = Partial<Record<PoolStatus, number>>;
 

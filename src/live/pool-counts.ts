@@ -1,11 +1,12 @@
 import type { Clock, NewId } from '../clock.ts';
 import { BrokerError } from '../domain/errors.ts';
-import { entriesOf, type PoolCounts, withDifferences } from '../domain/pool-counts.ts';
+import { entriesOf, type PoolCounts, toPoolCounts, withDifferences } from '../domain/pool-counts.ts';
 import { POOL_STATUSES } from '../domain/sandbox.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
 import { addDifferences, type PublishedCounts, readCounts, writeCounts } from '../store/shared/counts.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { countUnits } from '../usecases/inventory/count-pool.ts';
+import type { Survey } from '../usecases/inventory/sync-inventory.ts';
 import type { PoolDifferences } from './pool-differences.ts';
 
 export interface PoolCountsDeps {
@@ -214,6 +215,19 @@ export function createPoolCounts({ client, clock, newId, changes, own, onError, 
       const restMs = published ? (countUnits(published) / UNITS_PER_SECOND) * 1000 : 0;
       if (ageMs >= (isBusy ? restMs : Math.max(restMs, deps.intervalMs))) await count(false, signal);
       return current();
+    },
+    /** The whole pool is going to be read for another reason. Where nothing happens meanwhile, that is a count, too. */
+    survey(): Survey {
+      const base = known;
+      const mark = own.mark();
+      const asOfMs = clock.nowMs();
+      return async (counts) => {
+        if (own.hasSince(mark) || entriesOf(own.net()).length > 0) return;
+        const now = await hear(stopping.signal);
+        if (!base || now?.asOfMs !== base.asOfMs || now.additions !== base.additions) return;
+        const survey = { ...now, ...toPoolCounts(counts, Math.max(asOfMs, now.asOfMs + 1)) };
+        if (await writeCounts(client, survey, stopping.signal)) learn(survey, { isOwn: true });
+      };
     },
     /** How long after the last `countIfDue` the next one should come, where that is sooner than by the interval. */
     countAgainMs: () => (isBusy ? COUNT_AGAIN_MS : undefined),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
+import type { PoolCounts } from '../../src/domain/pool-counts.ts';
 import { type Counts, createPoolCounts } from '../../src/live/pool-counts.ts';
 import { createPoolDifferences } from '../../src/live/pool-differences.ts';
 import type { SandboxChange } from '../../src/store/sandboxes/watched-sandboxes.ts';
@@ -27,11 +28,24 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
     let changes = 0;
     let made = 0;
     let meanwhile: (() => Promise<unknown>) | undefined;
+    const interrupt = async () => {
+      const doIt = meanwhile;
+      meanwhile = undefined;
+      await doIt?.();
+    };
+    let counts: Counts | undefined;
     const clock = first?.clock ?? createFakeClock();
     const own = createPoolDifferences(clock);
     const options = {
       buckets: 4,
       clock,
+      survey: () => {
+        const tell = counts?.survey();
+        return async (found: PoolCounts['counts']) => {
+          await interrupt();
+          await tell?.(found);
+        };
+      },
       onSandboxChange: ({ seen, next }: SandboxChange) => {
         changes++;
         own.note(seen?.status, next.status);
@@ -40,13 +54,11 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
     const core: TestCore = await (first
       ? first.replica(options)
       : startCore(endpoint, { poolSize: 6, ...options }));
-    const counts = createPoolCounts({
+    const numbers = createPoolCounts({
       async count(signal, how) {
         made++;
         const taken = await core.work.count(signal, how);
-        const doIt = meanwhile;
-        meanwhile = undefined;
-        await doIt?.();
+        await interrupt();
         return taken;
       },
       client: core.client,
@@ -63,26 +75,27 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
         throw error;
       },
     });
+    counts = numbers;
     onTestFinished(async () => {
-      await counts.stop();
+      await numbers.stop();
       core.close();
     });
-    const release = counts.added((sandboxId: string) =>
+    const release = numbers.added((sandboxId: string) =>
       core.useCases.releaseSandbox(sandboxId, context('admin')),
     );
     return {
       core,
-      counts,
+      counts: numbers,
       made: () => made,
       async countLater() {
         clock.advanceSeconds(LATER_SECONDS);
-        await counts.countIfDue(AbortSignal.timeout(10_000));
+        await numbers.countIfDue(AbortSignal.timeout(10_000));
       },
       meanwhile: (doIt) => {
         meanwhile = doIt;
       },
       release,
-      numbers: async () => (await counts.latest(AbortSignal.timeout(10_000)))?.counts,
+      numbers: async () => (await numbers.latest(AbortSignal.timeout(10_000)))?.counts,
     };
   }
 
@@ -185,5 +198,21 @@ describeOnEngines('the numbers after a hand on one sandbox', ({ endpoint }) => {
     await one.release(sandbox?.id ?? '');
     await expect.poll(one.numbers).toEqual(pool(0, 5, 1));
     expect(one.made()).toBe(2);
+  });
+
+  it('are counted by a sync in passing, unless somebody is at work meanwhile', async () => {
+    const sync = async () => {
+      await one.core.work.sync({ force: false }, context());
+      await one.counts.beat(AbortSignal.timeout(10_000));
+      return one.counts.last()?.counts;
+    };
+    // Of two that are lost no count can tell.
+    for (const holder of ['anna', 'berta']) await lease(two.core, holder);
+    expect(await one.numbers()).toEqual(pool(6, 0, 0));
+    expect(await sync()).toEqual(pool(4, 2, 0));
+    expect(one.made()).toBe(1);
+    await lease(two.core, 'clara');
+    one.meanwhile(() => lease(one.core, 'dora'));
+    expect(await sync()).toEqual(pool(3, 3, 0));
   });
 });

@@ -38,11 +38,13 @@ export interface Page {
 
 interface Reading extends Place {
   limit?: number | undefined;
+  /** False: it costs half, and may be a second old. */
+  consistent?: boolean | undefined;
   backwards?: boolean | undefined;
   filter?: SandboxFilter | undefined;
 }
 
-/** Strongly consistent reads over the buckets. */
+/** Reads over the buckets, strongly consistent unless they say otherwise. */
 export interface SandboxReads {
   readonly buckets: number;
   /** The bucket that a sandbox is in. */
@@ -58,9 +60,9 @@ export interface SandboxReads {
     } & Place,
     signal?: AbortSignal,
   ): Promise<Page>;
-  /** One page of a bucket's whole content, tombstones included, by id. */
+  /** One page of a bucket's whole content, tombstones included, by id. Not `consistent`, it costs half and may be a second old. */
   all(
-    query: { limit?: number | undefined; filter?: SandboxFilter | undefined } & Place,
+    query: { limit?: number | undefined; filter?: SandboxFilter | undefined; consistent?: boolean } & Place,
     signal?: AbortSignal,
   ): Promise<Page>;
   /** One page of a bucket's sandboxes in use, in one status, by id, however often their ends change meanwhile. */
@@ -95,7 +97,7 @@ export function createSandboxReads(
 ): SandboxReads {
   const inBucket = (
     index: { name?: string; condition: string; values: Item },
-    { bucket, after, limit, backwards, filter = {} }: Reading,
+    { bucket, after, limit, consistent, backwards, filter = {} }: Reading,
   ) => {
     const picked = filterMembers(filter);
     return {
@@ -105,6 +107,7 @@ export function createSandboxReads(
       ...(picked && Object.keys(picked.names).length > 0 && { ExpressionAttributeNames: picked.names }),
       ExpressionAttributeValues: { ':pk': bucketPk(bucket), ...index.values, ...picked?.values },
       ...(limit !== undefined && { Limit: limit }),
+      ...(consistent === false && { ConsistentRead: false }),
       ...(backwards && { ScanIndexForward: false }),
       ...(after && { ExclusiveStartKey: after }),
     };

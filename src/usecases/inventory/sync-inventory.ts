@@ -1,5 +1,6 @@
 import { eventOf } from '../../domain/event.ts';
 import { isExpected, judge, type Verdict } from '../../domain/inventory.ts';
+import { noneCounted, type PoolCounts } from '../../domain/pool-counts.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
 import { create } from '../../domain/transitions.ts';
 import type { Change } from '../../store/sandboxes/changes.ts';
@@ -26,7 +27,12 @@ export interface SyncDeps extends ListingDeps {
   alert: RaiseAlert;
   /** A change could not be written; the next run tries it again. */
   onFailure: (sandboxId: string, error: unknown) => void;
+  /** The whole pool is going to be read; to be told what was there. */
+  survey?: (() => Survey) | undefined;
 }
+
+/** Told how many sandboxes were in each status. Who is told decides what it is worth. */
+export type Survey = (counts: PoolCounts['counts']) => Promise<void>;
 
 export interface SyncCounts {
   /** Sandboxes the provider listed, each once. */
@@ -172,7 +178,7 @@ interface Plan extends Record<Written[0], Change[]> {
 
 /** Holds every record against the listing. What is listed and has no record is new. */
 async function compare(
-  { reads, clock, cooldownMs }: SyncDeps,
+  { reads, clock, cooldownMs, survey }: SyncDeps,
   { byId: listed, startedAtMs }: Listing,
   context: CallContext,
   onProgress?: () => void,
@@ -195,14 +201,18 @@ async function compare(
   };
   const unknown = new Map(listed);
   const nowMs = clock.nowMs();
+  const tell = survey?.();
+  const counts = noneCounted();
+  // Each decision is held against the record as it is when it is written: what was read may be a second old.
   const pages = everywhere(reads.buckets, async (place) => {
-    const page = await reads.all(place, context.signal);
+    const page = await reads.all({ ...place, consistent: false }, context.signal);
     onProgress?.();
     return page;
   });
   for await (const record of pages) {
     const item = listed.get(record.id);
     unknown.delete(record.id);
+    if (record.status !== 'deleted') counts[record.status]++;
     const verdict = judge(record, item, startedAtMs, nowMs, cooldownMs);
     if (isExpected(record)) plan.expected++;
     if (verdict.type === 'recent') plan.recent++;
@@ -212,6 +222,7 @@ async function compare(
     } else if ('next' in verdict) add(plan, { seen: record, verdict }, context);
     else if (verdict.type === 'leave') plan.unchanged++;
   }
+  await tell?.(counts);
   for (const item of unknown.values()) {
     const { sandboxId, ...description } = item;
     const next = create(sandboxId, description, nowMs);
