@@ -34,6 +34,7 @@ import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate
 import { quarantineSandbox, restoreSandbox } from '../usecases/leases/quarantine-sandbox.ts';
 import { replaceReported } from '../usecases/leases/replace-reported.ts';
 import { reportSandbox } from '../usecases/leases/report-sandbox.ts';
+import { rememberServedKeys } from '../usecases/leases/served-keys.ts';
 import { listSandboxes } from '../usecases/list-sandboxes.ts';
 import { composeLine, type LineOptions } from './line.ts';
 import type { Safety } from './safety.ts';
@@ -101,8 +102,10 @@ export function composeCore(options: CoreOptions) {
   const { client, buckets, provider, newId, alert } = options;
   const clock = trustedClock(options.clock, client);
   const { cooldownMs } = options;
+  const servedKeys = rememberServedKeys();
   const onSandboxChange = (change: SandboxChange) => {
     cooling.note(change);
+    servedKeys.noteChange(change);
     options.onSandboxChange?.(change);
   };
   const table = createSandboxStore(client, buckets, newId, options.grantTransactions);
@@ -145,6 +148,7 @@ export function composeCore(options: CoreOptions) {
     newId,
     terms: options.terms,
     deadlineMs: options.allocateDeadlineMs,
+    servedKeys,
     lineDeps: line.lineDeps,
   });
   return {

@@ -213,14 +213,11 @@ export function composeBroker(config: Config, overrides: BrokerOverrides = {}): 
       poolStats: counts.last,
       stocking,
       isStoreSilent: client.isSilent,
+      peakPerSecond: () => live.series.peakPerSecond() * core.register.rank().replicas,
       isShuttingDown: () => lifecycle.stopping.aborted,
     });
     const { app, news } = composeHttp({
-      config,
-      clock,
-      newId,
-      logger,
-      metrics,
+      ...basis,
       version: VERSION,
       startedMs,
       lifecycle,

@@ -12,7 +12,8 @@ import {
   type Heartbeat,
 } from '../safety/index.ts';
 import type { StoreClient } from '../store/dynamo/client.ts';
-import { storeChecks, untold } from '../store/runtime-checks.ts';
+import { untold } from '../store/finding.ts';
+import { storeChecks } from '../store/runtime-checks.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
@@ -30,6 +31,8 @@ interface WatchOptions extends Omit<ReadinessSources, 'heartbeats' | 'clock' | '
   /** Of the loops, by name. */
   heartbeats: Readonly<Record<string, Heartbeat>>;
   worker: Heartbeat;
+  /** The most leases a second that are known to have been asked for. */
+  peakPerSecond: () => number;
 }
 
 export type Watch = ReturnType<typeof composeWatch>;
@@ -48,7 +51,13 @@ export function composeWatch(options: WatchOptions) {
 
   const runtime = watchRuntime(
     createRuntimeChecks({
-      checks: storeChecks({ client, buckets: config.buckets, clock, newId }),
+      checks: storeChecks({
+        client,
+        buckets: config.buckets,
+        clock,
+        newId,
+        peakPerSecond: options.peakPerSecond,
+      }),
       onError: untold,
     }).runAll,
     alert,

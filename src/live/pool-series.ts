@@ -25,6 +25,8 @@ export interface PoolSeries {
   sample(counts: PoolSample['counts']): void;
   /** The oldest first. */
   samples(): readonly PoolSample[];
+  /** The most leases a second of any stretch that is kept. */
+  peakPerSecond(): number;
   /** Of the last five minutes, the stretch that has not ended included. */
   recent(): { leasesPerMinute: number; refusalsPerMinute: number; p95Ms?: number | undefined };
   /** Epoch milliseconds from which on there may be samples. */
@@ -92,6 +94,8 @@ export function createPoolSeries({ clock, capacity }: PoolSeriesOptions): PoolSe
       current = begin();
     },
     samples: () => samples,
+    peakPerSecond: () =>
+      samples.reduce((most, { leasesPerMinute }) => Math.max(most, leasesPerMinute), 0) / 60,
     recent() {
       const stretches = [...recent, current].filter(({ fromMs }) => fromMs > clock.nowMs() - RECENT_MS);
       const fromMs = stretches[0]?.fromMs ?? clock.nowMs() - RECENT_MS;

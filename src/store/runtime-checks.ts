@@ -5,19 +5,22 @@ import {
   type TableDescription,
 } from '@aws-sdk/client-dynamodb';
 import type { Clock, NewId } from '../clock.ts';
-import type { RuntimeCheck } from '../domain/runtime-check.ts';
 import type { StoreClient } from './dynamo/client.ts';
 import { ConditionFailedError } from './dynamo/errors.ts';
 import { isOff } from './dynamo/store-time.ts';
+import { type Finding, ok, untold } from './finding.ts';
 import { IS_NEW } from './sandboxes/conditions.ts';
 import { bucketPk, SANDBOX_SK } from './sandboxes/keys.ts';
 import { TTL_ATTRIBUTE, tableDefinition } from './table.ts';
+import { judgeCapacity } from './table-capacity.ts';
 
 interface Deps {
   client: StoreClient;
   buckets: number;
   clock: Clock;
   newId: NewId;
+  /** The most leases a second that are known to have been asked for. */
+  peakPerSecond?: (() => number) | undefined;
 }
 
 interface Looks extends Deps {
@@ -29,13 +32,10 @@ interface Looks extends Deps {
   described?: { atMs: number; table: Promise<TableDescription> };
 }
 
-type Finding = Omit<RuntimeCheck, 'name'>;
 type Check = (looks: Looks, signal: AbortSignal) => Promise<Finding>;
 
 /** More than this between our clock and the server's is worth a look: leases are timed by ours. */
 const MAX_CLOCK_SKEW_MS = 2_000;
-/** Provisioned units below which a training's start throttles: a lease writes three items in a transaction. */
-const MIN_PROVISIONED_UNITS = 1_000;
 const PROBE_TTL_SECONDS = 3_600;
 const LIVE_SAMPLE = 100;
 
@@ -63,19 +63,6 @@ export function storeChecks(deps: Deps): Record<string, (signal: AbortSignal) =>
     Object.entries(CHECKS).map(([name, check]) => [name, (signal: AbortSignal) => check(looks, signal)]),
   );
 }
-
-const ok = (message: string, details: Record<string, unknown> = {}): Finding => ({
-  status: 'ok',
-  message,
-  details,
-});
-
-/** What a check that failed comes to: an engine that does not know the question is not wrong, only silent. */
-export const untold = (error: unknown): Finding => ({
-  status: 'warning',
-  message: 'This store cannot tell; on AWS it can, if the role allows the call.',
-  details: { error: error instanceof Error ? error.name : 'unknown' },
-});
 
 /** Of this look: longer than its checks need to ask for it. */
 const ONE_LOOK_MS = 1_000;
@@ -216,26 +203,8 @@ async function liveWithTtl({ client, buckets, unwell, ...looks }: Looks, signal:
   return found;
 }
 
-async function checkCapacity(deps: Looks, signal: AbortSignal): Promise<Finding> {
-  const table = await describeTable(deps, signal);
-  const read = table.ProvisionedThroughput?.ReadCapacityUnits ?? 0;
-  const write = table.ProvisionedThroughput?.WriteCapacityUnits ?? 0;
-  const isOnDemand = table.BillingModeSummary?.BillingMode === 'PAY_PER_REQUEST';
-  const details = {
-    mode: isOnDemand ? 'on_demand' : 'provisioned',
-    read_units: read,
-    write_units: write,
-    throttled_at: table.OnDemandThroughput,
-  };
-  if (isOnDemand) return ok('The table is on demand.', details);
-  if (read === 0 && write === 0) return untold(new Error('no capacity told'));
-  return Math.min(read, write) >= MIN_PROVISIONED_UNITS
-    ? ok('The provisioned capacity has headroom for a training’s start.', details)
-    : {
-        status: 'warning',
-        message: `Fewer than ${MIN_PROVISIONED_UNITS} units throttle when a training starts: switch to on-demand.`,
-        details,
-      };
+async function checkCapacity(looks: Looks, signal: AbortSignal): Promise<Finding> {
+  return judgeCapacity(await describeTable(looks, signal), looks.peakPerSecond?.() ?? 0);
 }
 
 async function checkPointInTimeRecovery({ client }: Looks, signal: AbortSignal): Promise<Finding> {

@@ -4,7 +4,8 @@ import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { type RuntimeCheck, worstStatus } from '../../src/domain/runtime-check.ts';
 import { createRuntimeChecks } from '../../src/safety/index.ts';
 import { createStoreTime } from '../../src/store/dynamo/store-time.ts';
-import { RUNTIME_CHECK_NAMES, storeChecks, untold } from '../../src/store/runtime-checks.ts';
+import { untold } from '../../src/store/finding.ts';
+import { RUNTIME_CHECK_NAMES, storeChecks } from '../../src/store/runtime-checks.ts';
 import { sandboxKey } from '../../src/store/sandboxes/keys.ts';
 import { createCountingClient, startCore, type TestCore } from '../support/broker/core.ts';
 import { describeOnEngines } from '../support/store/engines.ts';
@@ -18,7 +19,7 @@ describeOnEngines('the checks of the store', ({ endpoint }) => {
     for (const core of open.splice(0)) core.close();
   });
 
-  async function start(poolSize = 0) {
+  async function start(poolSize = 0, peak = 0) {
     const made = await startCore(endpoint, { poolSize });
     open.push(made);
     const { client } = createCountingClient(endpoint, made.client.table, { time: createStoreTime() });
@@ -26,7 +27,13 @@ describeOnEngines('the checks of the store', ({ endpoint }) => {
     const core = { ...made, client };
     core.clock.set(Date.now());
     const check = async () => {
-      const deps = { client: core.client, buckets: BUCKETS, clock: core.clock, newId: randomUUID };
+      const deps = {
+        client: core.client,
+        buckets: BUCKETS,
+        clock: core.clock,
+        newId: randomUUID,
+        peakPerSecond: () => peak,
+      };
       const checks = createRuntimeChecks({ checks: storeChecks(deps), onError: untold });
       return await checks.runAll(AbortSignal.timeout(20_000));
     };
@@ -121,20 +128,38 @@ describeOnEngines('the checks of the store', ({ endpoint }) => {
     expect(await find('multi_region')).toMatchObject({ status });
   });
 
+  const provisioned = (read: number, write: number) => ({
+    BillingModeSummary: { BillingMode: 'PROVISIONED' },
+    ProvisionedThroughput: { ReadCapacityUnits: read, WriteCapacityUnits: write },
+  });
+  const onDemand = (more: object) => ({ BillingModeSummary: { BillingMode: 'PAY_PER_REQUEST' }, ...more });
+
   it.each([
-    ['warning', 5],
-    ['ok', 5_000],
-  ])('give a %s for %d provisioned units', async (status, units) => {
-    const { find, faults } = await start();
-    const fault = alter((answer) =>
-      Object.assign(answer.Table as object, {
-        BillingModeSummary: { BillingMode: 'PROVISIONED' },
-        ProvisionedThroughput: { ReadCapacityUnits: units, WriteCapacityUnits: units },
-      }),
-    );
+    [
+      'warning',
+      provisioned(5_000, 1_000),
+      0,
+      '1000 write units a second are 83 leases a second, and 100 take 1200',
+    ],
+    ['ok', provisioned(5_000, 1_200), 0, 'room for 100 leases a second'],
+    ['warning', provisioned(5_000, 1_200), 100.5, '101 take 1212'],
+    ['warning', provisioned(5, 1_200), 0, 'read units'],
+    ['ok', onDemand({}), 1_000, 'on demand'],
+    [
+      'warning',
+      onDemand({ OnDemandThroughput: { MaxWriteRequestUnits: 600 } }),
+      0,
+      'raise the table’s limit',
+    ],
+    ['ok', onDemand({ OnDemandThroughput: { MaxWriteRequestUnits: -1 } }), 0, 'on demand'],
+    ['warning', onDemand({ WarmThroughput: { WriteUnitsPerSecond: 4_000 } }), 400, 'warm the table up'],
+    ['ok', onDemand({ WarmThroughput: { WriteUnitsPerSecond: 4_800 } }), 400, 'on demand'],
+  ])('give a %s for %j at %d leases a second', async (status, change, peak, message) => {
+    const { find, faults } = await start(0, peak);
+    const fault = alter((answer) => Object.assign(answer.Table as object, change));
     faults.next('DescribeTable', fault, { times: 100 });
 
-    expect(await find('capacity')).toMatchObject({ status, details: { write_units: units } });
+    expect(await find('capacity')).toMatchObject({ status, message: expect.stringContaining(message) });
   });
 
   it('see that deletion protection is on', async () => {

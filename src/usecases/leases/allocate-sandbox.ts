@@ -24,6 +24,7 @@ import {
   toRequest,
 } from './lease-request.ts';
 import { rememberOpenKeys } from './open-keys.ts';
+import type { ServedKeys } from './served-keys.ts';
 import { type Answer, shareAttempts } from './share-attempts.ts';
 import { busy, type GrantDeps, tryGrant } from './try-grant.ts';
 
@@ -48,6 +49,7 @@ export interface AllocateDeps extends Omit<GrantDeps, 'openKeys'> {
   keyPk: (principal: string, holder: string, key: string) => string;
   /** How long to look for a sandbox before `BUSY`, milliseconds. */
   deadlineMs: number;
+  servedKeys: ServedKeys;
   lineDeps: LineDeps;
 }
 
@@ -83,11 +85,15 @@ export function allocateSandbox(deps: AllocateDeps): {
         `${request.keyPk} ${request.hash} ${request.explicitKey} ${wait?.seconds}`,
         deadline.signal,
         (tooEarly) => {
-          const expectsLease = openKeys.has(request.keyPk) || (tooEarly ?? 'none_free') !== 'none_free';
+          const expectsLease =
+            openKeys.has(request.keyPk) ||
+            deps.servedKeys.has(request.keyPk) ||
+            (tooEarly ?? 'none_free') !== 'none_free';
           return lease(attemptDeps, { request, wait, expectsLease }, context, deadline.signal);
         },
       );
       if (result === 'none_free') throw noneFree(input.namePrefix);
+      if (!('ticket' in result)) deps.servedKeys.add(request.keyPk);
       return isShared && !('ticket' in result) ? { ...result, replayed: true, conflicts: 0 } : result;
     } finally {
       deadline.clear();
