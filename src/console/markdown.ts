@@ -54,8 +54,8 @@ function takeBlock(lines: string[]): string {
   return `<p>${inline(paragraph.join(' '))}</p>`;
 }
 
-function takeWhile(lines: string[], isMeant: (line: string, index: number) => boolean): string[] {
-  const end = lines.findIndex((line, index) => !isMeant(line, index));
+function takeWhile(lines: string[], belongs: (line: string, index: number) => boolean): string[] {
+  const end = lines.findIndex((line, index) => !belongs(line, index));
   return lines.splice(0, end < 0 ? lines.length : end);
 }
 

@@ -58,7 +58,7 @@ export function createPoolCounts({ client, clock, newId, changes, own, onError, 
   let running: Promise<boolean> | undefined;
   let next: Promise<boolean> | undefined;
   /** Somebody was told what was done, and nobody could be told what it changed: what is known is older than that. */
-  let isOwed = false;
+  let isOutdated = false;
   /** The first count of all, and this replica changed the pool meanwhile: that may be in it and on top of it. */
   let isRough = false;
   let isBusy = false;
@@ -118,7 +118,7 @@ export function createPoolCounts({ client, clock, newId, changes, own, onError, 
   const once = () =>
     count(true, stopping.signal).then(
       () => {
-        isOwed = false;
+        isOutdated = false;
         return true;
       },
       (error: unknown) => {
@@ -191,7 +191,7 @@ export function createPoolCounts({ client, clock, newId, changes, own, onError, 
      * somebody was told of a change, and no number could be had since that has it.
      */
     async latest(signal: AbortSignal): Promise<PoolCounts | undefined> {
-      if (isOwed && !(await recount()))
+      if (isOutdated && !(await recount()))
         throw new BrokerError('STORE_UNAVAILABLE', 'The pool could not be counted. Try again.');
       const within = AbortSignal.any([signal, AbortSignal.timeout(READ_WITHIN_MS)]);
       await hear(within).catch(() => undefined);
@@ -251,7 +251,7 @@ export function createPoolCounts({ client, clock, newId, changes, own, onError, 
           return result;
         } finally {
           // By whatever it was changed.
-          if (entriesOf(own.net()).length > 0 && !(await tell()) && isTold) isOwed = true;
+          if (entriesOf(own.net()).length > 0 && !(await tell()) && isTold) isOutdated = true;
         }
       },
     async stop() {

@@ -28,10 +28,10 @@ const SERVED_PART = 0.9;
 export function createUnderTurn(deps: UnderTurnDeps, loop: string) {
   const { turns, clock, turnTtlMs } = deps;
   /** Gives up the last turn, where that failed: it would keep even this replica from running until it lapses. */
-  let owed: (() => Promise<void>) | undefined;
+  let giveUpLater: (() => Promise<void>) | undefined;
 
   return async <T>(onlyIfDue: boolean, work: Work<T>) => {
-    if (owed) await owed();
+    if (giveUpLater) await giveUpLater();
     // Seen through even when the loop is told to stop: a take whose answer nobody awaits may have been granted all the
     // same, and would keep every replica from running until it lapses.
     const taken = await turns.take(loop, { ttlMs: turnTtlMs, onlyIfDue });
@@ -60,11 +60,11 @@ export function createUnderTurn(deps: UnderTurnDeps, loop: string) {
       const nextRunAtMs = dueInMs === undefined ? undefined : grantedAtMs + dueInMs * SERVED_PART;
       const giveUp = async () => {
         await turns.giveUp(turn, nextRunAtMs);
-        if (owed === giveUp) owed = undefined;
+        if (giveUpLater === giveUp) giveUpLater = undefined;
       };
       await giveUp().catch(() => {
         // The store is out of reach: the turn lapses by itself, or we are back before that.
-        owed = giveUp;
+        giveUpLater = giveUp;
       });
     }
   };

@@ -40,7 +40,7 @@ export const severitiesOf = ({ severity, minSeverity }: AlertFilter): AlertSever
       (minSeverity === undefined || rank(each) >= rank(minSeverity)),
   );
 
-export const isMeant = (alert: Alert, filter: AlertFilter): boolean =>
+export const passesFilter = (alert: Alert, filter: AlertFilter): boolean =>
   (filter.task === undefined || alert.task === filter.task) && severitiesOf(filter).includes(alert.severity);
 
 /** For sorting: the newest first; of two at one time always the same one. */

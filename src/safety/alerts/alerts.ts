@@ -3,8 +3,8 @@ import { hostname } from 'node:os';
 import { type Clock, type NewId, systemClock } from '../../clock.ts';
 import {
   type AlertFilter,
-  isMeant,
   newestFirst,
+  passesFilter,
   type RaiseAlert,
   type RaisedAlert,
 } from '../../domain/resilience/alert.ts';
@@ -108,7 +108,7 @@ export function createAlerts(options: AlertsOptions = {}): Alerts {
     },
     recent: (filter = {}, limit = DEFAULT_LIMIT) =>
       ring
-        .filter((alert) => isMeant(alert, filter))
+        .filter((alert) => passesFilter(alert, filter))
         .sort(newestFirst)
         .slice(0, limit),
   };

@@ -37,7 +37,7 @@ export function createAnswersInMemory({
     return isOver ? undefined : kept;
   }
 
-  function mine({ request, attemptId }: Undertaking): Kept | undefined {
+  function unanswered({ request, attemptId }: Undertaking): Kept | undefined {
     const kept = all.get(nameOf(request.principal, request.key));
     return kept?.attemptId === attemptId && kept.answer === undefined ? kept : undefined;
   }
@@ -63,21 +63,21 @@ export function createAnswersInMemory({
       return { type: 'begun', undertaking: { request, attemptId } };
     },
     async renew(undertaking, leaseMs) {
-      const kept = mine(undertaking);
+      const kept = unanswered(undertaking);
       if (kept === undefined) return false;
       kept.leaseUntilMs = clock.nowMs() + leaseMs;
       kept.expiresAtMs = clock.nowMs() + Math.max(ttlMs, leaseMs);
       return true;
     },
     async keep(undertaking, answer) {
-      const kept = mine(undertaking);
+      const kept = unanswered(undertaking);
       if (kept === undefined) return false;
       kept.answer = answer;
       kept.expiresAtMs = clock.nowMs() + ttlMs;
       return true;
     },
     async forget(undertaking) {
-      if (mine(undertaking)) all.delete(nameOf(undertaking.request.principal, undertaking.request.key));
+      if (unanswered(undertaking)) all.delete(nameOf(undertaking.request.principal, undertaking.request.key));
     },
     async find(principal, key) {
       const kept = find(nameOf(principal, key), clock.nowMs());

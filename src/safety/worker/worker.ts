@@ -150,7 +150,7 @@ export function createWorker<Request extends AnyJobRequest, Result>(
       deps.onStart?.(job.request.type, Math.max(0, job.startedAtMs - job.submittedAtMs));
     }
     heartbeat.beat();
-    const run = see(job)
+    const run = carryOut(job)
       .catch(onError)
       .finally(() => {
         running.delete(job.id);
@@ -161,7 +161,7 @@ export function createWorker<Request extends AnyJobRequest, Result>(
     running.set(job.id, run);
   }
 
-  async function see(job: RunningJob<Request>): Promise<void> {
+  async function carryOut(job: RunningJob<Request>): Promise<void> {
     const startedMs = performance.now();
     const ids = { requestId: job.id, correlationId: job.submitter.correlationId };
     await runWithCorrelation(ids, async () => {

@@ -3,8 +3,8 @@ import {
   ALERT_SEVERITIES,
   type AlertSeverity,
   type AlertStore,
-  isMeant,
   newestFirst,
+  passesFilter,
   type RaisedAlert,
   severitiesOf,
 } from '../../domain/resilience/alert.ts';
@@ -129,7 +129,9 @@ export function createAlertStore(
           let meant = 0;
           for await (const items of ofDay(dayMs, severity, signal)) {
             lookedAt += items.length;
-            const alerts = readable(items).filter((alert) => alert.atMs > oldestMs && isMeant(alert, filter));
+            const alerts = readable(items).filter(
+              (alert) => alert.atMs > oldestMs && passesFilter(alert, filter),
+            );
             ofThisDay.push(...alerts);
             meant += alerts.length;
             if (found.length + meant >= limit) break;

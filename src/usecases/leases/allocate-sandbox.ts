@@ -160,7 +160,7 @@ async function lease(
     return undefined;
   }
 
-  const kept = await asOf(startedAtMs, key.seen());
+  const kept = await asOf(startedAtMs, key.knownPlace());
   if (kept) return kept;
   if (expectsLease || deps.readyList.believedEmpty) {
     // In a pool that is leased out, most who call have their lease already: one read instead of a sweep.

@@ -1,7 +1,7 @@
 import { isLeaseOver } from '../../domain/lease.ts';
 import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { CallContext } from '../context.ts';
-import { isOurs, type Kept, keepPlace, type LineDeps, type Wait } from '../line/wait-in-line.ts';
+import { ensureCollected, type Kept, keepPlace, type LineDeps, type Wait } from '../line/wait-in-line.ts';
 import { confirmLease } from './confirm-lease.ts';
 import {
   answersWith,
@@ -18,7 +18,7 @@ export interface KeyAnswers {
    * The place of who waits, as it was seen a moment ago, without reading anything: what has become of it shows while it
    * waits.
    */
-  seen(): Promise<Kept | undefined>;
+  knownPlace(): Promise<Kept | undefined>;
   /** Reads the key. */
   find(): Promise<FoundLease | Kept | undefined>;
   /** What its record says; undefined where it has nothing (any more). */
@@ -51,7 +51,7 @@ export function keyAnswers(
     return undefined;
   }
 
-  async function seen(): Promise<Kept | undefined> {
+  async function knownPlace(): Promise<Kept | undefined> {
     const place = wait && wait.seconds > 0 ? lineDeps.view.placeOf(request.keyPk) : undefined;
     if (!wait || !place || (request.explicitKey && place.request.hash !== request.hash)) return undefined;
     return (await keepPlace(lineDeps, place, wait, signal)) ? place : undefined;
@@ -64,7 +64,7 @@ export function keyAnswers(
     const found = replay(request, record, attempt, nowMs);
     if (record.collectBy === undefined || found.leaseOver) return await confirm(found);
     // Nobody was told of it: it may be with the next by now.
-    return (await isOurs(lineDeps, record)) ? { ...found, replayed: false } : undefined;
+    return (await ensureCollected(lineDeps, record)) ? { ...found, replayed: false } : undefined;
   }
 
   async function find(): Promise<FoundLease | Kept | undefined> {
@@ -83,7 +83,7 @@ export function keyAnswers(
   return {
     of,
     find,
-    seen,
+    knownPlace,
     goneTicket: () => goneTicket,
   };
 }

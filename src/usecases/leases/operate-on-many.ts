@@ -5,7 +5,7 @@ import type { CallContext } from '../context.ts';
 import type { ListInput, ListSandboxes } from '../list-sandboxes.ts';
 import type { OperateSandbox } from './operate-sandbox.ts';
 
-/** Which sandboxes are meant, as the list has it. */
+/** Which sandboxes are chosen, as the list has it. */
 export type ManyFilter = Omit<ListInput, 'status' | 'limit' | 'cursor'>;
 
 export interface ManyInput extends ManyFilter {
@@ -18,7 +18,7 @@ export interface ManyInput extends ManyFilter {
 
 export interface ManyResult {
   counts: {
-    /** Those that are meant. */
+    /** Those that are chosen. */
     found: number;
     changed: number;
     /** Changed meanwhile by somebody else, or a cleaner is at work on them. */
@@ -43,7 +43,7 @@ interface Deps {
   listSandboxes: ListSandboxes;
   /** What is done to each, bound to the lease that it was listed with. */
   operate: OperateSandbox;
-  /** Those in this status are meant. */
+  /** Those in this status are chosen. */
   status: SandboxStatus;
 }
 
@@ -80,9 +80,9 @@ export function operateOnMany({ listSandboxes, operate, status }: Deps): Operate
     let cursor = start;
     do {
       const page = await listSandboxes({ ...filter, status, limit: limit ?? PAGE, cursor }, context);
-      const meant = page.sandboxes.filter((each) => isMeant(each, leasedBefore));
-      counts.found += meant.length;
-      await atOnce.map(meant, one);
+      const chosen = page.sandboxes.filter((each) => wasLeasedBy(each, leasedBefore));
+      counts.found += chosen.length;
+      await atOnce.map(chosen, one);
       cursor = page.cursor;
     } while (cursor !== undefined && limit === undefined);
     return { counts, changedIds, failedIds, cursor };
@@ -91,8 +91,9 @@ export function operateOnMany({ listSandboxes, operate, status }: Deps): Operate
 
 const leaseOf = (sandbox: Sandbox) => ('lease' in sandbox ? sandbox.lease : undefined);
 
-const isMeant = (sandbox: Sandbox, leasedBefore: number | undefined): boolean =>
-  leasedBefore === undefined || (leaseOf(sandbox)?.allocatedAt ?? Number.POSITIVE_INFINITY) <= leasedBefore;
+/** Whether its lease had begun then, epoch seconds; of any where no time is given. */
+const wasLeasedBy = (sandbox: Sandbox, atSeconds: number | undefined): boolean =>
+  atSeconds === undefined || (leaseOf(sandbox)?.allocatedAt ?? Number.POSITIVE_INFINITY) <= atSeconds;
 
 const hasMovedOn = (error: unknown): boolean =>
   hasCode(error, 'INVALID_STATE') || hasCode(error, 'LEASE_OVER') || hasCode(error, 'SANDBOX_NOT_FOUND');

@@ -5,7 +5,14 @@ import type { Replacements, Reported } from '../../store/line/replacements.ts';
 import type { KeyRecord } from '../../store/sandboxes/idempotency.ts';
 import type { ReadyList } from '../../store/sandboxes/ready-list.ts';
 import type { CallContext } from '../context.ts';
-import { isOurs, keepPlace, type LineDeps, placeOf, type Turn, tellTurn } from '../line/wait-in-line.ts';
+import {
+  ensureCollected,
+  keepPlace,
+  type LineDeps,
+  placeOf,
+  type Turn,
+  tellTurn,
+} from '../line/wait-in-line.ts';
 import { leaseOver } from './held-lease.ts';
 import { type LeaseRequest, toGrant, toGranted } from './lease-request.ts';
 import { busy } from './try-grant.ts';
@@ -132,7 +139,7 @@ export function replaceReported(deps: ReplaceDeps): ReplaceReported {
         if (place) await keepPlace(lineDeps, place, { seconds: 0 }, deadline);
         return await tellTurn(lineDeps, placeOf(record.waits));
       }
-      if (!record || isLeaseOver(record, clock.nowMs()) || !(await isOurs(lineDeps, record)))
+      if (!record || isLeaseOver(record, clock.nowMs()) || !(await ensureCollected(lineDeps, record)))
         throw leaseOver();
       return { type: 'served', lease: toGranted(record) };
     },

@@ -184,7 +184,7 @@ async function findTurn(deps: LineDeps, { ticket, keyPk }: Kept): Promise<Grante
   if (record?.waits === ticket) return undefined;
   const isLease =
     record?.waits === undefined && record !== undefined && !isLeaseOver(record, deps.clock.nowMs());
-  if (isLease && (await isOurs(deps, record))) return toGranted(record);
+  if (isLease && (await ensureCollected(deps, record))) return toGranted(record);
   throw new BrokerError(
     'PLACE_LOST',
     'The place in the line is gone: it was left, or an operator took it away. Ask again for a new one.',
@@ -192,8 +192,10 @@ async function findTurn(deps: LineDeps, { ticket, keyPk }: Kept): Promise<Grante
   );
 }
 
-/** A lease that nobody was told of is collected first: until then it may go to the next. */
-export const isOurs = async ({ server }: Pick<LineDeps, 'server'>, record: KeyRecord): Promise<boolean> =>
-  record.collectBy === undefined || (await server.collect(record));
+/** A lease that nobody was told of is collected first: until then it may go to the next. False: it has gone. */
+export const ensureCollected = async (
+  { server }: Pick<LineDeps, 'server'>,
+  record: KeyRecord,
+): Promise<boolean> => record.collectBy === undefined || (await server.collect(record));
 
 export const placeOf = (ticket: string): Kept => ({ ticket, keyPk: keyPkOfTicket(ticket) });
