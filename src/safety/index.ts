@@ -92,9 +92,7 @@ export {
   type Describe,
   type IrreversibleAdapter,
   irreversibleAdapter,
-  type ReversibleAdapter,
-  reversibleAdapter,
-} from './guard/adapters.ts';
+} from './guard/adapter.ts';
 export {
   createGuard,
   type Guard,

@@ -44,8 +44,6 @@ export interface GuardRunOptions<T> {
 
 /** The one way to anything that cannot be undone. */
 export interface Guard<A extends string = string, R extends string = string> {
-  /** The quota that an action uses up by itself. */
-  resourceOf(action: A): R | undefined;
   isIrreversible(action: A): boolean;
   /**
    * Governor → dry-run lock → effect record → breaker → retry → `call`. Throws what `call` throws at last,
@@ -109,7 +107,6 @@ export function createGuard<A extends string, R extends string>(options: GuardOp
   }
 
   return {
-    resourceOf,
     isIrreversible: (action) => dryRun.isIrreversible(action),
     async run(guarded, call, options = {}) {
       const { action, key, resource = resourceOf(action) } = guarded;

@@ -3,7 +3,7 @@ import { ACTIONS as BROKERS, RESOURCE_OF, type Resource } from '../../../src/dom
 import { type Breaker, createBreaker } from '../../../src/safety/breaker/breaker.ts';
 import { createDryRunLock, type DryRunOptions } from '../../../src/safety/dry-run/dry-run.ts';
 import type { SideEffects } from '../../../src/safety/effects/side-effects.ts';
-import { irreversibleAdapter, reversibleAdapter } from '../../../src/safety/guard/adapters.ts';
+import { irreversibleAdapter } from '../../../src/safety/guard/adapter.ts';
 import { createGuard, type GuardedAction, type GuardOptions } from '../../../src/safety/guard/guard.ts';
 import type { Verdict } from '../../../src/safety/quota/governor.ts';
 import { redaction } from '../../../src/safety/redacted.ts';
@@ -217,45 +217,9 @@ describe('an adapter', () => {
     args: { fast: how.fast },
     signal,
   });
-  const REVERSIBLE = ['book', 'rename'] as const;
 
-  test.each(REVERSIBLE)(
-    '%s gives the operation its arguments and its result back as they are',
-    async (action) => {
-      const { guard } = trace({ lock: { enabled: true } });
-      const { operation, calls } = operationOf();
-      const adapted = reversibleAdapter(guard, action)(operation, describeIt);
-      const how = { fast: true };
-      expect(await adapted('sbx-1', how)).toEqual({ id: 'sbx-1' });
-      expect(calls[0]?.[1]).toBe(how);
-    },
-  );
-
-  test.each(REVERSIBLE)('%s throws what the operation throws', async (action) => {
+  test('is for what cannot be undone, and has to be known', () => {
     const { guard } = trace();
-    const error = new Error('no');
-    const adapted = reversibleAdapter(guard, action)(
-      () => Promise.reject(error),
-      () => describeIt('a', { fast: true }),
-    );
-    await expect(adapted()).rejects.toBe(error);
-  });
-
-  test('refuses when the quota is used up, with the operation untouched', async () => {
-    const { guard } = trace({ verdict: { allowed: false, retryAfterSeconds: 9 } });
-    const { operation, calls } = operationOf();
-    const adapted = reversibleAdapter(guard, 'book')(operation, describeIt);
-    await expect(adapted('sbx-1', { fast: true })).rejects.toMatchObject({
-      code: 'QUOTA_EXCEEDED',
-      retryAfterSeconds: 9,
-      details: { resource: 'allocate' },
-    });
-    expect(calls).toEqual([]);
-  });
-
-  test('is of the class of its action, which has to be known', () => {
-    const { guard } = trace();
-    expect(() => reversibleAdapter(guard, 'csp_delete')).toThrow('csp_delete cannot be undone');
     expect(() => irreversibleAdapter(guard, 'book')).toThrow('book can be undone');
     // @ts-expect-error Nobody has classified it.
     expect(() => irreversibleAdapter(guard, 'format_disk')).toThrow('there is no action format_disk');
