@@ -3,6 +3,8 @@ import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { type Clock, type NewId, systemClock } from '../clock.ts';
 import { type Config, configSecrets } from '../config/index.ts';
+import { VERSION } from '../config/version.ts';
+import { createLifecycle } from '../live/lifecycle.ts';
 import { createPoolDifferences } from '../live/pool-differences.ts';
 import { remakeTable } from '../loops/remake-table.ts';
 import type { AlertEvents } from '../safety/index.ts';
@@ -18,7 +20,6 @@ import { composeBeat } from './beat.ts';
 import { composeCore, coreSettings } from './core.ts';
 import { composeHttp } from './http.ts';
 import { composeJobs } from './jobs.ts';
-import { createLifecycle } from './lifecycle.ts';
 import { composeLive } from './live.ts';
 import { announceStart, composeLog } from './log.ts';
 import { composeLoops } from './loops.ts';
@@ -27,7 +28,6 @@ import { composeProvider } from './provider.ts';
 import { composeResilience, type Resilience } from './resilience.ts';
 import { composeSafety } from './safety.ts';
 import { onEmptied, openStore, startEmbeddedEngine } from './store.ts';
-import { VERSION } from './version.ts';
 import { composeWatch, type Watch } from './watch.ts';
 
 /** A whole broker in one process, not started. */

@@ -1,6 +1,6 @@
-import { errorResponses } from '../api/error-examples.ts';
-import { headerName } from '../api/header-names.ts';
 import type { ErrorCode } from '../domain/errors.ts';
+import { errorResponses } from './error-examples.ts';
+import { headerName } from './header-names.ts';
 import { isKeyedWrite } from './plugins/kept-answers.ts';
 import type { KnownRoute } from './plugins/known-routes.ts';
 

@@ -1,5 +1,5 @@
-import { headerName } from '../api/header-names.ts';
 import { BrokerError } from '../domain/errors.ts';
+import { headerName } from './header-names.ts';
 
 /** One thing that is wrong with a request: where, which field, and what would be right. */
 export interface FieldProblem {

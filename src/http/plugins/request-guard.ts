@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import { repeatedHeader } from '../../api/header-names.ts';
+import { repeatedHeader } from '../header-names.ts';
 import { originForm, urlProblem } from '../url-problem.ts';
 import { type FieldProblem, invalidRequest } from '../validation-problems.ts';
 

@@ -16,7 +16,7 @@ import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import type { Places } from '../../usecases/line/places.ts';
 import { holderOf } from '../holder.ts';
 import { callContext } from '../plugins/request-context.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { ADMIN_OPERATION } from './admin/sandboxes.ts';
 
 export interface LineRoutesDeps {
   useCases: { places: Places };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createLifecycle } from '../../src/compose/lifecycle.ts';
+import { createLifecycle } from '../../src/live/lifecycle.ts';
 
 function lifecycleWithLog(cutOffMs = 60_000) {
   const log: string[] = [];

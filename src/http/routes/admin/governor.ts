@@ -1,10 +1,10 @@
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { limitBody, quotaRecord, quotaSchema, quotasSchema, resourceParams } from '../../api/quotas.ts';
-import { noQuery } from '../../api/requests.ts';
-import type { Resource } from '../../domain/resilience/action.ts';
-import type { Governor } from '../../safety/index.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { limitBody, quotaRecord, quotaSchema, quotasSchema, resourceParams } from '../../../api/quotas.ts';
+import { noQuery } from '../../../api/requests.ts';
+import type { Resource } from '../../../domain/resilience/action.ts';
+import type { Governor } from '../../../safety/index.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface GovernorRoutesDeps {
   governor: Pick<Governor<Resource>, 'status' | 'refresh' | 'setLimit' | 'resetLimit'>;

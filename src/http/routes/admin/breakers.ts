@@ -6,11 +6,11 @@ import {
   breakerSchema,
   breakersSchema,
   overrideBody,
-} from '../../api/breakers.ts';
-import { emptyBody, noQuery } from '../../api/requests.ts';
-import type { Breaker } from '../../safety/index.ts';
-import { BREAKERS, type BreakerName } from '../../telemetry/metric-labels.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+} from '../../../api/breakers.ts';
+import { emptyBody, noQuery } from '../../../api/requests.ts';
+import type { Breaker } from '../../../safety/index.ts';
+import { BREAKERS, type BreakerName } from '../../../telemetry/metric-labels.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface BreakerRoutesDeps {
   breakers: Readonly<Record<BreakerName, Pick<Breaker, 'refresh' | 'report' | 'override' | 'reset'>>>;

@@ -1,6 +1,6 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { noQuery } from '../../api/requests.ts';
+import { noQuery } from '../../../api/requests.ts';
 import {
   heartbeatRecords,
   heartbeatsSchema,
@@ -10,10 +10,10 @@ import {
   readinessSchema,
   runtimeRecord,
   runtimeSchema,
-} from '../../api/watch.ts';
-import type { RuntimeWatch } from '../../live/runtime-watch.ts';
-import type { HeartbeatReport, MetricsGuardReport, Readiness } from '../../safety/index.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+} from '../../../api/watch.ts';
+import type { RuntimeWatch } from '../../../live/runtime-watch.ts';
+import type { HeartbeatReport, MetricsGuardReport, Readiness } from '../../../safety/index.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface WatchRoutesDeps {
   readiness: Readiness;

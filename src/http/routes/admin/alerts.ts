@@ -1,10 +1,10 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { alertRecord, alertsQuery, alertsSchema } from '../../api/alerts.ts';
-import type { RunbookOf } from '../../api/runbooks.ts';
-import type { ListAlerts } from '../../usecases/list-alerts.ts';
-import { callContext } from '../plugins/request-context.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { alertRecord, alertsQuery, alertsSchema } from '../../../api/alerts.ts';
+import type { RunbookOf } from '../../../api/runbooks.ts';
+import type { ListAlerts } from '../../../usecases/list-alerts.ts';
+import { callContext } from '../../plugins/request-context.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface AlertRoutesDeps {
   useCases: { listAlerts: ListAlerts };

@@ -7,14 +7,14 @@ import {
   countSchema,
   retryDeletionsQuery,
   retryDeletionsSchema,
-} from '../../api/bulk.ts';
-import { bulkDeleteQuery, emptyBody } from '../../api/requests.ts';
-import { runRecord, runSchema } from '../../api/sandboxes.ts';
-import { seconds } from '../../api/times.ts';
-import type { BulkDelete } from '../../usecases/inventory/purge-records.ts';
-import type { CountSandboxes, ManyResult, OperateOnMany } from '../../usecases/leases/operate-on-many.ts';
-import { callContext } from '../plugins/request-context.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+} from '../../../api/bulk.ts';
+import { bulkDeleteQuery, emptyBody } from '../../../api/requests.ts';
+import { runRecord, runSchema } from '../../../api/sandboxes.ts';
+import { seconds } from '../../../api/times.ts';
+import type { BulkDelete } from '../../../usecases/inventory/purge-records.ts';
+import type { CountSandboxes, ManyResult, OperateOnMany } from '../../../usecases/leases/operate-on-many.ts';
+import { callContext } from '../../plugins/request-context.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface BulkRoutesDeps {
   useCases: {

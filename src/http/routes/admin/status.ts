@@ -1,8 +1,8 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { noQuery } from '../../api/requests.ts';
-import { type StatusSources, statusRecord, statusSchema } from '../../api/status.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { noQuery } from '../../../api/requests.ts';
+import { type StatusSources, statusRecord, statusSchema } from '../../../api/status.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface StatusRoutesDeps {
   status: StatusSources;

@@ -1,14 +1,14 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { acceptedSchema, preferHeader, prefersJob } from '../../api/jobs.ts';
-import { emptyBody, noQuery, purgeQuery, syncQuery } from '../../api/requests.ts';
-import { runRecord, runSchema } from '../../api/sandboxes.ts';
-import type { JobRequest } from '../../domain/job.ts';
-import type { RunNow, Runs } from '../../loops/run.ts';
-import type { SubmitJob } from '../../usecases/submit-job.ts';
-import { callContext } from '../plugins/request-context.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { acceptedSchema, preferHeader, prefersJob } from '../../../api/jobs.ts';
+import { emptyBody, noQuery, purgeQuery, syncQuery } from '../../../api/requests.ts';
+import { runRecord, runSchema } from '../../../api/sandboxes.ts';
+import type { JobRequest } from '../../../domain/job.ts';
+import type { RunNow, Runs } from '../../../loops/run.ts';
+import type { SubmitJob } from '../../../usecases/submit-job.ts';
+import { callContext } from '../../plugins/request-context.ts';
 import { acceptJob } from './jobs.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface RunRoutesDeps {
   runs: Runs;

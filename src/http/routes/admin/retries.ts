@@ -1,9 +1,9 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { retriesQuery, retriesRecord, retriesSchema } from '../../api/retries.ts';
-import type { RetryStatistics } from '../../safety/index.ts';
-import { callContext } from '../plugins/request-context.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { retriesQuery, retriesRecord, retriesSchema } from '../../../api/retries.ts';
+import type { RetryStatistics } from '../../../safety/index.ts';
+import { callContext } from '../../plugins/request-context.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface RetryRoutesDeps {
   retries: Pick<RetryStatistics, 'report'>;

@@ -2,14 +2,14 @@ import { Readable } from 'node:stream';
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { exportQuery } from '../../api/requests.ts';
-import { exportSchema } from '../../api/sandboxes.ts';
-import type { Sandbox } from '../../domain/sandbox.ts';
-import type { CallContext } from '../../usecases/context.ts';
-import type { ListInput, ListSandboxes } from '../../usecases/list-sandboxes.ts';
-import { exportText } from '../export-text.ts';
-import { callContext } from '../plugins/request-context.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { exportQuery } from '../../../api/requests.ts';
+import { exportSchema } from '../../../api/sandboxes.ts';
+import type { Sandbox } from '../../../domain/sandbox.ts';
+import type { CallContext } from '../../../usecases/context.ts';
+import type { ListInput, ListSandboxes } from '../../../usecases/list-sandboxes.ts';
+import { exportText } from '../../export-text.ts';
+import { callContext } from '../../plugins/request-context.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface ExportRoutesDeps {
   useCases: { listSandboxes: ListSandboxes };

@@ -9,16 +9,16 @@ import {
   jobSchema,
   listJobsQuery,
   toJobRequest,
-} from '../../api/jobs.ts';
-import { noQuery } from '../../api/requests.ts';
-import { assertNever } from '../../domain/errors.ts';
-import type { JobRequest } from '../../domain/job.ts';
-import type { Action } from '../../domain/resilience/action.ts';
-import type { GetJob } from '../../usecases/get-job.ts';
-import type { ListJobs } from '../../usecases/list-jobs.ts';
-import type { SubmitJob } from '../../usecases/submit-job.ts';
-import { callContext } from '../plugins/request-context.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+} from '../../../api/jobs.ts';
+import { noQuery } from '../../../api/requests.ts';
+import { assertNever } from '../../../domain/errors.ts';
+import type { JobRequest } from '../../../domain/job.ts';
+import type { Action } from '../../../domain/resilience/action.ts';
+import type { GetJob } from '../../../usecases/get-job.ts';
+import type { ListJobs } from '../../../usecases/list-jobs.ts';
+import type { SubmitJob } from '../../../usecases/submit-job.ts';
+import { callContext } from '../../plugins/request-context.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface JobRoutesDeps {
   useCases: { submitJob: SubmitJob; getJob: GetJob; listJobs: ListJobs };

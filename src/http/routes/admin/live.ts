@@ -1,13 +1,13 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { seriesColumns, seriesSchema, sessionSchema } from '../../api/live.ts';
-import { noQuery } from '../../api/requests.ts';
-import { seconds } from '../../api/times.ts';
-import { BrokerError } from '../../domain/errors.ts';
-import type { EventHub, LiveEvent } from '../../live/event-hub.ts';
-import type { PoolSeries } from '../../live/pool-series.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { seriesColumns, seriesSchema, sessionSchema } from '../../../api/live.ts';
+import { noQuery } from '../../../api/requests.ts';
+import { seconds } from '../../../api/times.ts';
+import { BrokerError } from '../../../domain/errors.ts';
+import type { EventHub, LiveEvent } from '../../../live/event-hub.ts';
+import type { PoolSeries } from '../../../live/pool-series.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 const RETRY_AFTER_SECONDS = 10;
 

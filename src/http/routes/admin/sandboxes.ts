@@ -7,7 +7,7 @@ import {
   operateQuery,
   quarantineBody,
   sandboxParams,
-} from '../../api/requests.ts';
+} from '../../../api/requests.ts';
 import {
   eventRecord,
   historySchema,
@@ -15,15 +15,15 @@ import {
   recordSchema,
   sandboxRecord,
   statsSchema,
-} from '../../api/sandboxes.ts';
-import { seconds } from '../../api/times.ts';
-import { BrokerError, type ErrorCode } from '../../domain/errors.ts';
-import type { InspectSandbox } from '../../usecases/inspect-sandbox.ts';
-import type { LatestPoolStats } from '../../usecases/inventory/pool-stats.ts';
-import type { OperateSandbox } from '../../usecases/leases/operate-sandbox.ts';
-import type { QuarantineSandbox } from '../../usecases/leases/quarantine-sandbox.ts';
-import type { ListSandboxes } from '../../usecases/list-sandboxes.ts';
-import { callContext } from '../plugins/request-context.ts';
+} from '../../../api/sandboxes.ts';
+import { seconds } from '../../../api/times.ts';
+import { BrokerError, type ErrorCode } from '../../../domain/errors.ts';
+import type { InspectSandbox } from '../../../usecases/inspect-sandbox.ts';
+import type { LatestPoolStats } from '../../../usecases/inventory/pool-stats.ts';
+import type { OperateSandbox } from '../../../usecases/leases/operate-sandbox.ts';
+import type { QuarantineSandbox } from '../../../usecases/leases/quarantine-sandbox.ts';
+import type { ListSandboxes } from '../../../usecases/list-sandboxes.ts';
+import { callContext } from '../../plugins/request-context.ts';
 
 export interface AdminRoutesDeps {
   useCases: {

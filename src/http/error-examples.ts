@@ -1,5 +1,5 @@
 import { BrokerError, type ErrorCode } from '../domain/errors.ts';
-import { errorAnswer, HTTP_STATUS } from '../http/error-handler.ts';
+import { errorAnswer, HTTP_STATUS } from './error-handler.ts';
 
 /** What each code means, for the API's description. */
 const MEANINGS: Readonly<Record<ErrorCode, string>> = {

@@ -9,16 +9,16 @@ import {
   idempotencyQuery,
   idempotencySchema,
   listEffectsQuery,
-} from '../../api/once.ts';
-import { noQuery } from '../../api/requests.ts';
-import { seconds } from '../../api/times.ts';
-import type { RememberedKey } from '../../domain/resilience/kept-answer.ts';
-import type { IdempotencyCounts } from '../../live/idempotency-counts.ts';
-import type { Redact } from '../../safety/index.ts';
-import type { GetEffect, KnownEffect, ListEffects } from '../../usecases/list-effects.ts';
-import type { ListRememberedKeys } from '../../usecases/list-remembered-keys.ts';
-import { callContext } from '../plugins/request-context.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+} from '../../../api/once.ts';
+import { noQuery } from '../../../api/requests.ts';
+import { seconds } from '../../../api/times.ts';
+import type { RememberedKey } from '../../../domain/resilience/kept-answer.ts';
+import type { IdempotencyCounts } from '../../../live/idempotency-counts.ts';
+import type { Redact } from '../../../safety/index.ts';
+import type { GetEffect, KnownEffect, ListEffects } from '../../../usecases/list-effects.ts';
+import type { ListRememberedKeys } from '../../../usecases/list-remembered-keys.ts';
+import { callContext } from '../../plugins/request-context.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface OnceRoutesDeps {
   useCases: { listEffects: ListEffects; getEffect: GetEffect; listRememberedKeys: ListRememberedKeys };

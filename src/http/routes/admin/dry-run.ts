@@ -1,10 +1,10 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { logQuery, logSchema } from '../../api/dry-run.ts';
-import { seconds } from '../../api/times.ts';
-import type { Action } from '../../domain/resilience/action.ts';
-import type { DryRunLock } from '../../safety/index.ts';
-import { ADMIN_OPERATION } from './admin.ts';
+import { logQuery, logSchema } from '../../../api/dry-run.ts';
+import { seconds } from '../../../api/times.ts';
+import type { Action } from '../../../domain/resilience/action.ts';
+import type { DryRunLock } from '../../../safety/index.ts';
+import { ADMIN_OPERATION } from './sandboxes.ts';
 
 export interface DryRunRoutesDeps {
   dryRun: Pick<DryRunLock<Action>, 'enabled' | 'strict' | 'log'>;
