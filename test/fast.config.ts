@@ -11,7 +11,7 @@ import all from '../vitest.config.ts';
 const STARTS_PROCESSES = /'(node:child_process|playwright-core|\S*\/store\/engine\/(engine|process)\.ts)'/;
 const TAKES_LONG = [
   'test/model/model.test.ts',
-  'test/http/governor.test.ts',
+  'test/http/routes/admin/governor.test.ts',
   'test/store/throttled.test.ts',
   'test/store/dynamo/client-failed-calls.test.ts',
   'test/store/sandboxes/ready-list-cost.test.ts',

@@ -1,11 +1,11 @@
-import { checkAnswers } from './answer-rules.ts';
-import { checkChains } from './chain-rules.ts';
-import { checkDeletes } from './delete-rules.ts';
-import { checkEnd } from './end-rules.ts';
-import { checkFit } from './fit-rules.ts';
-import { checkGone } from './gone-rules.ts';
 import type { History, Violation } from './history.ts';
-import { checkLine } from './line-rules.ts';
+import { checkAnswers } from './rules/answer-rules.ts';
+import { checkChains } from './rules/chain-rules.ts';
+import { checkDeletes } from './rules/delete-rules.ts';
+import { checkEnd } from './rules/end-rules.ts';
+import { checkFit } from './rules/fit-rules.ts';
+import { checkGone } from './rules/gone-rules.ts';
+import { checkLine } from './rules/line-rules.ts';
 import { buildTimeline, propagate } from './timeline.ts';
 
 /**

@@ -1,6 +1,6 @@
+import type { History, ProviderDelete, Violation } from '../history.ts';
+import type { CleanupPeriod, Step, Timeline } from '../timeline.ts';
 import { told } from './chain-rules.ts';
-import type { History, ProviderDelete, Violation } from './history.ts';
-import type { CleanupPeriod, Step, Timeline } from './timeline.ts';
 
 /** What the provider was asked to delete, held against what was given back. */
 export function checkDeletes({ chains, periods }: Timeline, history: History): Violation[] {

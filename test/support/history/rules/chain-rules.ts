@@ -1,7 +1,7 @@
-import type { SandboxEvent } from '../../../src/domain/event.ts';
-import type { SandboxStatus } from '../../../src/domain/sandbox.ts';
-import type { Call, History, Rule, Violation } from './history.ts';
-import type { Step, Timeline } from './timeline.ts';
+import type { SandboxEvent } from '../../../../src/domain/event.ts';
+import type { SandboxStatus } from '../../../../src/domain/sandbox.ts';
+import type { Call, History, Rule, Violation } from '../history.ts';
+import type { Step, Timeline } from '../timeline.ts';
 
 /** What may begin and end a lease. Everything else that happens to a sandbox leaves leases alone. */
 const LEASE_STEPS: Record<string, { from: SandboxStatus; to: readonly SandboxStatus[] }> = {

@@ -1,6 +1,6 @@
+import type { Call, History, OperatorCall, ReportCall, Violation } from '../history.ts';
+import type { Timeline } from '../timeline.ts';
 import { told } from './chain-rules.ts';
-import type { Call, History, OperatorCall, ReportCall, Violation } from './history.ts';
-import type { Timeline } from './timeline.ts';
 
 /** What an operator has taken out of the pool, or its holder has reported, is leased to nobody before it is restored. */
 export function checkFit({ leases, chains }: Timeline, { calls }: History): Violation[] {

@@ -1,4 +1,3 @@
-import { reclaimMs, rememberedMs, told } from './chain-rules.ts';
 import {
   type AllocateCall,
   type Call,
@@ -8,8 +7,9 @@ import {
   type MarkCall,
   type ReportCall,
   type Violation,
-} from './history.ts';
-import { type FoundLease, mayTouch, type Step, type Timeline, toldOf } from './timeline.ts';
+} from '../history.ts';
+import { type FoundLease, mayTouch, type Step, type Timeline, toldOf } from '../timeline.ts';
+import { reclaimMs, rememberedMs, told } from './chain-rules.ts';
 
 /** What clients were told, held against what the history says. */
 export function checkAnswers(timeline: Timeline, history: History): Violation[] {

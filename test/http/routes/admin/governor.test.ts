@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config/index.ts';
-import { RESOURCES, scopedQuotas } from '../../src/domain/resilience/action.ts';
-import { createGovernor, type QuotaAlert } from '../../src/safety/quota/governor.ts';
-import { createSandboxStore } from '../../src/store/sandboxes/sandboxes.ts';
-import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
-import { createCountingClient } from '../support/broker/core.ts';
-import { START_MS } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, asTrack, startApp } from '../support/broker/http-app.ts';
-import { RECORDS } from '../support/broker/records.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
-import { until } from '../support/until.ts';
+import { loadConfig } from '../../../../src/config/index.ts';
+import { RESOURCES, scopedQuotas } from '../../../../src/domain/resilience/action.ts';
+import { createGovernor, type QuotaAlert } from '../../../../src/safety/quota/governor.ts';
+import { createSandboxStore } from '../../../../src/store/sandboxes/sandboxes.ts';
+import { type BrokerHere, startBrokerHere } from '../../../support/broker/broker-here.ts';
+import { createCountingClient } from '../../../support/broker/core.ts';
+import { START_MS } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, asTrack, startApp } from '../../../support/broker/http-app.ts';
+import { RECORDS } from '../../../support/broker/records.ts';
+import { describeOnFastEngine } from '../../../support/store/engines.ts';
+import { until } from '../../../support/until.ts';
 
 /** A governor as it is in the broker, with quotas of its own; what is counted in the store is not asked for here. */
 function governorOf(quotas: Partial<ReturnType<typeof loadConfig>['quotas']>) {

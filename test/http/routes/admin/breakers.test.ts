@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { START_MS } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, asTrack, startApp } from '../support/broker/http-app.ts';
+import { START_MS } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, asTrack, startApp } from '../../../support/broker/http-app.ts';
 
 const START = START_MS / 1000;
 const FRESH = { state: 'closed', since: START, failures: 0, threshold: 10, shared: false };

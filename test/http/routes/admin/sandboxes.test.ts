@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { BrokerError } from '../../src/domain/errors.ts';
-import { availableSandbox, fakeAppDeps, START_MS } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, startApp } from '../support/broker/http-app.ts';
+import { BrokerError } from '../../../../src/domain/errors.ts';
+import { availableSandbox, fakeAppDeps, START_MS } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, startApp } from '../../../support/broker/http-app.ts';
 
 const RECORD = {
   sandbox_id: 'sbx-1',

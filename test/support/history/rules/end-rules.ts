@@ -1,7 +1,7 @@
-import type { Sandbox } from '../../../src/domain/sandbox.ts';
+import type { Sandbox } from '../../../../src/domain/sandbox.ts';
+import type { History, Violation } from '../history.ts';
+import type { Step, Timeline } from '../timeline.ts';
 import { told } from './chain-rules.ts';
-import type { History, Violation } from './history.ts';
-import type { Step, Timeline } from './timeline.ts';
 
 /** Every sandbox has a record at the end that its history explains, and that somebody will look at if need be. */
 export function checkEnd({ chains }: Timeline, history: History): Violation[] {

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import { ACTIONS, IRREVERSIBLE_ACTIONS } from '../../src/domain/resilience/action.ts';
-import { createDryRunLock } from '../../src/safety/dry-run/dry-run.ts';
-import { redaction } from '../../src/safety/redacted.ts';
-import { createJobStore } from '../../src/store/shared/jobs.ts';
-import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
-import { createCountingClient } from '../support/broker/core.ts';
-import { START_MS } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, startApp } from '../support/broker/http-app.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
-import { until } from '../support/until.ts';
+import { systemClock } from '../../../../src/clock.ts';
+import { ACTIONS, IRREVERSIBLE_ACTIONS } from '../../../../src/domain/resilience/action.ts';
+import { createDryRunLock } from '../../../../src/safety/dry-run/dry-run.ts';
+import { redaction } from '../../../../src/safety/redacted.ts';
+import { createJobStore } from '../../../../src/store/shared/jobs.ts';
+import { type BrokerHere, startBrokerHere } from '../../../support/broker/broker-here.ts';
+import { createCountingClient } from '../../../support/broker/core.ts';
+import { START_MS } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, startApp } from '../../../support/broker/http-app.ts';
+import { describeOnFastEngine } from '../../../support/store/engines.ts';
+import { until } from '../../../support/until.ts';
 
 const clock = { nowMs: () => START_MS };
 const lockOf = (enabled: boolean, strict = false) =>

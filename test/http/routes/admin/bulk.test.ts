@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { START_MS } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, startApp } from '../support/broker/http-app.ts';
+import { START_MS } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, startApp } from '../../../support/broker/http-app.ts';
 
 describe('what is done to many at once', () => {
   test('POST /v1/admin/retry-deletions tells what became of all of them, and which could not be changed', async () => {

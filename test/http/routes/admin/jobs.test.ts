@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { BrokerError } from '../../src/domain/errors.ts';
-import type { Job } from '../../src/domain/job.ts';
-import { fakeAppDeps, pendingJob } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, startApp, type TestApp } from '../support/broker/http-app.ts';
+import { BrokerError } from '../../../../src/domain/errors.ts';
+import type { Job } from '../../../../src/domain/job.ts';
+import { fakeAppDeps, pendingJob } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, startApp, type TestApp } from '../../../support/broker/http-app.ts';
 
 const post = ({ call }: TestApp, path: string, body?: unknown, headers: Record<string, string> = {}) =>
   call('POST', path, {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { RaisedAlert } from '../../src/domain/resilience/alert.ts';
-import { raised } from '../support/broker/alerts.ts';
-import { startBrokerHere } from '../support/broker/broker-here.ts';
-import { fakeAppDeps, START_MS } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, asTrack, startApp } from '../support/broker/http-app.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
+import type { RaisedAlert } from '../../../../src/domain/resilience/alert.ts';
+import { raised } from '../../../support/broker/alerts.ts';
+import { startBrokerHere } from '../../../support/broker/broker-here.ts';
+import { fakeAppDeps, START_MS } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, asTrack, startApp } from '../../../support/broker/http-app.ts';
+import { describeOnFastEngine } from '../../../support/store/engines.ts';
 
 describe('GET /v1/admin/alerts', () => {
   test('shows the alerts, and where they come from', async () => {

@@ -1,6 +1,6 @@
+import type { History, ProviderDelete, Violation } from '../history.ts';
+import type { Timeline } from '../timeline.ts';
 import { told } from './chain-rules.ts';
-import type { History, ProviderDelete, Violation } from './history.ts';
-import type { Timeline } from './timeline.ts';
 
 /** Gone means seen gone: what was deleted is leased only when a complete listing that began later has lacked it. */
 export function checkGone({ leases }: Timeline, { deletes = [], listings }: History): Violation[] {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { START_MS } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, asTrack, startApp } from '../support/broker/http-app.ts';
+import { START_MS } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, asTrack, startApp } from '../../../support/broker/http-app.ts';
 
 const START = START_MS / 1000;
 const ATTEMPTS = { '1': 5, '2': 1, '3': 0, '4-5': 0, '6-10': 0, '11-20': 0, '21+': 0 };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { cliJson } from '../cli/run-cli.ts';
-import { type BrokerHere, startBrokerHere } from '../support/broker/broker-here.ts';
-import { describeOnEngines } from '../support/store/engines.ts';
+import { cliJson } from '../../../cli/run-cli.ts';
+import { type BrokerHere, startBrokerHere } from '../../../support/broker/broker-here.ts';
+import { describeOnEngines } from '../../../support/store/engines.ts';
 
 const VIEWER = 'a-token-that-only-looks';
 type Row = Record<string, unknown>;

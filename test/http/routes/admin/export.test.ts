@@ -1,11 +1,11 @@
 import { Agent } from 'undici';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { BrokerError } from '../../src/domain/errors.ts';
-import { RESOURCES } from '../../src/domain/resilience/action.ts';
-import { startBrokerHere } from '../support/broker/broker-here.ts';
-import { availableSandbox, fakeAppDeps } from '../support/broker/fake-app-deps.ts';
-import { asAdmin, startApp } from '../support/broker/http-app.ts';
-import { describeOnFastEngine } from '../support/store/engines.ts';
+import { BrokerError } from '../../../../src/domain/errors.ts';
+import { RESOURCES } from '../../../../src/domain/resilience/action.ts';
+import { startBrokerHere } from '../../../support/broker/broker-here.ts';
+import { availableSandbox, fakeAppDeps } from '../../../support/broker/fake-app-deps.ts';
+import { asAdmin, startApp } from '../../../support/broker/http-app.ts';
+import { describeOnFastEngine } from '../../../support/store/engines.ts';
 
 const AUTHORIZED = { authorization: 'Bearer dev-admin-token' };
 

@@ -1,6 +1,6 @@
+import { type AllocateCall, type History, keyOf, type Violation } from '../history.ts';
+import type { FoundLease, Step, Timeline } from '../timeline.ts';
 import { told } from './chain-rules.ts';
-import { type AllocateCall, type History, keyOf, type Violation } from './history.ts';
-import type { FoundLease, Step, Timeline } from './timeline.ts';
 
 /** A time in which a place was in the line for certain, and its caller called often enough. */
 interface Stay {
