@@ -144,11 +144,13 @@ export async function killStorm(options: KillStormOptions): Promise<KillStormRep
   const isListed = () => watch.records().length === POOL;
   await until(isListed, { timeoutMs: LISTED_WITHIN_MS, what: 'the first sync' });
 
-  const renewing = startRenewing(csp, random.fork(), (sandboxId) =>
-    watch
-      .records()
-      .some((each) => each.id === sandboxId && each.status === 'deleted' && each.seenGoneMs !== undefined),
-  );
+  // The watch may lag behind: what it saw before the last delete says nothing of the time after it.
+  const deletedAtMs = (sandboxId: string) =>
+    deletes.findLast((each) => each.sandboxId === sandboxId && each.outcome === 'deleted')?.atMs ?? 0;
+  const renewing = startRenewing(csp, random.fork(), (sandboxId) => {
+    const seen = watch.records().find(({ id }) => id === sandboxId);
+    return seen?.status === 'deleted' && (seen.seenGoneMs ?? 0) > deletedAtMs(sandboxId);
+  });
   cleanups.defer(renewing.stop);
 
   const clients = startStormClients({
