@@ -16,7 +16,7 @@ import { NAME, OLDER_TSC, type Packed, packClient, run, TSC } from './packed-cli
 // Compilers and other Nodes are processes of their own.
 vi.setConfig(PROCESS_TIMES);
 
-const MAX_PACKED_BYTES = 20_000;
+const MAX_PACKED_BYTES = 15_000;
 const SOURCES = new URL('../../src/client/', import.meta.url);
 
 let project: string;
