@@ -20,25 +20,30 @@ export interface ReplicaRegister {
   rank(): Rank;
   /** Ids of the replicas seen by the last beat, this one included. */
   living(): readonly string[];
+  /** Whether one of them is of a version that knows of no line: it frees for anybody. */
+  hasOlder(): boolean;
   /** Says that this replica lives, and looks who else does. */
   beat(signal: AbortSignal): Promise<void>;
   /** Takes this replica off the register. */
   leave(signal?: AbortSignal): Promise<void>;
 }
 
-const replicaItem = z.object({ sk: z.string(), beat_at_ms: z.int() });
+const replicaItem = z.object({ sk: z.string(), beat_at_ms: z.int(), has_line: z.boolean().optional() });
 
 /** The register of the replicas that share `client`'s table. */
 export function createReplicaRegister(client: StoreClient, replicaId: string, clock: Clock): ReplicaRegister {
   let living: readonly string[] = [replicaId];
+  let hasOlder = false;
   return {
     replicaId,
     rank: () => ({ index: living.indexOf(replicaId), replicas: living.length }),
     living: () => living,
+    hasOlder: () => hasOlder,
     async beat(signal) {
       const nowMs = clock.nowMs();
       const ttl = Math.ceil(nowMs / 1000) + TTL_SECONDS;
-      await client.put({ Item: { ...replicaKey(replicaId), beat_at_ms: nowMs, ttl } }, signal);
+      const item = { ...replicaKey(replicaId), beat_at_ms: nowMs, has_line: true, ttl };
+      await client.put({ Item: item }, signal);
       const { items } = await client.query(
         {
           KeyConditionExpression: 'pk = :pk',
@@ -49,9 +54,9 @@ export function createReplicaRegister(client: StoreClient, replicaId: string, cl
       );
       const others = items
         .map((item) => replicaItem.parse(item))
-        .filter((item) => item.sk !== replicaId && nowMs - item.beat_at_ms < GONE_AFTER_MS)
-        .map((item) => item.sk);
-      living = [...others, replicaId].sort();
+        .filter((item) => item.sk !== replicaId && nowMs - item.beat_at_ms < GONE_AFTER_MS);
+      living = [...others.map((item) => item.sk), replicaId].sort();
+      hasOlder = others.some((item) => item.has_line !== true);
     },
     async leave(signal) {
       await client.delete({ Key: replicaKey(replicaId) }, signal);

@@ -15,6 +15,8 @@ export interface TendLineDeps {
   store: Pick<SandboxStore, 'get'>;
   server: Pick<LineServer, 'offer' | 'passOn'>;
   readyList: Pick<ReadyList, 'take' | 'giveBack' | 'settle' | 'sweep'>;
+  /** Whether a replica is there that frees for anybody. */
+  hasOlder: () => boolean;
   clock: Clock;
   onEnded: (ending: PlaceEnding, place: Place, nowMs: number) => void;
   onLook: (look: LineLook) => void;
@@ -37,7 +39,7 @@ export interface LineKeeper {
   tend(context: CallContext): Promise<void>;
 }
 
-/** Every so many looks the pool is looked through, too: its list of what is free is read again much more often. */
+/** Every so many looks the pool is looked through, too; every time where a replica frees beside the line. */
 const SWEEP_EVERY = 40;
 
 /**
@@ -81,7 +83,7 @@ export function createLineKeeper(deps: TendLineDeps): LineKeeper {
 
   /** Gives away what is known to be free, as far as anybody in the line wants it. */
   async function offerFree(places: readonly Place[], signal: AbortSignal): Promise<void> {
-    if (looks++ % SWEEP_EVERY === 0) await readyList.sweep(undefined, signal);
+    if (looks++ % SWEEP_EVERY === 0 || deps.hasOlder()) await readyList.sweep(undefined, signal);
     for (const namePrefix of new Set(places.map(({ request }) => request.namePrefix))) {
       while (await offerOne(namePrefix, signal));
     }

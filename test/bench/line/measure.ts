@@ -18,7 +18,10 @@ const CALL_SECONDS = 10;
 const CALLERS = 100;
 /** Far more than the head of the line that is looked at, and than any training has. */
 const CROWD = 3_000;
+/** Of its key and its place: what the replica does for itself at that moment is of other kinds. */
+const OF_A_JOIN = ['GetItem', 'TransactWriteItems'];
 const READS = ['GetItem', 'Query', 'BatchGetItem'];
+const WRITES = ['PutItem', 'UpdateItem', 'DeleteItem', 'TransactWriteItems'];
 
 /** What waiting in line takes and costs. `quick`: less of everything. */
 export async function measureLine({ quick }: { quick: boolean }): Promise<LineResults> {
@@ -80,14 +83,14 @@ async function timesToAnswer(replicas: number, turns: number): Promise<TurnTimes
   });
 }
 
-const callsBetween = (before: Snapshot, after: Snapshot, operations?: readonly string[]): number =>
+const callsBetween = (before: Snapshot, after: Snapshot, operations: readonly string[]): number =>
   sum(
     Object.entries(after.storeCalls)
-      .filter(([operation]) => operations?.includes(operation) ?? true)
+      .filter(([operation]) => operations.includes(operation))
       .map(([operation, calls]) => calls - (before.storeCalls[operation] ?? 0)),
   );
 
-/** What 100 callers on one replica cost who go on waiting, and what joining costs, beside a replica at rest. */
+/** What 100 callers on one replica cost who go on waiting, and what joining costs. */
 async function costOfWaiting(windowMs: number): Promise<LineCost> {
   return await withFullPool(20, 1, async ({ labs, urlFor, replicas }) => {
     const during = async (work: () => Promise<unknown>) => {
@@ -96,7 +99,6 @@ async function costOfWaiting(windowMs: number): Promise<LineCost> {
       await work();
       return { before, after: await snapshotAll(replicas), seconds: (performance.now() - startedMs) / 1000 };
     };
-    const idle = await during(() => delay(windowMs));
     let isOver = false;
     const callers: Promise<void>[] = [];
     const joining = await during(async () => {
@@ -115,13 +117,11 @@ async function costOfWaiting(windowMs: number): Promise<LineCost> {
     const waiting = await during(() => delay(windowMs));
     isOver = true;
     await Promise.all(callers);
-    const perSecond = ({ before, after, seconds }: Awaited<ReturnType<typeof during>>) =>
-      callsBetween(before, after, READS) / seconds;
     return {
       callers: CALLERS,
-      joinCalls: callsBetween(joining.before, joining.after) / CALLERS,
-      readsPerSecond: perSecond(waiting) - perSecond(idle),
-      idleReadsPerSecond: perSecond(idle),
+      joinCalls: callsBetween(joining.before, joining.after, OF_A_JOIN) / CALLERS,
+      readsPerSecond: callsBetween(waiting.before, waiting.after, READS) / waiting.seconds,
+      writesPerSecond: callsBetween(waiting.before, waiting.after, WRITES) / waiting.seconds,
     };
   });
 }

@@ -10,11 +10,11 @@ export interface TurnTimes {
 
 export interface LineCost {
   callers: number;
-  /** Store calls of all kinds for each that joins, looks at the line included. */
+  /** Reads of keys and transactions for each that joins. */
   joinCalls: number;
-  /** While all of them go on waiting, beside those of a replica at rest. */
+  /** Of the whole replica while all of them go on waiting, its own chores included. */
   readsPerSecond: number;
-  idleReadsPerSecond: number;
+  writesPerSecond: number;
 }
 
 interface Latencies {
@@ -75,7 +75,7 @@ export const lineTables = ({ turnTimes, cost, crowd }: LineResults): Table[] => 
         cost.readsPerSecond.toFixed(2),
         atMost(cost.readsPerSecond, WANTED.readsPerSecond),
       ],
-      ['beside those of a replica at rest', '', cost.idleReadsPerSecond.toFixed(2), ''],
+      ['writes a second meanwhile', '', cost.writesPerSecond.toFixed(2), ''],
     ],
   },
   {

@@ -80,7 +80,7 @@ describeOnEngines('the register of replicas', ({ endpoint }) => {
     await replica('a').beat(signal);
     const records = (await readTable(client)).filter((item) => item.pk === REPLICAS_PK);
     expect(records).toEqual([
-      { ...replicaKey('a'), beat_at_ms: clock.nowMs(), ttl: clock.nowMs() / 1000 + 3_600 },
+      { ...replicaKey('a'), beat_at_ms: clock.nowMs(), has_line: true, ttl: clock.nowMs() / 1000 + 3_600 },
     ]);
   });
 

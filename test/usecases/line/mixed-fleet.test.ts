@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
+import { replicaKey } from '../../../src/store/sandboxes/keys.ts';
 import { context, startCore } from '../../support/broker/core.ts';
 import { describeOnFastEngine } from '../../support/store/engines.ts';
 import { freeBesideLine, Line } from './line-callers.ts';
@@ -14,14 +15,15 @@ describeOnFastEngine('a line beside a replica that knows of none', ({ endpoint }
     return { core, line, taken: taken.map(({ lease }) => lease) };
   }
 
-  test('what it frees goes to who waits, each to whom it fits, once the list of what is free was read', async () => {
+  test('what it frees goes to who waits, each to whom it fits, at the next look', async () => {
     const { core, line, taken } = await start(6);
     const wanted = ['lab-0002', 'lab-0005'];
     for (const name of wanted) await line.join(name, { namePrefix: name });
     // Its first look goes through the pool by itself.
     await core.work.tendLine(context());
     for (const { sandboxId } of taken) await freeBesideLine(core, sandboxId);
-    await core.readyList.refresh();
+    await core.client.put({ Item: { ...replicaKey('older'), beat_at_ms: core.clock.nowMs() } });
+    await core.register.beat(new AbortController().signal);
     await core.work.tendLine(context());
     for (const name of wanted) {
       expect(await line.wait(name, { namePrefix: name })).toMatchObject({ lease: { name } });
