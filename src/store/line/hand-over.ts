@@ -11,6 +11,7 @@ import { putPointer } from '../sandboxes/holders.ts';
 import { toKeyItem } from '../sandboxes/idempotency.ts';
 import { idempotencyKey, LINE_STATE_KEY, placeKey } from '../sandboxes/keys.ts';
 import { createCommit } from './commit.ts';
+import { createFree, type Free } from './freeings.ts';
 
 /** A sandbox that becomes free (or is, and stays so), and the lease that a place in the line gets of it. */
 export interface HandOver {
@@ -23,12 +24,8 @@ export interface HandOver {
 export interface HandOvers {
   /** What a transaction has to have in it, by which sandboxes become free, while nobody has joined since `state`. */
   freeing(state: Pick<LineState, 'seq'>): TransactItems;
-  /** Makes a sandbox free. `lost`: somebody else has changed it; `line_moved`: somebody has joined. */
-  free(
-    change: Change,
-    state: Pick<LineState, 'seq'>,
-    signal?: AbortSignal,
-  ): Promise<'written' | 'lost' | 'line_moved'>;
+  /** Makes a sandbox free while nobody has joined since `state`. */
+  free: Free;
   /** Gives it to a place. `lost`: somebody else has changed the sandbox; `place_gone`: it was served, or removed. */
   serve(handOver: HandOver, signal?: AbortSignal): Promise<'written' | 'lost' | 'place_gone'>;
   /** Writes that the holder was told of its lease; false: the sandbox has changed since it was read. */
@@ -59,12 +56,7 @@ export function createHandOvers(client: StoreClient, buckets: number, newId: New
   return {
     freeing,
 
-    async free(change, state, signal) {
-      const beside = [...(change.event ? [putEvent(table, change.event)] : []), ...items.dropPointer(change)];
-      const company = { decisive: freeing(state), beside, keys: items.changeKey(change) };
-      const outcome = await commit(change, company, signal);
-      return typeof outcome === 'string' ? outcome : 'line_moved';
-    },
+    free: createFree(client, items, freeing, newId),
 
     async serve({ change, grant: { next, key, event: granted }, place }, signal) {
       const { seen, event } = change;

@@ -153,19 +153,21 @@ export function freeThroughLine(deps: FreeThroughLineDeps): LineServer {
     }
   }
 
-  const free = (change: Freeing, signal?: AbortSignal): Promise<boolean> =>
-    inTurn(async () => {
-      const emptyLine = settled();
-      if (emptyLine) {
-        const freed = await handOvers.free(change, emptyLine, signal);
-        if (freed !== 'line_moved') return freed === 'written' && tellFreed(change) === 'freed';
-        empty = undefined;
-      }
+  async function free(change: Freeing, signal?: AbortSignal): Promise<boolean> {
+    const emptyLine = settled();
+    if (emptyLine) {
+      // With all others of this moment: they share a transaction.
+      const freed = await handOvers.free(change, emptyLine, signal);
+      if (freed !== 'line_moved') return freed === 'written' && tellFreed(change) === 'freed';
+      if (empty?.state === emptyLine) empty = undefined;
+    }
+    return await inTurn(async () => {
       const outcome = await serveOrFree(change, 'free', signal);
       // Real stores may show one part of a transaction before another: who has joined meanwhile is seen by now.
       if (outcome === 'freed') await offer(change.next, signal);
       return outcome !== 'lost';
     });
+  }
 
   const offer = async (seen: AvailableSandbox, signal?: AbortSignal) =>
     (await serveOrFree({ seen, next: seen }, 'leave', signal)) === 'served';

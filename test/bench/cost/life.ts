@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { createSimulatedProvider } from '../../../src/provider/simulated.ts';
 import { startEngine } from '../../../src/store/engine/engine.ts';
 import {
@@ -27,6 +28,8 @@ export interface LifeCost {
 }
 
 const LONG_NAME = 200;
+/** From then on an empty line is known to be one. */
+const LINE_SETTLED_MS = 1_200;
 /** Times have as many digits as they usually have: a zero at the end takes no room. */
 const SOME_TIME_MS = 1_893_456_789_123;
 
@@ -83,6 +86,7 @@ async function liveOn(
   await core.readyList.refresh();
   // The first of its kind makes what all others share: the state of the line, the window of a quota.
   await liveOnce(core, 'first');
+  await delay(LINE_SETTLED_MS);
   await core.readyList.refresh();
   const steps: StepCost[] = [];
   const step = async (name: string, work: () => Promise<unknown>) => {
