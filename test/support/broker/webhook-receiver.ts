@@ -82,7 +82,7 @@ export async function startReceiver(first: Reaction = { kind: 'answer', status: 
       reaction = next;
     },
     /** Resolves once so many requests have arrived. */
-    async arrived(count: number, withinMs = 10_000): Promise<void> {
+    async arrived(count: number, withinMs = 20_000): Promise<void> {
       const signal = AbortSignal.timeout(withinMs);
       while (requests.length < count) await once(arrivals, 'request', { signal });
     },
