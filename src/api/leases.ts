@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
+import type { MarkResult } from '../usecases/leases/mark-for-deletion.ts';
 import { sandboxStatus } from './sandboxes.ts';
 import { epochSeconds } from './times.ts';
 
@@ -44,6 +45,11 @@ export const leaseSchema = z
     ],
   });
 
+export const leasesSchema = z.object({ count: z.int(), leases: z.array(leaseSchema) }).meta({
+  id: 'Leases',
+  description: 'What a holder gets who asked for several: `count` leases of one key.',
+});
+
 export const markSchema = z
   .object({
     sandbox_id: z.string(),
@@ -51,6 +57,16 @@ export const markSchema = z
     deletion_requested_at: epochSeconds('The first mark'),
   })
   .meta({ id: 'Marked', description: 'A sandbox that was given back.' });
+
+export const marksSchema = z
+  .object({ count: z.int(), marked: z.array(markSchema) })
+  .meta({ id: 'MarkedAll', description: 'All sandboxes of a key, given back.' });
+
+export const markRecord = (result: MarkResult): z.output<typeof markSchema> => ({
+  sandbox_id: result.sandboxId,
+  status: result.status,
+  deletion_requested_at: result.deletionRequestedAt,
+});
 
 /** A lease as its holder is shown it. */
 export const leaseRecord = (lease: GrantedLease, leaseOver?: true): z.output<typeof leaseSchema> => ({

@@ -97,9 +97,9 @@ export const allocateHeaders = holderHeaders.extend({
   ),
 });
 
-/** Who has a place in the line, as it asked for a sandbox. */
-export const placeHeaders = holderHeaders.extend({
-  'idempotency-key': idempotencyKey('That of the call that waits; without it the holder is the key.'),
+/** Who has something by a key, as it asked for it. */
+export const keyHeaders = holderHeaders.extend({
+  'idempotency-key': idempotencyKey('That of the allocate; without it the holder is the key.'),
 });
 
 export const sandboxParams = z.object({
@@ -137,6 +137,11 @@ const duration = wholeNumber(
 
 export const allocateBody = optionalBody(
   {
+    count: wholeNumber(
+      2,
+      16,
+      'So many sandboxes, all or none; one without it. Who asks for several cannot wait in line for them.',
+    ).optional(),
     duration_seconds: duration.optional(),
     heartbeat_seconds: wholeNumber(
       30,

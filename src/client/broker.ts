@@ -1,4 +1,4 @@
-import type { Lease, Marked } from '../api/types/leases.ts';
+import type { Lease, Leases, Marked } from '../api/types/leases.ts';
 import type { InLine, Reported } from '../api/types/line.ts';
 import type { SandboxRecord } from '../api/types/sandboxes.ts';
 import type { BrokerErrorCode } from './broker-error.ts';
@@ -10,7 +10,7 @@ import {
   createCaller,
   DEADLINE_MS,
 } from './call.ts';
-import { type HeldLease, hold } from './held-lease.ts';
+import { type HeldLease, type HeldLeases, hold, holdAll } from './held-lease.ts';
 import { waitInLine } from './wait-in-line.ts';
 
 export interface BrokerOptions extends CallerOptions {
@@ -72,6 +72,12 @@ export interface AllocateOptions extends CallOptions {
   waitForFree?: boolean | undefined;
 }
 
+/** There is no place in the line for several. */
+export interface AllocateSeveralOptions extends Omit<AllocateOptions, 'wait' | 'priority' | 'onPosition'> {
+  /** 2 to 16. */
+  count: number;
+}
+
 /** A broker as a track sees it. Every call throws a {@link BrokerError}, or the reason of its signal. */
 export interface Broker {
   readonly holder: string;
@@ -81,7 +87,9 @@ export interface Broker {
    *
    * @throws RangeError for an `idempotencyKey` without a holder that the caller has named
    */
-  allocate(options?: AllocateOptions): Promise<HeldLease>;
+  allocate(options?: AllocateOptions & { count?: undefined }): Promise<HeldLease>;
+  /** So many sandboxes for one key, all or none: `NO_SANDBOXES_AVAILABLE` where fewer are free. */
+  allocate(options: AllocateSeveralOptions): Promise<HeldLeases>;
   /** Gives a sandbox back; again and again changes nothing. */
   markForDeletion(sandboxId: string, options?: CallOptions): Promise<Marked>;
   /** Moves the end of a lease to so long from now, as far as the broker allows. `LEASE_OVER` where it is too late. */
@@ -149,8 +157,79 @@ export function createBroker(settings: BrokerOptions): Broker {
       named(namePrefix),
     );
 
+  function allocate(options?: AllocateOptions & { count?: undefined }): Promise<HeldLease>;
+  function allocate(options: AllocateSeveralOptions): Promise<HeldLeases>;
+  async function allocate(
+    options: AllocateOptions & { count?: number | undefined } = {},
+  ): Promise<HeldLease | HeldLeases> {
+    const { holder = ownHolder, lab, namePrefix, idempotencyKey, count } = options;
+    if (idempotencyKey !== undefined && (options.holder ?? settings.holder) === undefined) {
+      throw new RangeError('an idempotencyKey needs a holder: nobody finds it again under a random one');
+    }
+    const headers = {
+      ...as(holder),
+      // Without one, the broker takes the holder for it.
+      'idempotency-key': idempotencyKey ?? (options.oncePerHolder ? undefined : randomText()),
+      'x-instruqt-track-id': lab && asHeader(lab),
+      ...named(namePrefix),
+    };
+    const { signal, correlationId, deadlineMs = settings.deadlineMs, wait = 0 } = options;
+    const ask = (seconds?: number, leftMs = 0) =>
+      call({
+        signal,
+        deadlineMs: (deadlineMs ?? DEADLINE_MS) + leftMs,
+        correlationId,
+        method: 'POST',
+        path: '/v1/allocate',
+        headers,
+        body: bodyFor({
+          count,
+          duration_seconds: options.durationSeconds,
+          heartbeat_seconds: options.heartbeatSeconds,
+          wait_seconds: seconds,
+          priority: options.priority,
+        }),
+        retryCodes: retryCodesOf(options),
+      });
+    const leave = () =>
+      call({ deadlineMs: LEAVE_MS, correlationId, method: 'DELETE', path: '/v1/line', headers });
+    const longestCall = Math.floor(((settings.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS) * ASKED_PART) / 1000);
+    const inLine = (waiting: Pick<AllocateOptions, 'onPosition' | 'signal'> & { wait: number }) =>
+      waitInLine({ ask, leave }, { ...waiting, longestCall });
+    const answer = wait > 0 ? await inLine({ ...options, wait }) : await ask();
+
+    function toHeld(lease: Lease, replayed: boolean): HeldLease {
+      const { sandbox_id: id, lease_id: leaseId } = lease;
+      return hold(
+        lease,
+        {
+          giveBack: (limits) => markForDeletion(id, { ...limits, holder }),
+          extend: (seconds, limits) => extend(id, seconds, { ...limits, holder, leaseId }),
+          heartbeat: (limits) => heartbeat(id, { ...limits, holder, leaseId }),
+          async report(reason, { wait = 0, onPosition, ...replacing } = {}) {
+            const asked = { ...replacing, holder, leaseId, namePrefix };
+            const { replacement, place } = await report(id, reason, asked);
+            if (replacement) return toHeld(replacement, false);
+            if (!place || wait === 0) return undefined;
+            const turn = await inLine({ wait, onPosition, signal: replacing.signal });
+            return toHeld(bodyOf<Lease>(turn), false);
+          },
+        },
+        { holder, replayed, leaseOver: lease.lease_over === true },
+      );
+    }
+    const replayed = answer.headers.get('idempotency-replayed') === 'true';
+    if (count === undefined) return toHeld(bodyOf<Lease>(answer), replayed);
+    const { leases } = bodyOf<Leases>(answer);
+    return holdAll(
+      leases.map((lease) => toHeld(lease, replayed)),
+      { holder, replayed },
+    );
+  }
+
   return {
     holder: ownHolder,
+    allocate,
     markForDeletion,
     extend,
     heartbeat,
@@ -159,64 +238,6 @@ export function createBroker(settings: BrokerOptions): Broker {
       bodyOf<SandboxRecord>(
         await call({ ...limits, method: 'GET', path: pathOf(sandboxId), headers: as(holder) }),
       ),
-    async allocate(options = {}) {
-      const { holder = ownHolder, lab, namePrefix, idempotencyKey } = options;
-      if (idempotencyKey !== undefined && (options.holder ?? settings.holder) === undefined) {
-        throw new RangeError('an idempotencyKey needs a holder: nobody finds it again under a random one');
-      }
-      const headers = {
-        ...as(holder),
-        // Without one, the broker takes the holder for it.
-        'idempotency-key': idempotencyKey ?? (options.oncePerHolder ? undefined : randomText()),
-        'x-instruqt-track-id': lab && asHeader(lab),
-        ...named(namePrefix),
-      };
-      const { signal, correlationId, deadlineMs = settings.deadlineMs, wait = 0 } = options;
-      const ask = (seconds?: number, leftMs = 0) =>
-        call({
-          signal,
-          deadlineMs: (deadlineMs ?? DEADLINE_MS) + leftMs,
-          correlationId,
-          method: 'POST',
-          path: '/v1/allocate',
-          headers,
-          body: bodyFor({
-            duration_seconds: options.durationSeconds,
-            heartbeat_seconds: options.heartbeatSeconds,
-            wait_seconds: seconds,
-            priority: options.priority,
-          }),
-          retryCodes: retryCodesOf(options),
-        });
-      const leave = () =>
-        call({ deadlineMs: LEAVE_MS, correlationId, method: 'DELETE', path: '/v1/line', headers });
-      const longestCall = Math.floor(((settings.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS) * ASKED_PART) / 1000);
-      const inLine = (waiting: Pick<AllocateOptions, 'onPosition' | 'signal'> & { wait: number }) =>
-        waitInLine({ ask, leave }, { ...waiting, longestCall });
-      const answer = wait > 0 ? await inLine({ ...options, wait }) : await ask();
-
-      function toHeld(lease: Lease, replayed: boolean): HeldLease {
-        const { sandbox_id: id, lease_id: leaseId } = lease;
-        return hold(
-          lease,
-          {
-            giveBack: (limits) => markForDeletion(id, { ...limits, holder }),
-            extend: (seconds, limits) => extend(id, seconds, { ...limits, holder, leaseId }),
-            heartbeat: (limits) => heartbeat(id, { ...limits, holder, leaseId }),
-            async report(reason, { wait = 0, onPosition, ...replacing } = {}) {
-              const asked = { ...replacing, holder, leaseId, namePrefix };
-              const { replacement, place } = await report(id, reason, asked);
-              if (replacement) return toHeld(replacement, false);
-              if (!place || wait === 0) return undefined;
-              const turn = await inLine({ wait, onPosition, signal: replacing.signal });
-              return toHeld(bodyOf<Lease>(turn), false);
-            },
-          },
-          { holder, replayed, leaseOver: lease.lease_over === true },
-        );
-      }
-      return toHeld(bodyOf<Lease>(answer), answer.headers.get('idempotency-replayed') === 'true');
-    },
   };
 }
 

@@ -40,6 +40,16 @@ export interface HeldLease extends Readonly<Lease>, AsyncDisposable {
   keepAlive(): KeepAlive;
 }
 
+/** Several leases of one key, that give themselves back at the end of an `await using` scope. Each is a lease of its own. */
+export interface HeldLeases extends AsyncDisposable {
+  readonly holder: string;
+  /** The key had these leases already. */
+  readonly replayed: boolean;
+  readonly leases: readonly HeldLease[];
+  /** Gives back those that are not over, each as {@link HeldLease.release}. Where one fails, the others are given back all the same. */
+  release(options?: CallLimits): Promise<Marked[]>;
+}
+
 export interface ReplaceOptions extends CallLimits {
   /** Another sandbox instead, as long and with the same promises, or a place at the head of the line. */
   replace?: boolean | undefined;
@@ -115,4 +125,26 @@ export function hold(
     },
   };
   return held;
+}
+
+/** Leases in hand that were taken together. */
+export function holdAll(
+  leases: readonly HeldLease[],
+  facts: { holder: string; replayed: boolean },
+): HeldLeases {
+  return {
+    ...facts,
+    leases,
+    release: (options) =>
+      allOf(leases.filter(({ leaseOver }) => !leaseOver).map((lease) => lease.release(options))),
+    async [DISPOSE]() {
+      await allOf(leases.map((lease) => lease[DISPOSE]()));
+    },
+  };
+}
+
+/** Waits for all of them, also where one fails. */
+async function allOf<Value>(calls: PromiseLike<Value>[]): Promise<Value[]> {
+  await Promise.allSettled(calls);
+  return await Promise.all(calls);
 }

@@ -6,6 +6,7 @@ export type { SandboxRecord, SandboxStatus } from '../api/types/sandboxes.ts';
 export type { ErrorCode } from '../domain/errors.ts';
 export type {
   AllocateOptions,
+  AllocateSeveralOptions,
   Broker,
   BrokerOptions,
   CallOptions,
@@ -16,5 +17,5 @@ export { createBroker } from './broker.ts';
 export type { BrokerErrorCode } from './broker-error.ts';
 export { BrokerError } from './broker-error.ts';
 export type { CallLimits, Fetch, Retry } from './call.ts';
-export type { HeldLease, ReplaceOptions } from './held-lease.ts';
+export type { HeldLease, HeldLeases, ReplaceOptions } from './held-lease.ts';
 export type { KeepAlive } from './keep-alive.ts';

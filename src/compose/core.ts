@@ -7,7 +7,7 @@ import { trustedClock } from '../store/dynamo/store-time.ts';
 import { createReplacements } from '../store/line/replacements.ts';
 import { readHistory } from '../store/sandboxes/events.ts';
 import { readHeldIds } from '../store/sandboxes/holders.ts';
-import { readKey } from '../store/sandboxes/idempotency.ts';
+import { findKey, readKey } from '../store/sandboxes/idempotency.ts';
 import { idempotencyPk } from '../store/sandboxes/keys.ts';
 import { createSandboxReads } from '../store/sandboxes/reads.ts';
 import { createReadyList } from '../store/sandboxes/ready-list.ts';
@@ -25,10 +25,11 @@ import { countPool } from '../usecases/inventory/count-pool.ts';
 import { bulkDelete, purgeStale } from '../usecases/inventory/purge-records.ts';
 import { type Survey, syncInventory } from '../usecases/inventory/sync-inventory.ts';
 import { allocateSandbox as createAllocate } from '../usecases/leases/allocate-sandbox.ts';
+import { type AllocateSeveralDeps, allocateSeveral } from '../usecases/leases/allocate-several.ts';
 import { expireLeases } from '../usecases/leases/expire-leases.ts';
 import { getSandbox } from '../usecases/leases/get-sandbox.ts';
 import { extendLease, heartbeat } from '../usecases/leases/keep-lease.ts';
-import { markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
+import { markAll, markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
 import { countSandboxes, operateOnMany } from '../usecases/leases/operate-on-many.ts';
 import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate-sandbox.ts';
 import { quarantineSandbox, restoreSandbox } from '../usecases/leases/quarantine-sandbox.ts';
@@ -139,18 +140,23 @@ export function composeCore(options: CoreOptions) {
     heldIds: (holder, signal) => readHeldIds(client, holder, signal),
   });
   const retryDeletion = retrySandboxDeletion(deps);
-  const { allocateSandbox, allocateInLine } = createAllocate({
-    store,
+  const allocateDeps: AllocateSeveralDeps = {
+    ...deps,
     readKey: async (pk, signal) => await readKey(client, pk, clock.nowMs(), signal),
     keyPk: idempotencyPk,
     readyList,
-    clock,
     newId,
     terms: options.terms,
     deadlineMs: options.allocateDeadlineMs,
+  };
+  const { allocateSandbox, allocateInLine } = createAllocate({
+    ...allocateDeps,
+    store,
+    readyList,
     servedKeys,
     lineDeps: line.lineDeps,
   });
+  const markOne = markForDeletion(deps);
   return {
     store,
     reads,
@@ -165,8 +171,14 @@ export function composeCore(options: CoreOptions) {
     useCases: {
       allocateSandbox,
       allocateInLine,
+      allocateSeveral: allocateSeveral(allocateDeps),
       places: line.places,
-      markForDeletion: markForDeletion(deps),
+      markForDeletion: markOne,
+      markAll: markAll({
+        findKey: async (pk, signal) => await findKey(client, pk, signal),
+        keyPk: idempotencyPk,
+        markForDeletion: markOne,
+      }),
       extendLease: extendLease({ ...deps, terms: options.terms }),
       heartbeat: heartbeat(deps),
       reportSandbox: reportSandbox({

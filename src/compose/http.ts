@@ -87,6 +87,7 @@ export function composeHttp({ config, clock, newId, logger, metrics, version, ..
       ...safety.useCases,
       allocateSandbox: stocking.guarding(core.useCases.allocateSandbox),
       allocateInLine: stocking.guarding(core.useCases.allocateInLine),
+      allocateSeveral: stocking.guarding(core.useCases.allocateSeveral),
       bulkDelete: counts.added(core.useCases.bulkDelete),
       retryDeletions: counts.added(core.useCases.retryDeletions),
       releaseSandboxes: counts.added(core.useCases.releaseSandboxes),

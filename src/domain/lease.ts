@@ -20,6 +20,8 @@ export interface Lease {
   reclaimAt: number;
   /** Partition key of the idempotency record that goes with this lease. */
   idempotencyPk: string;
+  /** Only of one of several leases under one key: what the key has for the id of them all. */
+  groupId?: string | undefined;
   /** Only of a key that the caller chose: until when it is remembered, also after the lease. */
   keyRememberedUntil?: number | undefined;
   /**

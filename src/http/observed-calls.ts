@@ -6,6 +6,7 @@ import type {
   ReportOutcome,
 } from '../telemetry/metric-labels.ts';
 import type { AllocateResult, GrantedLease } from '../usecases/leases/allocate-sandbox.ts';
+import type { SeveralResult } from '../usecases/leases/allocate-several.ts';
 import type { LeaseClaim } from '../usecases/leases/held-lease.ts';
 import type { MarkResult } from '../usecases/leases/mark-for-deletion.ts';
 import type { ReportInput, ReportResult } from '../usecases/leases/report-sandbox.ts';
@@ -49,7 +50,7 @@ interface Observers {
 }
 
 /** Runs one allocation, counts it, and tells its outcome. An error comes out as it was. */
-export async function observeAllocation<Result extends AllocateResult | InLine>(
+export async function observeAllocation<Result extends AllocateResult | SeveralResult | InLine>(
   { metrics, tell, holder }: Observers & { holder: string },
   allocate: () => Promise<Result>,
 ): Promise<Result> {
@@ -68,17 +69,19 @@ export async function observeAllocation<Result extends AllocateResult | InLine>(
     record(refusal(error, ALLOCATION_REFUSALS), 0, {});
     throw error;
   }
-  waitedMs = result.waitedMs ?? 0;
+  if ('waitedMs' in result) waitedMs = result.waitedMs ?? 0;
   if ('ticket' in result) {
     record('waiting', 0, { position: result.position, waiting: result.waiting });
     return result;
   }
-  record(result.replayed ? 'idempotent' : 'success', result.conflicts, {
-    sandbox_id: result.lease.sandboxId,
-    lease_over: result.leaseOver,
-  });
+  record(result.replayed ? 'idempotent' : 'success', result.conflicts, whatItGot(result));
   return result;
 }
+
+const whatItGot = (result: AllocateResult | SeveralResult) =>
+  'leases' in result
+    ? { count: result.leases.length, sandbox_ids: result.leases.map(({ lease }) => lease.sandboxId) }
+    : { sandbox_id: result.lease.sandboxId, lease_over: result.leaseOver };
 
 /** {@link observeAllocation} for a sandbox that is given back. */
 export async function observeMark(
@@ -98,6 +101,31 @@ export async function observeMark(
   }
   record(result.repeated ? 'repeated' : 'success');
   return result;
+}
+
+/** {@link observeMark} for all sandboxes of a key: each of them counts. */
+export async function observeMarkAll(
+  { metrics, tell, holder }: Observers & { holder: string },
+  markAll: () => Promise<MarkResult[]>,
+): Promise<MarkResult[]> {
+  let results: MarkResult[];
+  try {
+    results = await markAll();
+  } catch (error) {
+    const outcome = refusal(error, MARK_REFUSALS);
+    metrics.marked(outcome);
+    tell({ action: 'mark_for_deletion', outcome, holder });
+    throw error;
+  }
+  const outcomes = results.map(({ repeated }): MarkOutcome => (repeated ? 'repeated' : 'success'));
+  for (const outcome of outcomes) metrics.marked(outcome);
+  tell({
+    action: 'mark_for_deletion',
+    outcome: outcomes.includes('success') ? 'success' : 'repeated',
+    sandbox_ids: results.map(({ sandboxId }) => sandboxId),
+    holder,
+  });
+  return results;
 }
 
 /** {@link observeAllocation} for a sandbox that is reported as broken. */

@@ -48,6 +48,44 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     ]);
   });
 
+  test('a holder takes several together, and gives them back one by one, or all of a key', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '3' });
+    const env = { BROKER_URL: here.url };
+    const command = ['allocate', '--holder', 'ci', '--key', 'build-7', '--count', '2'];
+    const [taken, tooMany, waiting, wrong] = [
+      await cliJson(command, { env }),
+      await cli(['allocate', '--holder', 'other', '--count', '2'], { env }),
+      await cli([...command, '--wait'], { env }),
+      await cli(['allocate', '--holder', 'ci', '--count', '17'], { env }),
+    ];
+    expect(taken.result).toMatchObject({ count: 2, replayed: false });
+    const leases = taken.result['leases'] as { sandbox_id: string; lease_id: string; holder: string }[];
+    expect(leases).toMatchObject([{ holder: 'ci' }, { holder: 'ci' }]);
+    expect(tooMany).toMatchObject({ code: 3, stderr: expect.stringContaining('only 1 are free') });
+    expect(waiting).toMatchObject({ code: 2, stderr: expect.stringContaining('--count or --wait') });
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('from 2 to 16') });
+    const [one = '', two = ''] = leases.map(({ sandbox_id }) => sandbox_id);
+    const release = ['release', '--holder', 'ci', '--key', 'build-7'];
+    await cli(['release', one, '--holder', 'ci'], { env });
+    const left = await cli(command, { env });
+    expect(left).toMatchObject({ code: 0, stderr: '1 of 2 leases of this key are over.\n' });
+    expect(left.stdout).toContain(two);
+    expect(left.stdout).not.toContain(one);
+    const [both, single, admin] = [
+      await cliJson(release, { env }),
+      await cli([...release, two], { env }),
+      await cli([...release, '--as-admin', '--yes'], { env }),
+    ];
+    const marked = both.result['marked'] as { sandbox_id: string }[];
+    expect(marked.map(({ sandbox_id }) => sandbox_id).sort()).toEqual([one, two].sort());
+    expect([single.code, admin.code]).toEqual([2, 2]);
+    expect(await cli(command, { env })).toMatchObject({
+      code: 3,
+      stdout: '',
+      stderr: expect.stringContaining('LEASE_OVER'),
+    });
+  });
+
   test('a holder asks for a time of its own, and extends it until the lease is over', async () => {
     const here = await startBrokerHere(endpoint);
     const env = { BROKER_URL: here.url };

@@ -46,6 +46,30 @@ describeOnFastEngine('the client', ({ endpoint }) => {
     expect(await lease.release()).toMatchObject({ status: 'pending_deletion' });
   });
 
+  test('leases several together, each a lease of its own, and gives them back at the end of a scope', async () => {
+    const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '4' });
+    const broker = clientOf(here);
+    {
+      await using group = await broker.allocate({ count: 3, lab: 'intro', idempotencyKey: 'build-7' });
+      expect(group).toMatchObject({ holder: 'student-1', replayed: false });
+      expect(group.leases).toHaveLength(3);
+      const [one, two] = group.leases;
+      expect(await one?.release()).toMatchObject({ status: 'pending_deletion' });
+      const { expires_at: before = 0 } = { ...two };
+      await two?.extend(24 * 3_600);
+      expect(two?.expires_at).toBeGreaterThan(before);
+      const again = await broker.allocate({ count: 3, lab: 'intro', idempotencyKey: 'build-7' });
+      expect(again.replayed).toBe(true);
+      expect(again.leases.map(({ leaseOver }) => leaseOver)).toEqual([true, false, false]);
+      expect(await countOf(here, 'allocated')).toBe(2);
+    }
+    expect(await countOf(here, 'allocated')).toBe(0);
+    const over = await broker.allocate({ count: 3, lab: 'intro', idempotencyKey: 'build-7' });
+    expect(over.leases.every(({ leaseOver }) => leaseOver)).toBe(true);
+    expect(await over.release()).toEqual([]);
+    expect(await failureOf(broker.allocate({ count: 5 }))).toMatchObject({ code: 'NO_SANDBOXES_AVAILABLE' });
+  });
+
   test('reports a sandbox that is broken, and holds the one that it gets instead, or waits for it', async () => {
     const here = await startBrokerHere(endpoint, { SIMULATED_POOL_SIZE: '2' });
     const broker = clientOf(here);

@@ -66,7 +66,7 @@ describe("the API's description", () => {
     for (const { name, operation } of operations) {
       const scheme = name.includes('/v1/admin')
         ? 'adminToken'
-        : /allocate|sandboxes|line/.test(name)
+        : /allocate|sandboxes|line|mark-for-deletion/.test(name)
           ? 'trackToken'
           : undefined;
       expect(operation.security, name).toEqual(scheme === undefined ? undefined : [{ [scheme]: [] }]);

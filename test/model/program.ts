@@ -4,9 +4,11 @@ import type { PlannedFault } from './faults.ts';
 /** A small number that picks one of what there is by then: a replica, a sandbox, a lease. */
 export type Choice = number;
 
-/** What may be asked of a replica, and done to it. `mark`, `get` and `report` pick one of the leases that callers were told of. */
+/** What may be asked of a replica, and done to it. `mark`, `mark_all`, `get` and `report` pick one of the leases that callers were told of. */
 export type ReplicaStep = { waits: boolean; on: Choice } & (
   | { do: 'allocate'; holder: Choice; key?: Choice | undefined; prefix?: string | undefined }
+  | { do: 'allocate_several'; holder: Choice; key?: Choice | undefined; count: number }
+  | { do: 'mark_all'; lease: Choice }
   | {
       do: 'wait';
       holder: Choice;

@@ -46,6 +46,13 @@ const onReplica: fc.Arbitrary<Body<ReplicaStep>> = fc.oneof(
     key: sometimes(fc.nat({ max: 1 })),
     prefix: sometimes(fc.constantFrom('a', 'b', 'a2', 'z')),
   }),
+  body(3, {
+    do: verb('allocate_several'),
+    holder,
+    key: sometimes(fc.nat({ max: 1 })),
+    count: fc.constantFrom(2, 2, 3),
+  }),
+  body(1, { do: verb('mark_all'), lease: choice }),
   body(12, {
     do: verb('wait'),
     holder,
@@ -189,6 +196,22 @@ const story: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'report', on, lease: 7, replaces: true },
     { waits: false, do: 'restore', on: other, sandbox: 0 },
   ]),
+  // Two together, of which one is given back; asked for again, and given back with the rest, by two at once.
+  fc
+    .tuple(choice, choice, holder, sometimes(fc.constant(3)), leaseSeconds)
+    .map(([on, other, holder, key, seconds]): Step[] => [
+      { waits: true, do: 'cleanup', on },
+      { waits: false, do: 'allocate_several', on, holder, key, count: 2 },
+      { waits: false, do: 'allocate_several', on: other, holder, key, count: 2 },
+      { waits: true, do: 'mark', on, lease: 7 },
+      { waits: false, do: 'allocate_several', on: other, holder, key, count: 2 },
+      { waits: false, do: 'mark_all', on, lease: 7 },
+      { waits: false, do: 'cleanup', on: other },
+      { waits: false, do: 'allocate_several', on, holder, key, count: 2 },
+      { waits: true, do: 'pass', seconds },
+      { waits: false, do: 'expire', on: other },
+      { waits: false, do: 'allocate_several', on, holder, key, count: 2 },
+    ]),
   // Kept out of the pool while it is leased, given back, asked for, and restored.
   fc
     .tuple(choice, choice, holder, fc.boolean())

@@ -26,10 +26,22 @@ export interface Lease {
   lease_over?: true | undefined;
 }
 
+/** What a holder gets who asked for several: `count` leases of one key. */
+export interface Leases {
+  count: number;
+  leases: Lease[];
+}
+
 /** A sandbox that was given back. */
 export interface Marked {
   sandbox_id: string;
   status: SandboxStatus;
   /** The first mark, epoch seconds. */
   deletion_requested_at: number;
+}
+
+/** All sandboxes of a key, given back. */
+export interface MarkedAll {
+  count: number;
+  marked: Marked[];
 }

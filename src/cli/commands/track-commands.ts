@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
-import { BrokerError, createBroker, type HeldLease } from '../../client/index.ts';
+import { BrokerError, createBroker, type HeldLease, type Lease } from '../../client/index.ts';
 import { brokerUrl, callerFor, type GlobalOptions, tokenFor } from '../environment.ts';
-import { CliError, EXIT } from '../exit-codes.ts';
-import { createOutput, fields } from '../output.ts';
+import { CliError, EXIT, usageError } from '../exit-codes.ts';
+import { createOutput, fields, time } from '../output.ts';
 import { durationSeconds, wholeNumber } from '../text/numbers.ts';
 import { createPlaceLine } from '../text/place-line.ts';
 import { untilTold } from '../until-told.ts';
@@ -11,6 +11,7 @@ interface TrackOptions extends GlobalOptions {
   holder: string;
   lab?: string;
   prefix?: string;
+  count?: number;
   duration?: number;
   key?: string;
   /** Seconds; as long as the timeout where no time is given. */
@@ -40,6 +41,11 @@ export function addTrackCommands(program: Command): void {
     .requiredOption('--holder <id>', 'who gets it, and may give it back')
     .option('--lab <name>', 'the lab the holder runs; for operators')
     .option('--prefix <name>', 'only a sandbox whose name begins so')
+    .addOption(
+      new Option('--count <number>', 'so many sandboxes, 2 to 16, all or none; not with --wait').argParser(
+        wholeNumber(2, 16),
+      ),
+    )
     .addOption(durationOption('how long the lease shall last, such as 90m; the broker has a maximum'))
     .option(
       '--key <key>',
@@ -65,26 +71,31 @@ Examples:
   $ sandbox-broker allocate --holder student-1
   $ sandbox-broker allocate --holder student-1 --wait 10m
   $ sandbox-broker allocate --holder student-1 --duration 90m
+  $ sandbox-broker allocate --holder ci --key build-4711 --count 3
   $ sandbox-broker allocate --holder ci --key build-4711 --wait 1h
   $ SANDBOX=$(sandbox-broker allocate --holder ci --json | sed -n 's/.*"sandbox_id": "\\(.*\\)".*/\\1/p')`,
     )
     .action(async (_options, command: Command) => {
       const options: TrackOptions = command.optsWithGlobals();
-      const lease = await allocate(options);
-      if (lease.leaseOver) {
-        // Nothing on standard output: a script would take the sandbox for its own.
-        throw new BrokerError(
-          'LEASE_OVER',
-          `The lease of this key is over; it was of ${lease.sandbox_id}. Take a new key for new work.`,
-          { attempts: 1 },
-        );
+      const output = createOutput(options);
+      const { count } = options;
+      if (count === undefined) {
+        const record = recordOf(await allocate(options));
+        return output.result(record, () => fields({ ...record }));
       }
-      // What a lease can do is no part of what it is.
-      const { leaseOver: _over, ...held } = lease;
-      const record = Object.fromEntries(
-        Object.entries(held).filter(([, value]) => typeof value !== 'function'),
+      if (options.wait !== undefined) throw usageError('Several are not waited for: --count or --wait.');
+      const { leases, replayed } = await brokerOf(options).allocate({ ...wanted(options), count });
+      const live = leases.filter(({ leaseOver }) => !leaseOver);
+      const [one] = leases;
+      if (live.length === 0 && one) recordOf(one);
+      if (live.length < count) output.note(`${count - live.length} of ${count} leases of this key are over.`);
+      const records = live.map(recordOf);
+      output.result({ count: records.length, replayed, leases: records }, () =>
+        output.table(
+          ['SANDBOX', 'NAME', 'LEASE', 'EXPIRES'],
+          records.map((record) => [record.sandbox_id, record.name, record.lease_id, time(record.expires_at)]),
+        ),
       );
-      createOutput(options).result(record, () => fields(record));
     });
 
   program
@@ -139,14 +150,32 @@ Examples:
     });
 }
 
+/** What a lease is, without what it can do. Throws `LEASE_OVER`. */
+function recordOf(held: HeldLease): Lease {
+  if (held.leaseOver) {
+    // Nothing on standard output: a script would take the sandbox for its own.
+    throw new BrokerError(
+      'LEASE_OVER',
+      `The lease of this key is over; it was of ${held.sandbox_id}. Take a new key for new work.`,
+      { attempts: 1 },
+    );
+  }
+  const { leaseOver: _over, ...rest } = held;
+  return Object.fromEntries(
+    Object.entries(rest).filter(([, value]) => typeof value !== 'function'),
+  ) as unknown as Lease;
+}
+
+const wanted = ({ key, lab, prefix, duration }: TrackOptions) => ({
+  idempotencyKey: key,
+  oncePerHolder: true,
+  lab,
+  namePrefix: prefix,
+  durationSeconds: duration,
+});
+
 async function allocate(options: TrackOptions): Promise<HeldLease> {
-  const asked = {
-    idempotencyKey: options.key,
-    oncePerHolder: true,
-    lab: options.lab,
-    namePrefix: options.prefix,
-    durationSeconds: options.duration,
-  };
+  const asked = wanted(options);
   if (options.wait === undefined) return await brokerOf(options).allocate(asked);
   const wait = options.wait === true ? options.timeout : options.wait;
   const told = untilTold();

@@ -11,7 +11,7 @@ import {
   servedSchema,
   ticketParams,
 } from '../../api/line.ts';
-import { emptyBody, holderHeaders, noQuery, placeHeaders } from '../../api/requests.ts';
+import { emptyBody, holderHeaders, keyHeaders, noQuery } from '../../api/requests.ts';
 import { TRACK_PRINCIPAL } from '../../domain/lease.ts';
 import type { Places } from '../../usecases/line/places.ts';
 import { holderOf } from '../holder.ts';
@@ -90,7 +90,7 @@ export function lineRoutes({
         summary: 'Give up whatever place one has in the line',
         description:
           'For who has not been told of its ticket: the headers of the call that waits name the place.',
-        headers: placeHeaders,
+        headers: keyHeaders,
         querystring: noQuery,
         body: emptyBody,
         response: { 200: leftSchema },

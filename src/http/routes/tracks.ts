@@ -1,28 +1,46 @@
 import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { leaseRecord, leaseSchema, markSchema } from '../../api/leases.ts';
+import {
+  leaseRecord,
+  leaseSchema,
+  leasesSchema,
+  markRecord,
+  markSchema,
+  marksSchema,
+} from '../../api/leases.ts';
 import { inLineRecord, inLineSchema, preferredWait } from '../../api/line.ts';
 import {
   allocateBody,
   allocateHeaders,
   emptyBody,
   holderHeaders,
+  keyHeaders,
   sandboxParams,
 } from '../../api/requests.ts';
 import { recordSchema, sandboxRecord } from '../../api/sandboxes.ts';
-import type { AllocateInLine, AllocateSandbox } from '../../usecases/leases/allocate-sandbox.ts';
+import type { CallContext } from '../../usecases/context.ts';
+import type {
+  AllocateInLine,
+  AllocateInput,
+  AllocateResult,
+  AllocateSandbox,
+} from '../../usecases/leases/allocate-sandbox.ts';
+import type { AllocateSeveral, SeveralResult } from '../../usecases/leases/allocate-several.ts';
 import type { GetSandbox } from '../../usecases/leases/get-sandbox.ts';
-import type { MarkForDeletion } from '../../usecases/leases/mark-for-deletion.ts';
+import type { MarkAll, MarkForDeletion } from '../../usecases/leases/mark-for-deletion.ts';
 import type { InLine, Wait } from '../../usecases/line/wait-in-line.ts';
 import { holderOf } from '../holder.ts';
-import { type CallMetrics, observeAllocation, observeMark } from '../observed-calls.ts';
+import { type CallMetrics, observeAllocation, observeMark, observeMarkAll } from '../observed-calls.ts';
 import { callerOf } from '../plugins/auth.ts';
-import { callContext, tellOutcome } from '../plugins/request-context.ts';
+import { type CallOutcome, callContext, tellOutcome } from '../plugins/request-context.ts';
+import { invalidRequest } from '../validation-problems.ts';
 
 export interface TrackRoutesDeps {
   useCases: {
     allocateSandbox: AllocateSandbox;
     allocateInLine: AllocateInLine;
+    allocateSeveral: AllocateSeveral;
+    markAll: MarkAll;
     markForDeletion: MarkForDeletion;
     getSandbox: GetSandbox;
   };
@@ -41,6 +59,13 @@ function waitOf(request: {
   return { seconds, priority: request.body.priority ?? 0, gone: request.signal };
 }
 
+/** Throws `INVALID_REQUEST`: whoever waited for several would keep free ones from all those behind it. */
+function refuseWaiting(wait: Wait | undefined): void {
+  if (!wait) return;
+  const problem = 'cannot be waited for in line; leave wait_seconds and Prefer: wait out, and ask again';
+  throw invalidRequest([{ in: 'body', name: 'count', problem }]);
+}
+
 /** Who has waited its time asks again at once; whom a stop sent away, in a moment; who does not wait, in a while. */
 function retryAfterSeconds({ seconds }: Wait, { waitedMs = 0 }: InLine): number {
   if (seconds === 0) return 5;
@@ -50,6 +75,15 @@ function retryAfterSeconds({ seconds }: Wait, { waitedMs = 0 }: InLine): number 
 /** What labs call: take a sandbox, look at it, give it back. */
 export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
   const { useCases, metrics } = deps;
+  const take = async (
+    input: AllocateInput,
+    { wait, count }: { wait: Wait | undefined; count: number | undefined },
+    context: CallContext,
+  ): Promise<AllocateResult | SeveralResult | InLine> => {
+    if (count !== undefined) return await useCases.allocateSeveral({ ...input, count }, context);
+    if (wait) return await useCases.allocateInLine(input, wait, context);
+    return await useCases.allocateSandbox(input, context);
+  };
   return async (app) => {
     app.addHook('onRequest', deps.requireTrack);
 
@@ -83,22 +117,24 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           'day from its lease (or as long as that lasts): after the lease it answers 200 with lease_over, and never ' +
           'with another sandbox. With Prefer: wait=<seconds> or wait_seconds (0 to 60) the call waits in line where ' +
           'nothing is free: it is served in its turn, or answered 202 with its place. Asked again it keeps the place; ' +
-          'without another call for a minute the place is given up.',
+          'without another call for a minute the place is given up. With count the key gets so many sandboxes, or none; ' +
+          'asked again it gets all of them again, each with a lease of its own.',
         tags: ['tracks'],
         security: [{ trackToken: [] }],
         headers: allocateHeaders,
         body: allocateBody,
         response: {
-          200: leaseSchema.describe(
-            'The lease this key already has or had, with Idempotency-Replayed: true.',
-          ),
-          201: leaseSchema.describe('A new lease.'),
+          200: leaseSchema
+            .or(leasesSchema)
+            .describe('What this key already has or had, with Idempotency-Replayed: true.'),
+          201: leaseSchema.or(leasesSchema).describe('A new lease; with count, so many.'),
           202: inLineSchema,
         },
       },
       handler: async (request, reply) => {
         const holder = holderOf(request.headers);
         const wait = waitOf(request);
+        if (request.body.count !== undefined) refuseWaiting(wait);
         const input = {
           principal: callerOf(request).principal,
           holder,
@@ -109,10 +145,9 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           heartbeatSeconds: request.body.heartbeat_seconds,
         };
         const context = callContext(request, 'track');
-        const result = await observeAllocation(
-          { metrics, tell: (outcome) => tellOutcome(request, outcome), holder },
-          () =>
-            wait ? useCases.allocateInLine(input, wait, context) : useCases.allocateSandbox(input, context),
+        const tell = (outcome: CallOutcome) => tellOutcome(request, outcome);
+        const result = await observeAllocation({ metrics, tell, holder }, () =>
+          take(input, { wait, count: request.body.count }, context),
         );
         const preferred = preferredWait(request.headers.prefer);
         if (preferred !== undefined && preferred === wait?.seconds) {
@@ -123,10 +158,11 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           if (wait) reply.header('retry-after', retryAfterSeconds(wait, result));
           return inLineRecord(result);
         }
-        const { lease, replayed, leaseOver } = result;
-        if (replayed) reply.header('idempotency-replayed', 'true');
-        reply.code(replayed ? 200 : 201);
-        return leaseRecord(lease, leaseOver);
+        if (result.replayed) reply.header('idempotency-replayed', 'true');
+        reply.code(result.replayed ? 200 : 201);
+        if (!('leases' in result)) return leaseRecord(result.lease, result.leaseOver);
+        const leases = result.leases.map(({ lease, leaseOver }) => leaseRecord(lease, leaseOver));
+        return { count: leases.length, leases };
       },
     });
 
@@ -154,11 +190,35 @@ export function trackRoutes(deps: TrackRoutesDeps): FastifyPluginAsyncZod {
           { metrics, tell: (outcome) => tellOutcome(request, outcome), ...input },
           () => useCases.markForDeletion(input, callContext(request, 'track')),
         );
-        return {
-          sandbox_id: result.sandboxId,
-          status: result.status,
-          deletion_requested_at: result.deletionRequestedAt,
-        };
+        return markRecord(result);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/v1/mark-for-deletion',
+      config: { errors: ['SANDBOX_NOT_FOUND', 'BUSY', 'STORE_UNAVAILABLE', 'CLOCK_OFF'] },
+      schema: {
+        operationId: 'markAllForDeletion',
+        summary: 'Give back all that a key has',
+        description:
+          'For a key that was given several sandboxes: each is given back as by itself. What has another lease by now is ' +
+          'left out. Asking again changes nothing.',
+        tags: ['tracks'],
+        security: [{ trackToken: [] }],
+        headers: keyHeaders,
+        body: emptyBody,
+        response: { 200: marksSchema },
+      },
+      handler: async (request) => {
+        const holder = holderOf(request.headers);
+        const { principal } = callerOf(request);
+        const idempotencyKey = request.headers['idempotency-key'];
+        const tell = (outcome: CallOutcome) => tellOutcome(request, outcome);
+        const results = await observeMarkAll({ metrics, tell, holder }, () =>
+          useCases.markAll({ principal, holder, idempotencyKey }, callContext(request, 'track')),
+        );
+        return { count: results.length, marked: results.map(markRecord) };
       },
     });
 

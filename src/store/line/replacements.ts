@@ -4,12 +4,11 @@ import type { AllocatedSandbox, QuarantinedSandbox } from '../../domain/sandbox.
 import type { StoreClient } from '../dynamo/client.ts';
 import type { TransactItems } from '../dynamo/documents.ts';
 import { type Change, createChangeItems } from '../sandboxes/changes.ts';
-import { IS_STILL_AVAILABLE, KEY_IS_OF_LEASE } from '../sandboxes/conditions.ts';
+import { KEY_IS_OF_LEASE } from '../sandboxes/conditions.ts';
 import { putEvent } from '../sandboxes/events.ts';
-import type { Grant } from '../sandboxes/grants.ts';
+import { type Grant, putGrantedSandbox } from '../sandboxes/grants.ts';
 import { putPointer } from '../sandboxes/holders.ts';
 import { toKeyItem, toWaitingKeyItem } from '../sandboxes/idempotency.ts';
-import { toSandboxItem } from '../sandboxes/items.ts';
 import { createCommit } from './commit.ts';
 import { putState, toPlaceItem } from './place-items.ts';
 
@@ -57,15 +56,7 @@ export function createReplacements(client: StoreClient, buckets: number, newId: 
     async lease(reported, { seen, next, key, event }, signal) {
       const decisive: TransactItems = [
         { Put: { ...ofLease(reported), Item: toKeyItem(key) } },
-        {
-          Put: {
-            TableName: table,
-            Item: toSandboxItem(next, buckets, key.attempt),
-            ConditionExpression: IS_STILL_AVAILABLE,
-            ExpressionAttributeNames: { '#status': 'status' },
-            ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
-          },
-        },
+        putGrantedSandbox(table, buckets, { seen, next, attempt: key.attempt }),
       ];
       const beside = [...besideReported(reported), putEvent(table, event), ...putPointer(table, next)];
       const outcome = await commit(reported, { decisive, beside }, signal);

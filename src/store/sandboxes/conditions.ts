@@ -48,6 +48,10 @@ export const NOBODY_HAS_JOINED = 'attribute_not_exists(pk) OR seq = :seq';
 
 /** The idempotency key still belongs to the lease that ends. */
 export const KEY_IS_OF_LEASE = 'lease_id = :lease';
+/** Of a key with several leases, whose `lease_id` stands for all of them. */
+export const KEY_HAS_OTHER_LEASES = `${KEY_IS_OF_LEASE} AND live_leases > :one`;
+export const KEY_HAS_ONE_LEASE_LEFT = `${KEY_IS_OF_LEASE} AND live_leases = :one`;
+export const KEY_ENDS_BEFORE = `${KEY_IS_OF_LEASE} AND expires_at < :over`;
 
 /**
  * A loop's turn can be had. Times are epoch milliseconds.

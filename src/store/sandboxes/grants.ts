@@ -2,7 +2,7 @@ import { StoreUnavailableError } from '../../domain/errors.ts';
 import type { SandboxEvent } from '../../domain/event.ts';
 import type { AllocatedSandbox, AvailableSandbox } from '../../domain/sandbox.ts';
 import type { StoreClient } from '../dynamo/client.ts';
-import type { TransactItems } from '../dynamo/documents.ts';
+import type { Item, TransactItems } from '../dynamo/documents.ts';
 import {
   type CancellationReason,
   CONDITION_FAILED,
@@ -49,30 +49,45 @@ const DEFAULT_TRANSACTIONS = 4;
 /** With three or four items each. DynamoDB allows 100 to a transaction. */
 const GRANTS_PER_TRANSACTION = 16;
 
+/** The key, if it has nothing. */
+export const putKeyIfFree = (
+  table: string,
+  { rememberedUntil }: Pick<KeyRecord, 'rememberedUntil'>,
+  item: Item,
+  nowMs: number,
+) => ({
+  Put: {
+    TableName: table,
+    Item: item,
+    ConditionExpression: rememberedUntil === undefined ? KEY_IS_FREE : KEY_IS_FORGOTTEN,
+    ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
+    ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
+  },
+});
+
+/** The sandbox, if it is still as the hint said. */
+export const putGrantedSandbox = (
+  table: string,
+  buckets: number,
+  { seen, next, attempt }: Pick<Grant, 'seen' | 'next'> & Pick<KeyRecord, 'attempt'>,
+) => ({
+  Put: {
+    TableName: table,
+    Item: toSandboxItem(next, buckets, attempt),
+    ConditionExpression: IS_STILL_AVAILABLE,
+    ExpressionAttributeNames: { '#status': 'status' },
+    ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
+  },
+});
+
 /** The transaction of a grant: key, sandbox, event, and where the key does not lead from the holder to it, what does. */
 export const toGrantItems = (
   table: string,
   buckets: number,
   { seen, next, event, key, nowMs }: Grant,
 ): TransactItems => [
-  {
-    Put: {
-      TableName: table,
-      Item: toKeyItem(key),
-      ConditionExpression: key.rememberedUntil === undefined ? KEY_IS_FREE : KEY_IS_FORGOTTEN,
-      ExpressionAttributeValues: { ':now': Math.floor(nowMs / 1000) },
-      ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
-    },
-  },
-  {
-    Put: {
-      TableName: table,
-      Item: toSandboxItem(next, buckets, key.attempt),
-      ConditionExpression: IS_STILL_AVAILABLE,
-      ExpressionAttributeNames: { '#status': 'status' },
-      ExpressionAttributeValues: { ':available': 'available', ':seen': seen.generation },
-    },
-  },
+  putKeyIfFree(table, key, toKeyItem(key), nowMs),
+  putGrantedSandbox(table, buckets, { seen, next, attempt: key.attempt }),
   putEvent(table, event),
   ...putPointer(table, next),
 ];

@@ -28,8 +28,9 @@ const pointerKey = (holder: string, sandboxId: string): Key => ({
   sk: `${SANDBOX_SK}${sandboxId}`,
 });
 
-/** Whether the lease is found by its own key. */
-const hasOwnKey = ({ holder, idempotencyPk: keyPk }: Lease): boolean => keyPk === holderPk(holder);
+/** Whether the lease is found by its own key: one of several is not, whose key names the first. */
+const hasOwnKey = ({ holder, idempotencyPk: keyPk, groupId }: Lease): boolean =>
+  keyPk === holderPk(holder) && groupId === undefined;
 
 /** The part of a transaction that leases a sandbox by which its holder finds it. `isKeyless`: the key is another lease's. */
 export function putPointer(

@@ -32,8 +32,22 @@ export interface KeyRecord {
   ticket?: string | undefined;
   /** The place in the line at which it waits: there is no lease as yet, and what speaks of one is empty. */
   waits?: string | undefined;
+  /** Of several leases under the key, whose `leaseId` stands for all of them: what else is said of one is the first's. */
+  members?: readonly KeyMember[] | undefined;
+  /** How many of them go on. */
+  liveLeases?: number | undefined;
   /** Its caller has not been told of the lease: see {@link Lease.collectBy}. */
   collectBy?: number | undefined;
+}
+
+/** One of several sandboxes that were leased together, as it was then. */
+export interface KeyMember {
+  sandboxId: string;
+  name: string;
+  externalId: string;
+  sfdcAccountId?: string | undefined;
+  leaseId: string;
+  fencingToken: number;
 }
 
 /** `expiresAt` of a lease that has ended early: over by any clock. */
@@ -60,6 +74,19 @@ const keyItem = z.object({
   ticket: z.string().optional(),
   waits: z.string().optional(),
   collect_by: z.int().optional(),
+  members: z
+    .array(
+      z.object({
+        sandbox_id: z.string(),
+        name: z.string(),
+        external_id: z.string(),
+        sfdc_account_id: z.string().optional(),
+        lease_id: z.string(),
+        fencing_token: z.int(),
+      }),
+    )
+    .optional(),
+  live_leases: z.int().optional(),
 });
 
 export const keyTtl = ({ rememberedUntil, expiresAt }: Pick<KeyRecord, 'rememberedUntil' | 'expiresAt'>) =>
@@ -83,6 +110,15 @@ export const toKeyItem = (record: KeyRecord): Item => ({
   ticket: record.ticket,
   waits: record.waits,
   collect_by: record.collectBy,
+  members: record.members?.map((member) => ({
+    sandbox_id: member.sandboxId,
+    name: member.name,
+    external_id: member.externalId,
+    sfdc_account_id: member.sfdcAccountId,
+    lease_id: member.leaseId,
+    fencing_token: member.fencingToken,
+  })),
+  live_leases: record.liveLeases,
   ttl: keyTtl(record),
 });
 
@@ -106,6 +142,15 @@ export function toKeyRecord(item: Item): KeyRecord {
     ticket: row.ticket,
     waits: row.waits,
     collectBy: row.collect_by,
+    members: row.members?.map((member) => ({
+      sandboxId: member.sandbox_id,
+      name: member.name,
+      externalId: member.external_id,
+      sfdcAccountId: member.sfdc_account_id,
+      leaseId: member.lease_id,
+      fencingToken: member.fencing_token,
+    })),
+    liveLeases: row.live_leases,
   };
 }
 

@@ -12,6 +12,7 @@ export const leaseFields = {
   expires_at: z.int(),
   reclaim_at: z.int(),
   idempotency_pk: z.string(),
+  group_id: z.string().optional(),
   key_remembered_until: z.int().optional(),
   fencing_token: z.int().optional(),
   /** Together. */
@@ -62,6 +63,7 @@ export const leaseOf = (row: LeaseRow): Lease => ({
   expiresAt: row.expires_at,
   reclaimAt: row.reclaim_at,
   idempotencyPk: row.idempotency_pk,
+  ...(row.group_id !== undefined && { groupId: row.group_id }),
   ...(row.key_remembered_until !== undefined && { keyRememberedUntil: row.key_remembered_until }),
   ...(row.fencing_token !== undefined && { fencingToken: row.fencing_token }),
   ...(row.heartbeat_seconds !== undefined &&
@@ -79,6 +81,7 @@ export const leaseColumns = (lease: Lease): LeaseRow => ({
   expires_at: lease.expiresAt,
   reclaim_at: lease.reclaimAt,
   idempotency_pk: lease.idempotencyPk,
+  ...(lease.groupId !== undefined && { group_id: lease.groupId }),
   ...(lease.keyRememberedUntil !== undefined && { key_remembered_until: lease.keyRememberedUntil }),
   ...(lease.fencingToken !== undefined && { fencing_token: lease.fencingToken }),
   ...(lease.heartbeat && {

@@ -24,6 +24,8 @@ export interface ReadyList {
    * not bring it back. Or it is `open` what became of it.
    */
   settle(hint: AvailableSandbox, outcome: 'won' | 'lost' | 'open'): void;
+  /** They were leased without their hints: nobody else is to try them. */
+  takenElsewhere(sandboxes: readonly AvailableSandbox[]): void;
   /**
    * Reads the table, strongly consistent, for a caller that found no hint; callers share one sweep. The one that is
    * returned may have started before the call: compare `startedAtMs`. Throws the signal's reason as soon as that fires.
@@ -191,6 +193,11 @@ export function createReadyList(
       spent.set(hint.id, { generation: hint.generation, atMs: performance.now() });
       // Who took one from there takes more: what was read before that is better read again than tried one by one.
       if (outcome === 'lost') hints = hints.filter((other) => other.bucket !== bucket);
+    },
+
+    takenElsewhere(sandboxes) {
+      for (const { id, generation } of sandboxes) spent.set(id, { generation, atMs: performance.now() });
+      hints = hints.filter(({ sandbox }) => usable(sandbox));
     },
 
     sweep: sweeps.sweep,

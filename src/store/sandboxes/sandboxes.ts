@@ -4,7 +4,7 @@ import type { Sandbox } from '../../domain/sandbox.ts';
 import { workOff } from '../../work-off.ts';
 import type { StoreClient } from '../dynamo/client.ts';
 import { retryConflicts } from '../dynamo/conflict-retry.ts';
-import type { TransactItems } from '../dynamo/documents.ts';
+import type { Item, TransactItems } from '../dynamo/documents.ts';
 import {
   CONDITION_FAILED,
   ConditionFailedError,
@@ -14,8 +14,10 @@ import {
 import { type Change, createChangeItems } from './changes.ts';
 import { putEvent } from './events.ts';
 import { type BucketPace, createGrants, type Grant, type GrantOutcome } from './grants.ts';
+import { createGroupGrants } from './group-grants.ts';
 import { toSandbox } from './items.ts';
 import { sandboxKey } from './keys.ts';
+import { changeKeyAnew } from './lease-keys.ts';
 
 export interface WriteAllOptions {
   signal?: AbortSignal;
@@ -36,6 +38,8 @@ export interface SandboxStore {
   get(sandboxId: string, signal?: AbortSignal): Promise<Sandbox | undefined>;
   /** Leases a sandbox to a key: key, sandbox and event, all or nothing. */
   grant(grant: Grant, signal?: AbortSignal): Promise<GrantOutcome>;
+  /** Leases several sandboxes to a key, all or none. */
+  grantSeveral: ReturnType<typeof createGroupGrants>;
   /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends frees its key, or tells it; one that goes on longer takes it along, or throws {@link KeyMovedOnError}. */
   write(change: Change, signal?: AbortSignal): Promise<boolean>;
   /**
@@ -69,7 +73,7 @@ export function createSandboxStore(
     keyItems: TransactItems,
     writeId: string,
     signal?: AbortSignal,
-  ): Promise<'written' | 'lost' | 'key_moved_on' | 'conflict'> {
+  ): Promise<'written' | 'lost' | { keyRefused: Item | undefined } | 'conflict'> {
     try {
       if (change.event) {
         await client.transact(
@@ -90,7 +94,7 @@ export function createSandboxStore(
       if (!(error instanceof TransactionCancelledError)) throw error;
       const [sandbox, , key] = error.reasons;
       if (sandbox?.code === CONDITION_FAILED) return sandbox.item?.write_id === writeId ? 'written' : 'lost';
-      if (key?.code === CONDITION_FAILED) return 'key_moved_on';
+      if (key?.code === CONDITION_FAILED) return { keyRefused: key.item };
       if (isConflict(error.reasons)) return 'conflict';
       throw error;
     }
@@ -101,10 +105,11 @@ export function createSandboxStore(
     let keyItems = items.changeKey(change);
     const attempt = async (): Promise<'written' | 'lost' | 'conflict'> => {
       const outcome = await tryWrite(change, keyItems, writeId, signal);
-      if (outcome !== 'key_moved_on') return outcome;
-      if (change.next.status === 'allocated') throw new KeyMovedOnError();
+      if (typeof outcome === 'string') return outcome;
+      const anew = changeKeyAnew(client.table, change, outcome.keyRefused);
+      if (anew === undefined && change.next.status === 'allocated') throw new KeyMovedOnError();
       // The key belongs to a later lease by now, or its time was over: this one ends without it.
-      keyItems = [];
+      keyItems = anew ?? [];
       return await attempt();
     };
     return (await retryConflicts(attempt, { signal })) === 'written';
@@ -156,6 +161,8 @@ export function createSandboxStore(
     },
 
     ...createGrants(client, buckets, grantTransactions),
+
+    grantSeveral: createGroupGrants(client, buckets),
 
     write,
 

@@ -27,6 +27,11 @@ export function watchSandboxes<Store extends SandboxStore>(
       if (outcome.type === 'granted') onChange(grant);
       return outcome;
     },
+    async grantSeveral(group, signal) {
+      const outcome = await store.grantSeveral(group, signal);
+      if (outcome.type === 'granted') for (const grant of group.grants) onChange(grant);
+      return outcome;
+    },
     async write(change, signal) {
       const isWritten = await store.write(change, signal);
       if (isWritten && !isSignOfLife(change) && !isFreeing(change)) onChange(change);

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { isSilent } from '../../domain/lease.ts';
 import { endLease } from '../../domain/quarantine.ts';
+import type { AllocatedSandbox, Sandbox } from '../../domain/sandbox.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { changeSandbox } from '../change-sandbox.ts';
 import type { CallContext } from '../context.ts';
@@ -23,13 +24,34 @@ export async function confirmLease(
 ): Promise<FoundLease | undefined> {
   if (!found.replayed || found.leaseOver || found.lease.heartbeat === undefined) return found;
   const { sandboxId, leaseId } = found.lease;
-  const seen = await changeSandbox(store, sandboxId, context, (seen) => {
+  const seen = await endSilent({ store, clock }, sandboxId, leaseId, context);
+  return hasLease(seen, leaseId) ? { ...found, lease: grantedOf(seen) } : undefined;
+}
+
+/** The sandbox with its lease that goes on, as it was just read; undefined where that is over, or comes to be: of a silent holder. */
+export async function endIfSilent(
+  deps: Deps,
+  seen: Sandbox | undefined,
+  leaseId: string,
+  context: CallContext,
+): Promise<AllocatedSandbox | undefined> {
+  if (seen === undefined || !hasLease(seen, leaseId)) return undefined;
+  if (!isSilent(seen.lease, deps.clock.nowMs())) return seen;
+  const now = await endSilent(deps, seen.id, leaseId, context);
+  return hasLease(now, leaseId) ? now : undefined;
+}
+
+const hasLease = (seen: Sandbox, leaseId: string): seen is AllocatedSandbox =>
+  seen.status === 'allocated' && seen.lease.leaseId === leaseId;
+
+const endSilent = (
+  { store, clock }: Deps,
+  sandboxId: string,
+  leaseId: string,
+  context: CallContext,
+): Promise<Sandbox> =>
+  changeSandbox<Sandbox, Sandbox>(store, sandboxId, context, (seen) => {
     const nowMs = clock.nowMs();
-    const isThere = seen.status === 'allocated' && seen.lease.leaseId === leaseId;
-    if (!isThere || !isSilent(seen.lease, nowMs)) return { answer: seen };
+    if (!hasLease(seen, leaseId) || !isSilent(seen.lease, nowMs)) return { answer: seen };
     return { next: endLease(seen, nowMs), ...expiryOf(seen.lease, nowMs) };
   });
-  return seen.status === 'allocated' && seen.lease.leaseId === leaseId
-    ? { ...found, lease: grantedOf(seen) }
-    : undefined;
-}

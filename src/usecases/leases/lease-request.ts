@@ -29,6 +29,8 @@ export interface AllocateInput {
   durationSeconds?: number | undefined;
   /** The holder will give a sign of life this often, or lose the lease, seconds; absent: it need not. */
   heartbeatSeconds?: number | undefined;
+  /** Several sandboxes, all or none; absent: one. */
+  count?: number | undefined;
 }
 
 /** What a holder gets. Times are epoch seconds. */
@@ -68,12 +70,13 @@ export function toRequest(
   keyPkOf: (principal: string, holder: string, key: string) => string,
   input: AllocateInput,
 ): LeaseRequest {
-  const { principal, holder, lab, namePrefix, idempotencyKey, durationSeconds, heartbeatSeconds } = input;
+  const { principal, holder, lab, namePrefix, idempotencyKey, durationSeconds, heartbeatSeconds, count } =
+    input;
   // Whoever asks for nothing more is the same to every version: keys outlive an upgrade.
   const asked =
-    (durationSeconds ?? heartbeatSeconds) === undefined
+    (durationSeconds ?? heartbeatSeconds ?? count) === undefined
       ? []
-      : [durationSeconds ?? null, heartbeatSeconds ?? null];
+      : [durationSeconds ?? null, heartbeatSeconds ?? null, ...(count === undefined ? [] : [count])];
   return {
     keyPk: keyPkOf(principal, holder, idempotencyKey ?? holder),
     hash: hash('sha256', JSON.stringify([lab ?? null, namePrefix ?? null, ...asked])),
@@ -135,12 +138,23 @@ export function toGrant(
 export const answersWith = (request: LeaseRequest, record: KeyRecord, nowMs: number): boolean =>
   request.explicitKey || !isLeaseOver(record, nowMs);
 
-/** A key that the caller chose is for one request. Throws `IDEMPOTENCY_KEY_REUSED`. */
+/**
+ * A key that the caller chose is for one request; a default one has one number of sandboxes at a time. Throws
+ * `IDEMPOTENCY_KEY_REUSED`.
+ */
 export function refuseOtherRequest(request: LeaseRequest, record: KeyRecord): void {
-  if (!request.explicitKey || record.requestHash === request.hash) return;
+  if (!request.explicitKey) {
+    const { members } = record;
+    if (record.waits !== undefined || members?.length === request.input.count) return;
+    throw new BrokerError(
+      'IDEMPOTENCY_KEY_REUSED',
+      `The holder has ${members?.length ?? 1} under its own key; use an Idempotency-Key for another number.`,
+    );
+  }
+  if (record.requestHash === request.hash) return;
   throw new BrokerError(
     'IDEMPOTENCY_KEY_REUSED',
-    'This Idempotency-Key was used for another request (lab, name prefix, duration or heartbeat); use a new key for a new request.',
+    'This Idempotency-Key was used for another request (lab, name prefix, duration, heartbeat or count); use a new key for a new request.',
   );
 }
 

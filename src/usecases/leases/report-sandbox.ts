@@ -36,7 +36,7 @@ export interface ReportResult {
  * gets that in the same transaction, and never a second one, however often it reports.
  *
  * Throws `SANDBOX_NOT_FOUND`, `NOT_SANDBOX_OWNER`, `LEASE_OVER` (the lease, or that of the replacement, is over),
- * `PLACE_LOST`, `INVALID_STATE` for a lease whose key has another one, `BUSY`, `STORE_UNAVAILABLE`.
+ * `PLACE_LOST`, `INVALID_STATE` for a replacement of one of several leases, or of one whose key has another, `BUSY`, `STORE_UNAVAILABLE`.
  */
 export type ReportSandbox = (input: ReportInput, context: CallContext) => Promise<ReportResult>;
 
@@ -73,7 +73,9 @@ export function reportSandbox(deps: ReportDeps): ReportSandbox {
             replacement: await replaceReported.again(before, deadline.signal),
           };
         }
-        const reported = toReported(heldLease(seen, input, clock.nowMs()), input, clock.nowMs(), context);
+        const held = heldLease(seen, input, clock.nowMs());
+        if (replace && held.lease.groupId !== undefined) throw oneOfSeveral();
+        const reported = toReported(held, input, clock.nowMs(), context);
         if (!replace) {
           if (!(await store.write(reported, deadline.signal))) continue;
           tell(seen, reason);
@@ -125,4 +127,10 @@ const otherLease = () =>
   new BrokerError(
     'INVALID_STATE',
     'The key of this lease has another one: report the sandbox without asking for a replacement.',
+  );
+
+const oneOfSeveral = () =>
+  new BrokerError(
+    'INVALID_STATE',
+    'It was leased together with others: report it without asking for a replacement, and allocate another one.',
   );

@@ -180,6 +180,7 @@ export function freeThroughLine(deps: FreeThroughLineDeps): LineServer {
   return {
     get: store.get,
     grant: store.grant,
+    grantSeveral: store.grantSeveral,
     bucketPace: store.bucketPace,
     write,
     writeAll(changes, options) {

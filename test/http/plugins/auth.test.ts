@@ -5,6 +5,7 @@ import { asAdmin, asTrack, startApp } from '../../support/broker/http-app.ts';
 
 const TRACK_ROUTES = [
   ['POST', '/v1/allocate'],
+  ['POST', '/v1/mark-for-deletion'],
   ['POST', '/v1/sandboxes/sbx-1/mark-for-deletion'],
   ['POST', '/v1/sandboxes/sbx-1/extend'],
   ['POST', '/v1/sandboxes/sbx-1/heartbeat'],

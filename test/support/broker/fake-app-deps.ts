@@ -68,6 +68,13 @@ export interface Recorded {
 export const TICKET = `9-0000000000001-${'0'.repeat(64)}`;
 const fakePlace = { ticket: TICKET, position: 2, waiting: 3, etaSeconds: 60 };
 
+const fakeMark = (sandboxId: string) => ({
+  sandboxId,
+  status: 'pending_deletion' as const,
+  deletionRequestedAt: 1_767_225_700,
+  repeated: false,
+});
+
 /** Everything the app needs, answering with something sensible and remembering what it was asked. */
 const MANY = {
   counts: { found: 3, changed: 1, skipped: 1, failed: 1 },
@@ -107,6 +114,12 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         conflicts: 0,
       })),
       allocateInLine: record('allocateInLine', async () => fakePlace),
+      allocateSeveral: record('allocateSeveral', async () => ({
+        leases: [{ lease: fakeLease }, { lease: { ...fakeLease, sandboxId: 'sbx-2', leaseId: 'lease-2' } }],
+        replayed: false,
+        conflicts: 0,
+      })),
+      markAll: record('markAll', async () => ['sbx-1', 'sbx-2'].map(fakeMark)),
       places: {
         look: record('places.look', async ({ ticket }) => {
           if (ticket !== TICKET) throw new BrokerError('TICKET_NOT_FOUND', 'none');
@@ -118,12 +131,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
         list: record('places.list', async () => ({ places: [], waiting: 0, isMore: false })),
         remove: record('places.remove', async () => undefined),
       },
-      markForDeletion: record('markForDeletion', async ({ sandboxId }) => ({
-        sandboxId,
-        status: 'pending_deletion' as const,
-        deletionRequestedAt: 1_767_225_700,
-        repeated: false,
-      })),
+      markForDeletion: record('markForDeletion', async ({ sandboxId }) => fakeMark(sandboxId)),
       extendLease: record('extendLease', async () => fakeLease),
       heartbeat: record('heartbeat', async () => fakeLease),
       reportSandbox: record('reportSandbox', async ({ sandboxId }) => ({ sandboxId, repeated: false })),

@@ -8,10 +8,12 @@ import { GONE_PAIRS } from './gone-stories.ts';
 import { RULES } from './history.ts';
 import { LEASE_PAIRS } from './lease-stories.ts';
 import { LINE_PAIRS } from './line-stories.ts';
+import { SEVERAL_PAIRS } from './several-stories.ts';
 import { historyOf } from './story.ts';
 
 const PAIRS = [
   ...LEASE_PAIRS,
+  ...SEVERAL_PAIRS,
   ...ANSWER_PAIRS,
   ...DELETE_PAIRS,
   ...GONE_PAIRS,

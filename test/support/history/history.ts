@@ -50,10 +50,17 @@ interface CallOf<Op extends string, Outcome> extends Span {
   outcome: Outcome | Refused | Unknown;
 }
 
+/** One of the leases that an answer tells of. */
+export interface ToldLease {
+  sandboxId: string;
+  leaseOver?: boolean | undefined;
+}
+
 export interface AllocateCall
   extends CallOf<
     'allocate',
     | { type: 'leased'; sandboxId: string; replayed: boolean; leaseOver?: boolean }
+    | { type: 'leased_several'; leases: readonly ToldLease[]; replayed: boolean }
     | { type: 'none_free' }
     | { type: 'in_line'; ticket: string }
   > {
@@ -61,6 +68,8 @@ export interface AllocateCall
   /** The `Idempotency-Key`; absent: the holder is the key. */
   key?: string | undefined;
   namePrefix?: string | undefined;
+  /** It asks for so many, all or none; absent: for one. */
+  count?: number | undefined;
   /** It waits in line where nothing is free, for so long; absent: it does not. */
   waitSeconds?: number | undefined;
   priority?: number | undefined;
@@ -73,6 +82,10 @@ export interface MarkCall extends CallOf<'mark', Done> {
   holder: string;
   sandboxId: string;
 }
+/** All that a key has is given back. */
+export interface MarkAllCall
+  extends CallOf<'mark_all', { type: 'marked'; sandboxIds: readonly string[] }>,
+    Pick<AllocateCall, 'holder' | 'key'> {}
 /** A holder says that its sandbox is broken; with `replaces` it wants another for the same key. */
 export interface ReportCall
   extends CallOf<
@@ -96,7 +109,15 @@ export interface OperatorCall extends CallOf<'release' | 'retry_deletion' | 'qua
 /** A run of a loop, or an operator's write on many records. */
 export type RunCall = CallOf<'run', Done>;
 
-export type Call = AllocateCall | LeaveCall | MarkCall | ReportCall | GetCall | OperatorCall | RunCall;
+export type Call =
+  | AllocateCall
+  | LeaveCall
+  | MarkCall
+  | MarkAllCall
+  | ReportCall
+  | GetCall
+  | OperatorCall
+  | RunCall;
 
 /** A request for a delete, or what became of a sandbox by itself, as the provider knows it. */
 export interface ProviderDelete {
@@ -167,7 +188,8 @@ export interface History {
  * - `two_holders`: at one moment two holders had one sandbox.
  * - `split_key`: one key had two live sandboxes; or one that the caller chose had two at all within its window, but for one
  *   that replaced one that was reported; or a report had two in its stead.
- * - `false_refusal`: "none is free" while one was, from the call's start to its end.
+ * - `partial_grant`: of several that were asked for together, a part was leased.
+ * - `false_refusal`: "none is free" while one was, or as many as were asked for, from the call's start to its end.
  * - `lost_lease`, `lost_mark`, `lost_delete`: acknowledged, and gone.
  * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.
  * - `repeated_delete`: one mark or expiry, two effects at the provider.
@@ -182,6 +204,7 @@ export interface History {
 export const RULES = [
   'two_holders',
   'split_key',
+  'partial_grant',
   'false_refusal',
   'lost_lease',
   'lost_mark',
@@ -203,6 +226,12 @@ export interface Violation {
   /** What happened, with the ids and times it is seen by. */
   message: string;
 }
+
+/** The leases that an allocation was told of. */
+export const toldIn = ({ outcome }: AllocateCall): readonly ToldLease[] => {
+  if (outcome.type === 'leased_several') return outcome.leases;
+  return outcome.type === 'leased' ? [outcome] : [];
+};
 
 /** The caller chose the key: it is remembered after its lease. (Named as the holder is, it may be the default one.) */
 export const isChosen = ({ holder, key }: Pick<AllocateCall, 'holder' | 'key'>): boolean =>

@@ -1,5 +1,13 @@
 import type { SandboxEvent } from '../../../src/domain/event.ts';
-import { type AllocateCall, type Call, type History, isChosen, keyOf } from './history.ts';
+import {
+  type AllocateCall,
+  type Call,
+  type History,
+  isChosen,
+  keyOf,
+  type ToldLease,
+  toldIn,
+} from './history.ts';
 
 /** One event, and what is known of its moment on the recorder's clock. */
 export interface Step {
@@ -93,9 +101,8 @@ function tellsOf(call: Call, { action, sandboxId }: SandboxEvent): boolean {
     return call.outcome.type === 'reported' && call.outcome.replacementId === sandboxId;
   }
   if (call.op !== 'allocate') return true;
-  return call.outcome.type === 'leased'
-    ? call.outcome.sandboxId === sandboxId
-    : call.outcome.type === 'none_free';
+  if (call.outcome.type === 'none_free') return true;
+  return toldIn(call).some((lease) => lease.sandboxId === sandboxId);
 }
 
 /** Whoever saw a generation saw it after all that made it, and before all that came after it. */
@@ -148,15 +155,16 @@ function periodsOf(steps: readonly Step[]): CleanupPeriod[] {
   return periods;
 }
 
-/** The leases that a replay may have told of. */
-export const toldOf = (leases: readonly FoundLease[], call: AllocateCall): FoundLease[] => {
-  const { outcome } = call;
-  if (outcome.type !== 'leased') return [];
-  return leases.filter(
+/** The leases that an answer may have told of as this one. */
+export const toldOf = (
+  leases: readonly FoundLease[],
+  call: AllocateCall,
+  lease: Pick<ToldLease, 'sandboxId'>,
+): FoundLease[] =>
+  leases.filter(
     ({ sandboxId, key, holder }) =>
-      sandboxId === outcome.sandboxId && (key === undefined ? holder === call.holder : key === keyOf(call)),
+      sandboxId === lease.sandboxId && (key === undefined ? holder === call.holder : key === keyOf(call)),
   );
-};
 
 /** May the lease have been live at some moment of the call? */
 export const mayTouch = ({ granted, ended }: FoundLease, { startMs, endMs }: Call): boolean =>
@@ -165,10 +173,12 @@ export const mayTouch = ({ granted, ended }: FoundLease, { startMs, endMs }: Cal
 /** A replay saw the lease live; where there is only one that it can have seen, that bounds its moments. */
 function applyReplays(leases: readonly FoundLease[], { calls }: History): void {
   for (const call of calls) {
-    if (call.op !== 'allocate' || (call.outcome.type === 'leased' && call.outcome.leaseOver)) continue;
-    const [lease, ...others] = toldOf(leases, call);
-    if (lease === undefined || others.length > 0 || !mayTouch(lease, call)) continue;
-    lease.granted.latestMs = Math.min(lease.granted.latestMs, call.endMs);
-    if (lease.ended) lease.ended.earliestMs = Math.max(lease.ended.earliestMs, call.startMs);
+    if (call.op !== 'allocate') continue;
+    for (const told of toldIn(call).filter(({ leaseOver }) => !leaseOver)) {
+      const [lease, ...others] = toldOf(leases, call, told);
+      if (lease === undefined || others.length > 0 || !mayTouch(lease, call)) continue;
+      lease.granted.latestMs = Math.min(lease.granted.latestMs, call.endMs);
+      if (lease.ended) lease.ended.earliestMs = Math.max(lease.ended.earliestMs, call.startMs);
+    }
   }
 }

@@ -4,12 +4,16 @@ import {
   type History,
   isChosen,
   keyOf,
+  type MarkAllCall,
   type MarkCall,
   type ReportCall,
+  type ToldLease,
+  toldIn,
   type Violation,
 } from '../history.ts';
 import { type FoundLease, mayTouch, type Step, type Timeline, toldOf } from '../timeline.ts';
 import { reclaimMs, rememberedMs, told } from './chain-rules.ts';
+import { checkKeys, mayFollow } from './key-rules.ts';
 
 /** What clients were told, held against what the history says. */
 export function checkAnswers(timeline: Timeline, history: History): Violation[] {
@@ -25,6 +29,8 @@ export function checkAnswers(timeline: Timeline, history: History): Violation[] 
           return checkAllocation(call, allocated.get(call.id) ?? [], timeline, history);
         case 'mark':
           return [...checkMark(call, timeline), ...checkDenial(call, timeline)];
+        case 'mark_all':
+          return checkMarkAll(call, timeline, history);
         case 'report':
           return [
             ...checkReport(call, allocated.get(call.id) ?? [], timeline),
@@ -46,78 +52,90 @@ function checkAllocation(
   timeline: Timeline,
   history: History,
 ): Violation[] {
-  const violations: Violation[] = [];
-  const granted = leases.map((lease) => lease.granted);
+  const { outcome } = call;
+  return [
+    ...checkGranted(call, leases),
+    ...(outcome.type === 'none_free' ? checkRefusal(call, timeline, history) : []),
+    ...toldIn(call).flatMap((lease) => checkTold(call, lease, leases, { timeline, history })),
+  ];
+}
+
+/** What the call had leased: one sandbox, or as many as it asked for. */
+function checkGranted(call: AllocateCall, leases: readonly FoundLease[]): Violation[] {
+  const got = `${asked(call)} got ${leases.map(({ granted }) => told(granted)).join(' and ')}`;
   // Its answer lost, a call asks again: by then an operator may have ended what it had got, and it gets another; but not
   // under a key that is remembered.
   const isSplit = leases.some((one, index) =>
     leases
       .slice(index + 1)
-      .some((other) => isChosen(call) || (!mayFollow(one, other) && !mayFollow(other, one))),
+      .some(
+        (other) =>
+          !isTogether(one, other) && (isChosen(call) || (!mayFollow(one, other) && !mayFollow(other, one))),
+      ),
   );
-  if (isSplit) {
-    violations.push({
-      rule: 'split_key',
-      message: `${asked(call)} got ${granted.map(told).join(' and ')}`,
-    });
-  }
+  const { count = 1, outcome } = call;
+  const isPart =
+    leases.length % count !== 0 || (outcome.type === 'leased_several' && outcome.leases.length !== count);
+  return [
+    ...(isSplit ? [{ rule: 'split_key' as const, message: got }] : []),
+    ...(isPart ? [{ rule: 'partial_grant' as const, message: `${got}, for ${count}` }] : []),
+  ];
+}
+
+/** Leased in one transaction, to a call that asked for several. */
+const isTogether = (one: FoundLease, other: FoundLease): boolean => {
+  const { call, event } = one.granted;
+  const isForSeveral = call?.op === 'allocate' && call.count !== undefined;
+  return isForSeveral && call === other.granted.call && event.atMs === other.granted.event.atMs;
+};
+
+/** A lease that an allocation was told of. */
+function checkTold(
+  call: AllocateCall,
+  { sandboxId, leaseOver }: ToldLease,
+  leases: readonly FoundLease[],
+  { timeline, history }: { timeline: Timeline; history: History },
+): Violation[] {
   const { outcome } = call;
-  if (outcome.type === 'none_free') {
-    violations.push(...checkRefusal(call, timeline, history));
-  } else if (outcome.type === 'leased' && !outcome.replayed) {
+  const candidates = toldOf(timeline.leases, call, { sandboxId });
+  const violations: Violation[] = [];
+  const lost = (message: string) =>
+    violations.push({ rule: 'lost_lease', message: `${asked(call)} was told ${message}` });
+  if ('replayed' in outcome && !outcome.replayed) {
     // The event of a lease by a place in the line names the call that joined; any call of its key collects it.
-    const isByPlace = toldOf(timeline.leases, call).some(
+    const isByPlace = candidates.some(
       ({ granted: { call: by } }) =>
         by?.op === 'report' || (by?.op === 'allocate' && by.waitSeconds !== undefined),
     );
-    const isKnown = isByPlace || granted.some(({ event }) => event.sandboxId === outcome.sandboxId);
-    const message = `${asked(call)} was told of a new lease of ${outcome.sandboxId} that no event knows`;
-    if (!isKnown) violations.push({ rule: 'lost_lease', message });
-  } else if (outcome.type === 'leased' && outcome.leaseOver) {
-    const isKnown = toldOf(timeline.leases, call).some((lease) => mayBeOver(lease, call, history));
-    const message = `${asked(call)} was told that its lease of ${outcome.sandboxId} is over, and it was not`;
-    if (!isKnown || !isChosen(call)) violations.push({ rule: 'lost_lease', message });
-  } else if (outcome.type === 'leased') {
-    const isKnown = toldOf(timeline.leases, call).some((lease) => mayTouch(lease, call));
-    const message = `${asked(call)} was told again of a lease of ${outcome.sandboxId} that was not live at any moment of it`;
-    if (!isKnown) violations.push({ rule: 'lost_lease', message });
+    const isKnown = isByPlace || leases.some((lease) => lease.sandboxId === sandboxId);
+    if (!isKnown) lost(`of a new lease of ${sandboxId} that no event knows`);
+  } else if (leaseOver) {
+    const isKnown = candidates.some((lease) => mayBeOver(lease, call, history));
+    // Of several leases some may be over, and the key itself not.
+    const isToBeTold = isChosen(call) || toldIn(call).some((lease) => !lease.leaseOver);
+    if (!isKnown || !isToBeTold) lost(`that its lease of ${sandboxId} is over, and it was not`);
+  } else if (!candidates.some((lease) => mayTouch(lease, call))) {
+    lost(`again of a lease of ${sandboxId} that was not live at any moment of it`);
   }
-  if (outcome.type === 'leased' && !outcome.leaseOver) {
-    const candidates = toldOf(timeline.leases, call).filter((lease) => mayTouch(lease, call));
-    const isPassedOn = candidates.every(({ ended }) => ended?.event.action === 'pass_on');
-    const message = `${asked(call)} was told of its lease of ${outcome.sandboxId}, which went on to the next`;
-    if (candidates.length > 0 && isPassedOn) violations.push({ rule: 'lost_lease', message });
-  }
+  if (leaseOver) return violations;
+  const touched = candidates.filter((lease) => mayTouch(lease, call));
+  const isPassedOn = touched.every(({ ended }) => ended?.event.action === 'pass_on');
+  if (touched.length > 0 && isPassedOn) lost(`of its lease of ${sandboxId}, which went on to the next`);
   return violations;
 }
-
-/** May the one have ended before the other began? */
-const mayFollow = ({ ended }: FoundLease, { granted }: FoundLease): boolean =>
-  ended !== undefined && ended.earliestMs <= granted.latestMs;
 
 /** Over at some moment of the call: ended, or past its time. */
 const mayBeOver = (lease: FoundLease, call: Call, history: History): boolean =>
   (lease.ended !== undefined && lease.ended.earliestMs <= call.endMs) || mayBeOverdue(lease, call, history);
 
-/** "None is free": no sandbox was available all along, and the key had no lease. */
+/** "None is free": not as many sandboxes were available all along as it asked for, and the key had no lease. */
 function checkRefusal(call: AllocateCall, { chains, leases }: Timeline, history: History): Violation[] {
   const violations: Violation[] = [];
-  const names = new Map(history.sandboxes.map((sandbox) => [sandbox.id, sandbox]));
-  for (const [sandboxId, steps] of chains) {
-    for (const [index, step] of steps.entries()) {
-      const next = steps[index + 1];
-      if (step.event.to !== 'available' || !spansCall(step, next, call)) continue;
-      if (call.namePrefix !== undefined) {
-        const record = names.get(sandboxId);
-        // A write without an event may have been another name.
-        const writes = (next?.event.generation ?? (record?.generation ?? 0) + 1) - step.event.generation;
-        if (writes > 1 || !record?.name.startsWith(call.namePrefix)) continue;
-      }
-      violations.push({
-        rule: 'false_refusal',
-        message: `${asked(call)} was told that none is free; ${sandboxId} was, from ${told(step)} to ${next ? told(next) : 'the end'}`,
-      });
-    }
+  const free = freeThrough(call, chains, history);
+  const { count = 1 } = call;
+  if (free.length >= count) {
+    const message = `${asked(call)} was told that ${count === 1 ? 'none is' : 'too few are'} free; ${free.join(' and ')}`;
+    violations.push({ rule: 'false_refusal', message });
   }
   for (const lease of leases) {
     const ended = lease.isRemembered ? undefined : lease.ended;
@@ -127,6 +145,24 @@ function checkRefusal(call: AllocateCall, { chains, leases }: Timeline, history:
     violations.push({ rule: 'lost_lease', message });
   }
   return violations;
+}
+
+/** The sandboxes that were free all through the call, and fit it, in words. */
+function freeThrough(call: AllocateCall, chains: Timeline['chains'], history: History): string[] {
+  const records = new Map(history.sandboxes.map((sandbox) => [sandbox.id, sandbox]));
+  return [...chains].flatMap(([sandboxId, steps]) =>
+    steps.flatMap((step, index) => {
+      const next = steps[index + 1];
+      if (step.event.to !== 'available' || !spansCall(step, next, call)) return [];
+      if (call.namePrefix !== undefined) {
+        const record = records.get(sandboxId);
+        // A write without an event may have been another name.
+        const writes = (next?.event.generation ?? (record?.generation ?? 0) + 1) - step.event.generation;
+        if (writes > 1 || !record?.name.startsWith(call.namePrefix)) return [];
+      }
+      return [`${sandboxId} was, from ${told(step)} to ${next ? told(next) : 'the end'}`];
+    }),
+  );
 }
 
 /** From certainly before the call's start until certainly after its end. */
@@ -167,11 +203,33 @@ function checkReport(call: ReportCall, leases: readonly FoundLease[], timeline: 
   return [...violations, ...checkReturn(call, timeline)];
 }
 
+/** A call that ends a holder's lease of a sandbox. */
+type ReturnCall = MarkCall | ReportCall | (MarkAllCall & Pick<MarkCall, 'sandboxId'>);
+
 /** Acknowledged: the holder's lease was over by then. */
 const checkMark = (call: MarkCall, timeline: Timeline): Violation[] =>
   call.outcome.type === 'done' ? checkReturn(call, timeline) : [];
 
-function checkReturn(call: MarkCall | ReportCall, { leases }: Timeline): Violation[] {
+/** Acknowledged: each that it tells of was over by then, and so was all that its key had; refused: it had nothing. */
+function checkMarkAll(call: MarkAllCall, timeline: Timeline, history: History): Violation[] {
+  const { outcome } = call;
+  if (outcome.type === 'unknown') return [];
+  const kept = timeline.leases.find(
+    (lease) =>
+      lease.key === keyOf(call) &&
+      spansCall(lease.granted, lease.ended, call) &&
+      !mayBeOverdue(lease, call, history),
+  );
+  if (outcome.type === 'refused') {
+    const message = `${asked(call)} was refused with ${outcome.code}; it had ${kept && told(kept.granted)}`;
+    return kept && outcome.code === 'SANDBOX_NOT_FOUND' ? [{ rule: 'lost_lease', message }] : [];
+  }
+  const message = `${asked(call)} was acknowledged, and ${kept && told(kept.granted)} went on`;
+  if (kept) return [{ rule: 'lost_mark', message }];
+  return outcome.sandboxIds.flatMap((sandboxId) => checkReturn({ ...call, sandboxId }, timeline));
+}
+
+function checkReturn(call: ReturnCall, { leases }: Timeline): Violation[] {
   const own = leases.filter(
     ({ sandboxId, holder }) => sandboxId === call.sandboxId && holder === call.holder,
   );
@@ -217,48 +275,6 @@ function checkShown(call: Extract<Call, { op: 'get' }>, { leases }: Timeline): V
       ? own.some((lease) => mayTouch(lease, call))
       : !own.some(({ granted, ended }) => spansCall(granted, ended, call));
   return isRight ? [] : [{ rule: 'lost_lease', message: `${asked(call)} was shown ${status}` }];
-}
-
-/** No key has two live leases at one moment, but that one of them is overdue; none that is remembered has two at all. */
-function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
-  const byKey = Map.groupBy(
-    leases.filter(({ key }) => key !== undefined),
-    ({ key }) => key,
-  );
-  const violations: Violation[] = [];
-  for (const [key, ofKey] of byKey) {
-    for (const [index, one] of ofKey.entries()) {
-      for (const other of ofKey.slice(index + 1)) {
-        if (one.granted.call === other.granted.call) continue;
-        const isRemembered = one.isRemembered && other.isRemembered && !isReplaced(one, other);
-        const untilMs = isRemembered ? rememberedMs : reclaimMs;
-        const mayTakeTurns = !isRemembered && (mayFollow(one, other) || mayFollow(other, one));
-        if (mayTakeTurns || isPastFor(one, other, (granted) => untilMs(granted, termMs))) continue;
-        const when = isRemembered ? 'within its window' : 'at one time';
-        const message = `${key} had ${told(one.granted)} and ${told(other.granted)} ${when}`;
-        violations.push({ rule: 'split_key', message });
-      }
-    }
-  }
-  return violations;
-}
-
-/** The one was reported, and a report got the other, by itself or by a place in the line. */
-const isReplaced = (one: FoundLease, other: FoundLease): boolean =>
-  [
-    [one, other],
-    [other, one],
-  ].some(
-    ([first, second]) => first?.ended?.event.action === 'report' && second?.granted.call?.op === 'report',
-  );
-
-/** By the clock of whoever granted the later one, the earlier one's time was over. */
-function isPastFor(one: FoundLease, other: FoundLease, untilMs: (granted: Step) => number): boolean {
-  const [first, second] =
-    one.granted.event.atMs <= other.granted.event.atMs
-      ? [one.granted, other.granted]
-      : [other.granted, one.granted];
-  return second.event.atMs >= untilMs(first);
 }
 
 const asked = (call: Call): string =>

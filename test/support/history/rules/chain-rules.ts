@@ -89,6 +89,7 @@ function isCause({ event }: Step, call: Call | undefined): boolean {
     case 'allocate':
       return (call?.op === 'allocate' || call?.op === 'report') && call.holder === event.holder;
     case 'mark_for_deletion':
+      if (call?.op === 'mark_all') return call.holder === event.holder;
       return call?.op === 'mark' && call.sandboxId === event.sandboxId && call.holder === event.holder;
     case 'report':
       return call?.op === 'report' && call.sandboxId === event.sandboxId && call.holder === event.holder;

@@ -1,4 +1,5 @@
 import type { Sandbox } from '../../../../src/domain/sandbox.ts';
+import type { KeyRecord } from '../../../../src/store/sandboxes/idempotency.ts';
 import type { History, Violation } from '../history.ts';
 import type { Step, Timeline } from '../timeline.ts';
 import { told } from './chain-rules.ts';
@@ -32,23 +33,33 @@ function explain(record: Sandbox, last: Step | undefined, history: History): str
     return [`${id} has the lease ${lease.leaseId}; its history ends with ${told(last)}`];
   }
   const hasKey = history.keys.some(
-    ({ pk, leaseId }) => pk === lease.idempotencyPk && leaseId === lease.leaseId,
+    (key) => key.pk === lease.idempotencyPk && leasesOf(key).some(({ leaseId }) => leaseId === lease.leaseId),
   );
   return hasKey || isOver(lease.reclaimAt, history)
     ? []
     : [`${id} is leased to ${lease.holder}, whose key has no memory of it`];
 }
 
-/** A key in force is of a lease in force: whoever asks again is told of a sandbox that is its own. */
+/**
+ * A key in force is of a lease in force: whoever asks again is told of a sandbox that is its own. Of several it counts those
+ * that are.
+ */
 function strayKeys(records: ReadonlyMap<string, Sandbox>, history: History): string[] {
   return history.keys.flatMap((key) => {
-    const record = records.get(key.sandboxId);
-    const isHeld = record?.status === 'allocated' && record.lease.leaseId === key.leaseId;
-    return isHeld || isOver(key.expiresAt, history)
-      ? []
-      : [`the key ${key.pk} tells of a lease of ${key.sandboxId}, which is ${record?.status ?? 'not there'}`];
+    const leases = leasesOf(key);
+    const held = leases.filter(({ sandboxId, leaseId }) => {
+      const record = records.get(sandboxId);
+      return record?.status === 'allocated' && record.lease.leaseId === leaseId;
+    });
+    if (held.length === (key.liveLeases ?? 1) || isOver(key.expiresAt, history)) return [];
+    const ofThem = leases.map(({ sandboxId }) => `${sandboxId}, which is ${records.get(sandboxId)?.status}`);
+    return [`the key ${key.pk} tells of ${key.liveLeases ?? 'a'} lease of ${ofThem.join(' and ')}`];
   });
 }
+
+/** The leases that a key tells of. */
+const leasesOf = (key: KeyRecord): readonly Pick<KeyRecord, 'sandboxId' | 'leaseId'>[] =>
+  key.members ?? [key];
 
 const isOver = (atSeconds: number, { asOfMs, clockSkewMs = 0 }: History): boolean =>
   atSeconds * 1000 <= asOfMs + clockSkewMs;
