@@ -136,3 +136,9 @@ function toRawMeasurement(rounds: readonly Round[]): RawMeasurement {
 
 const perSecond = (round: Round): number => (round.answered / round.elapsedMs) * 1000;
 const cpuMs = (round: Round): number => (round.cpuSeconds / round.answered) * 1000;
+
+/** The store calls of an allocation, in words. */
+export const byOperation = ({ storeCalls }: Measurement): string =>
+  Object.entries(storeCalls)
+    .map(([operation, calls]) => `${operation} ${calls.toFixed(3)}`)
+    .join(', ');

@@ -30,6 +30,8 @@ export interface Pool {
   /** Makes these free again, whatever became of them. */
   restore(sandboxIds: Iterable<string>): Promise<void>;
   countAllocated(): Promise<number>;
+  /** Those that are free at this moment. */
+  countFree(): Promise<number>;
   close(): void;
 }
 
@@ -51,6 +53,9 @@ export async function createPool(endpoint: string, size: number, leased = 0): Pr
     ...free.values(),
   ]);
   await noteStocked(client, nowMs, AbortSignal.timeout(60_000));
+  const reads = createSandboxReads(client, BUCKETS, (sortKey, cause) => {
+    throw new Error(`unreadable record ${String(sortKey)}`, { cause });
+  });
   return {
     endpoint,
     table: client.table,
@@ -67,13 +72,8 @@ export async function createPool(endpoint: string, size: number, leased = 0): Pr
       }
       await putAll(client, restored);
     },
-    async countAllocated() {
-      const onUnreadable = (sortKey: unknown, cause: unknown) => {
-        throw new Error(`unreadable record ${String(sortKey)}`, { cause });
-      };
-      const reads = createSandboxReads(client, BUCKETS, onUnreadable);
-      return (await reads.count(['allocated'], true)).allocated;
-    },
+    countAllocated: async () => (await reads.count(['allocated'], true)).allocated,
+    countFree: async () => (await reads.count(['available'], true)).available,
     close: () => client.close(),
   };
 }

@@ -1,5 +1,6 @@
 import type { Table } from './cost/report.ts';
-import type { Measurement } from './measurement.ts';
+import { cyclesTables } from './cycles.ts';
+import { byOperation, type Measurement } from './measurement.ts';
 import { type Results, targetsOf } from './results.ts';
 import { median, percentile } from './statistics.ts';
 
@@ -33,11 +34,6 @@ const loadRow = (measured: Measurement, scenario = measured.scenario): string[] 
   String(measured.storeTimeouts),
   fine(measured.brokerCpuMsPerAllocation),
 ];
-
-const byOperation = ({ storeCalls }: Measurement): string =>
-  Object.entries(storeCalls)
-    .map(([operation, calls]) => `${operation} ${calls.toFixed(3)}`)
-    .join(', ');
 
 function rawRow(measured: Measurement): string[] {
   const { raw } = measured;
@@ -98,6 +94,7 @@ function toTables(results: Results): Table[] {
       ]),
     },
     { title: 'Loads', head: LOAD_HEAD, rows: loads },
+    ...cyclesTables(results.cycles),
     {
       title: 'Beside the bare engine',
       head: [

@@ -1,4 +1,5 @@
 import type { SafetyCost } from './costs.ts';
+import { CYCLES_WANTED, type Cycles, type CyclesResult } from './cycles.ts';
 import type { LookUp } from './look-ups.ts';
 import type { Measurement } from './measurement.ts';
 import { median, percentile } from './statistics.ts';
@@ -17,6 +18,8 @@ export interface Results {
   sameKey: SameKeyResult;
   oneByOne: Measurement;
   sustained: SustainedResult;
+  /** 10,000 leases a minute out of a pool of 3,000, and as many as there can be. */
+  cycles: Cycles;
   /** On stores with latency: with all the room there is, then with less. */
   shortOfRoom: Measurement[];
   growth: GrowthPoint[];
@@ -74,7 +77,8 @@ const none = (promise: string, value: number): Target => ({
 
 /** What the issue asks for, held against a run. */
 export function targetsOf(results: Results): Target[] {
-  const { storms, sameKey, oneByOne, growth, lookUps, startMs, memory, safety, jobSubmitMs } = results;
+  const { storms, sameKey, oneByOne, cycles, growth, lookUps, startMs, memory, safety, jobSubmitMs } =
+    results;
   const targets: Target[] = [];
   for (const { pool, result } of storms) {
     const { leases, replays, doubled } = result;
@@ -124,6 +128,14 @@ export function targetsOf(results: Results): Target[] {
       (memory.after.at(-1)?.residentMiB ?? 0) / least,
       MEMORY_WITHIN,
     ),
+  );
+  const { steady, flatOut } = cycles;
+  const failed = ({ measurement, marksFailed }: CyclesResult) => measurement.errors + marksFailed;
+  targets.push(
+    none(`${steady.measurement.scenario}: refused`, steady.measurement.refused),
+    none(`${steady.measurement.scenario}: failed`, failed(steady)),
+    none(`${flatOut.measurement.scenario}: failed`, failed(flatOut)),
+    atLeast('allocate → mark → recycle over two replicas, cycles/s', flatOut.cyclesPerSecond, CYCLES_WANTED),
   );
   targets.push(
     atMost('a durable job, its submission, p50', percentile(jobSubmitMs, 0.5), SUBMITTED_WITHIN_MS, ' ms', 1),

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { measureCosts } from './cost/measure.ts';
 import { costTables } from './cost/report.ts';
 import { durableSubmitTimes, jobStartTimes, safetyCosts } from './costs.ts';
+import { cyclesTables, measureCycles } from './cycles.ts';
 import { measureLine } from './line/measure.ts';
 import { lineTables } from './line/report.ts';
 import { lookUps } from './look-ups.ts';
@@ -15,8 +16,9 @@ import { memory, sustained } from './steady.ts';
 import { growth, oneByOne, sameKey, storm } from './storms.ts';
 
 /*
- * npm run bench -- [--cost | --line] [--quick] [--markdown] [--docs]
+ * npm run bench -- [--cost | --cycles | --line] [--quick] [--markdown] [--docs]
  * --cost      what it costs to run, in the units that DynamoDB charges, and nothing else
+ * --cycles    leases that come and go, 10,000 a minute out of a pool of 3,000, and nothing else
  * --line      what waiting in line takes and costs, and nothing else
  * --quick     a small run of less than a minute: does everything work, roughly as fast as ever?
  * --markdown  prints the tables as Markdown
@@ -32,6 +34,7 @@ interface Sizes {
   calls: number;
   concurrency: number;
   sustainedSeconds: number;
+  cyclesSeconds: number;
   growthSizes: number[];
   lookUps: { sandboxes: number; times: number };
   starts: number;
@@ -53,6 +56,7 @@ const FULL: Sizes = {
   calls: 500,
   concurrency: 32,
   sustainedSeconds: 10,
+  cyclesSeconds: 60,
   growthSizes: [1_000, 10_000, 50_000],
   lookUps: { sandboxes: 50_000, times: 400 },
   starts: 5,
@@ -72,6 +76,7 @@ const QUICK: Sizes = {
   calls: 100,
   concurrency: 32,
   sustainedSeconds: 3,
+  cyclesSeconds: 6,
   growthSizes: [300, 3_000],
   lookUps: { sandboxes: 3_000, times: 100 },
   starts: 1,
@@ -86,6 +91,7 @@ const DOCUMENT = new URL('../../docs/benchmarks.md', import.meta.url);
 const { values: options } = parseArgs({
   options: {
     cost: { type: 'boolean', default: false },
+    cycles: { type: 'boolean', default: false },
     line: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
@@ -136,6 +142,7 @@ async function runAll(sizes: Sizes): Promise<Results> {
         seconds: sizes.sustainedSeconds,
       }),
     ),
+    cycles: await step('leases that come and go', () => measureCycles(sizes.cyclesSeconds)),
     shortOfRoom: await step('short of room', () => shortOfRoom(callers)),
     growth: await step('growth', () => growth(sizes.growthSizes, { callers, rounds })),
     lookUps: await step('look-ups', () => lookUps(sizes.lookUps.sandboxes, sizes.lookUps.times)),
@@ -176,6 +183,13 @@ if (options.cost) {
     text: tablesToText(costTables(costs)),
     markdown: takenToMarkdown(costs, costTables(costs)),
     mark: 'cost',
+  });
+} else if (options.cycles) {
+  const cycles = await step('cycles', () => measureCycles(options.quick ? 20 : FULL.cyclesSeconds));
+  await tell(`cycles-${cycles.takenAt}`, cycles, {
+    text: tablesToText(cyclesTables(cycles)),
+    markdown: takenToMarkdown(cycles, cyclesTables(cycles)),
+    mark: 'cycles',
   });
 } else if (options.line) {
   const line = await step('line', () => measureLine(options));

@@ -6,15 +6,15 @@ import { type Stage, sandboxIds, warmUp, withPool, withReplicas } from './stage.
 import { percentile } from './statistics.ts';
 
 /** A pool in which returned sandboxes come back within moments. */
-const QUICK_CLEANUP = { CLEANUP_INTERVAL_SEC: '1', CLEANUP_CONCURRENCY: '20' };
+export const QUICK_CLEANUP = { CLEANUP_INTERVAL_SEC: '1', CLEANUP_CONCURRENCY: '20' };
 const POOL_SIZE = 2_000;
 /** A lab that is turned away asks again after so long. */
 const COME_AGAIN_MS = 50;
 
 /** One lab's life: it takes a sandbox, asks for it `replays` more times, and gives it back. */
-async function visit({ labs, urlFor }: Stage, replays: number) {
+async function visit({ labs, urlFor }: Stage, lab: number, replays: number) {
   const holder = randomUUID();
-  const url = urlFor(0);
+  const url = urlFor(lab);
   const asked = [await labs.allocate(url, holder)];
   const sandboxId = asked[0]?.sandboxId;
   if (sandboxId === undefined) {
@@ -26,7 +26,7 @@ async function visit({ labs, urlFor }: Stage, replays: number) {
 }
 
 /** Labs that come and go, `concurrency` at a time, until `done`. */
-async function visitUntil(
+export async function visitUntil(
   stage: Stage,
   { concurrency, replays }: { concurrency: number; replays: number },
   done: (answered: number) => boolean,
@@ -34,15 +34,15 @@ async function visitUntil(
   const asked: Answer[] = [];
   const marked: Answer[] = [];
   let answered = 0;
-  const lab = async () => {
+  const comeAndGo = async (lab: number) => {
     while (!done(answered)) {
-      const one = await visit(stage, replays);
+      const one = await visit(stage, lab, replays);
       answered += sandboxIds(one.asked).length;
       asked.push(...one.asked);
       if (one.marked) marked.push(one.marked);
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, lab));
+  await Promise.all(Array.from({ length: concurrency }, (_, lab) => comeAndGo(lab)));
   return { asked, marked };
 }
 
