@@ -11,7 +11,7 @@ import type { LeaseClaim } from '../usecases/leases/held-lease.ts';
 import type { MarkResult } from '../usecases/leases/mark-for-deletion.ts';
 import type { ReportInput, ReportResult } from '../usecases/leases/report-sandbox.ts';
 import type { InLine } from '../usecases/line/wait-in-line.ts';
-import { isTimeUp } from './error-handler.ts';
+import { HTTP_STATUS, isTimeUp } from './error-handler.ts';
 import type { CallOutcome } from './plugins/request-context.ts';
 
 /** The part of the metrics that counts what labs do. */
@@ -190,10 +190,14 @@ export async function observeLeaseCall(
   return lease;
 }
 
-function refusal<Outcome>(error: unknown, outcomes: Partial<Record<ErrorCode, Outcome>>): Outcome | 'error' {
+/** What a call that failed is counted as: what its caller has to mend is `refused`, whatever it is. */
+function refusal<Outcome>(
+  error: unknown,
+  outcomes: Partial<Record<ErrorCode, Outcome>>,
+): Outcome | 'refused' | 'error' {
   // The error handler answers both alike.
   const code = isTimeUp(error) ? 'BUSY' : error instanceof BrokerError ? error.code : 'INTERNAL';
-  return outcomes[code] ?? 'error';
+  return outcomes[code] ?? (HTTP_STATUS[code] < 500 ? 'refused' : 'error');
 }
 
 /** The part of a call's time for which it stood in line. */

@@ -11,6 +11,7 @@ export const ALLOCATION_OUTCOMES = [
   'place_lost',
   'conflict_key',
   'busy',
+  'refused',
   'error',
 ] as const;
 export type AllocationOutcome = (typeof ALLOCATION_OUTCOMES)[number];
@@ -19,15 +20,23 @@ export type AllocationOutcome = (typeof ALLOCATION_OUTCOMES)[number];
 export const PLACE_ENDINGS = ['served', 'given_up', 'left', 'removed', 'uncollected'] as const;
 export type PlaceEnding = (typeof PLACE_ENDINGS)[number];
 
-export const MARK_OUTCOMES = ['success', 'repeated', 'not_owner', 'not_found', 'error'] as const;
+export const MARK_OUTCOMES = ['success', 'repeated', 'not_owner', 'not_found', 'refused', 'error'] as const;
 export type MarkOutcome = (typeof MARK_OUTCOMES)[number];
 
 /** Answers to a holder who wants to keep its lease. */
-export const LEASE_CALL_OUTCOMES = ['success', 'over', 'not_owner', 'not_found', 'error'] as const;
+export const LEASE_CALL_OUTCOMES = ['success', 'over', 'not_owner', 'not_found', 'refused', 'error'] as const;
 export type LeaseCallOutcome = (typeof LEASE_CALL_OUTCOMES)[number];
 
 /** Answers to a holder who reports its sandbox as broken. */
-export const REPORT_OUTCOMES = ['success', 'repeated', 'over', 'not_owner', 'not_found', 'error'] as const;
+export const REPORT_OUTCOMES = [
+  'success',
+  'repeated',
+  'over',
+  'not_owner',
+  'not_found',
+  'refused',
+  'error',
+] as const;
 export type ReportOutcome = (typeof REPORT_OUTCOMES)[number];
 
 export const LOOPS = ['sync', 'cleanup', 'expiry', 'purge', 'counts'] as const;

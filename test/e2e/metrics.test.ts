@@ -33,6 +33,7 @@ const PROMISED = [
     'repeated',
     'not_owner',
     'not_found',
+    'refused',
     'error',
   ]),
   ...['lease_extensions', 'heartbeats'].flatMap((calls) =>

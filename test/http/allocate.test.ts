@@ -295,6 +295,7 @@ describe('an allocation that is refused', () => {
     [new BrokerError('IDEMPOTENCY_KEY_REUSED', 'Reused.'), 422, 'conflict_key', undefined],
     [new BrokerError('LINE_FULL', 'Full.', { retryAfterSeconds: 30 }), 409, 'line_full', 30],
     [new BrokerError('PLACE_LOST', 'Gone.', { retryAfterSeconds: 1 }), 409, 'place_lost', 1],
+    [new BrokerError('INVALID_REQUEST', 'Too long.'), 400, 'refused', undefined],
     [new BrokerError('BUSY', 'Busy.', { retryAfterSeconds: 0.2 }), 503, 'busy', 1],
     [new BrokerError('STORE_UNAVAILABLE', 'Gone.'), 503, 'error', 1],
     [new BrokerError('SHUTTING_DOWN', 'Bye.', { retryAfterSeconds: 2.1 }), 503, 'error', 3],
@@ -318,6 +319,7 @@ describe('what an allocation leaves behind', () => {
     ['a new lease', { conflicts: 2 }, 'success', 2, 'info'],
     ['a replay', { replayed: true }, 'idempotent', 0, 'info'],
     ['an empty pool', new BrokerError('NO_SANDBOXES_AVAILABLE', 'None.'), 'no_sandboxes', 0, 'info'],
+    ['a bad request', new BrokerError('INVALID_REQUEST', 'Too long.'), 'refused', 0, 'info'],
     ['a failure', new Error('boom'), 'error', 0, 'error'],
   ])('%s is counted and logged once', async (_name, result, outcome, conflicts, level) => {
     const { call, recorded, logged } = await startWith(result);

@@ -52,7 +52,7 @@ describe('from the start', () => {
   test('every known series is there with 0', async () => {
     const samples = await samplesOf(setUp().metrics);
     const runs = ['success', 'error', 'skipped'];
-    const kept = ['success', 'over', 'not_owner', 'not_found', 'error'];
+    const kept = ['success', 'over', 'not_owner', 'not_found', 'refused', 'error'];
     const expected = [
       ...oneOf('broker_allocate_total', 'outcome', [
         'success',
@@ -63,6 +63,7 @@ describe('from the start', () => {
         'place_lost',
         'conflict_key',
         'busy',
+        'refused',
         'error',
       ]),
       'broker_allocate_conflicts',
@@ -74,6 +75,7 @@ describe('from the start', () => {
         'repeated',
         'not_owner',
         'not_found',
+        'refused',
         'error',
       ]),
       ...oneOf('broker_lease_extensions_total', 'outcome', kept),
