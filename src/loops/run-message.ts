@@ -1,3 +1,4 @@
+import { POOL_STATUSES } from '../domain/sandbox.ts';
 import type { RunReport } from './loop.ts';
 import type { RunCounts } from './run.ts';
 
@@ -71,15 +72,9 @@ const WORDING: Readonly<Record<string, Wording>> = {
         'sandbox',
         'sandboxes',
       )}`,
-    rest: [
-      'available',
-      'allocated',
-      'pending_deletion',
-      'deletion_failed',
-      'stale',
-      'cooling',
-      'quarantined',
-    ].map((status): Phrase => [status, (count) => `${count} ${status.replaceAll('_', ' ')}`]),
+    rest: POOL_STATUSES.map(
+      (status): Phrase => [status, (count) => `${count} ${status.replaceAll('_', ' ')}`],
+    ),
   },
 };
 
