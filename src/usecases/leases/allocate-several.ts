@@ -100,7 +100,7 @@ async function lease(
       throw fewerFree(count, free.length);
     }
     const group = toGroup(deps, request, free.slice(0, count), attempt, context);
-    const outcome = await grantUntil(deps, group, deadline);
+    const outcome = await grantOrRead(deps, group, deadline);
     if (outcome.type === 'granted') {
       deps.readyList.takenElsewhere(group.grants.map(({ seen }) => seen));
       const leases = group.grants.map(({ next }) => ({ lease: grantedOf(next) }));
@@ -174,26 +174,19 @@ const memberOf = ({ id, name, externalId, metadata, lease, generation }: Allocat
   fencingToken: lease.fencingToken ?? generation,
 });
 
-const RETRIES = 3;
-const RETRY_AFTER_MS = 100;
-
-/** Sends the transaction until the store says what became of it; after one that may have come true the key is read first. */
-async function grantUntil(
+/** Sends the transaction; where the store does not say what became of it, the key does. */
+async function grantOrRead(
   { store, readKey }: AllocateSeveralDeps,
   group: GroupGrant,
   deadline: AbortSignal,
 ): Promise<GroupOutcome> {
-  for (let failures = 0; ; failures++) {
-    try {
-      return await store.grantSeveral(group, deadline);
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError) || deadline.aborted) throw error;
-      const record = await readKey(group.key.pk, deadline);
-      if (record?.attempt === group.key.attempt) return { type: 'granted' };
-      if (record) return { type: 'key_taken', record };
-      if (failures === RETRIES) throw error;
-      await pause(RETRY_AFTER_MS * 2 ** failures, deadline);
-    }
+  try {
+    return await store.grantSeveral(group, deadline);
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError && error.mayComeTrue) || deadline.aborted) throw error;
+    const record = await readKey(group.key.pk, deadline);
+    if (!record) throw error;
+    return record.attempt === group.key.attempt ? { type: 'granted' } : { type: 'key_taken', record };
   }
 }
 

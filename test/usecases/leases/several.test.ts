@@ -22,6 +22,8 @@ import { auditLeases } from '../../support/store/table-audit.ts';
 
 const BUFFER_END_SECONDS = TERMS.leaseSeconds + TERMS.bufferSeconds;
 const TRANSACT = 'TransactWriteItems';
+/** The first, and the store's own retries. */
+const ATTEMPTS = 4;
 
 const take = (
   core: TestCore,
@@ -115,6 +117,37 @@ describeOnEngines('several sandboxes for one key', ({ endpoint }) => {
     faults.next(TRANSACT, failWith(connectionReset));
     expect(await take(core, 'b', 3)).toMatchObject({ replayed: false });
     expect(await auditLeases(core.client)).toHaveLength(6);
+  });
+
+  it('are sent again by the store only: where no answer ever comes, the key is read once and says what came true', async () => {
+    const core = await start(6);
+    const faults = injectFaults(core.client);
+    faults.next(TRANSACT, loseAnswer, { times: ATTEMPTS });
+    expect(await take(core, 'a', 3)).toMatchObject({ replayed: false });
+    expect(faults.calls.filter(({ operation }) => operation === TRANSACT)).toHaveLength(ATTEMPTS);
+    expect(await auditLeases(core.client)).toHaveLength(3);
+    faults.next(TRANSACT, failWith(connectionReset), { times: ATTEMPTS });
+    expect(await refused(take(core, 'b', 3))).toBe('STORE_UNAVAILABLE');
+    expect(faults.left).toBe(0);
+    expect(await statusCounts(core)).toEqual({ allocated: 3, available: 3 });
+  });
+
+  it('leave nothing in the list of the free that a single call would try in vain', async () => {
+    const core = await start(8);
+    await core.readyList.refresh();
+    await take(core, 'a', 6);
+    const faults = injectFaults(core.client);
+    await lease(core, 'b');
+    await lease(core, 'c');
+    expect(faults.calls.filter(({ operation }) => operation === TRANSACT)).toHaveLength(2);
+  });
+
+  it('are given back without what the holder has under another key', async () => {
+    const core = await start(4);
+    await take(core, 'a', 2);
+    const other = await lease(core, 'a', { idempotencyKey: 'build-7' });
+    expect(await giveBack(core, 'a')).toHaveLength(2);
+    expect(await auditLeases(core.client)).toMatchObject([{ sandboxId: other.sandboxId }]);
   });
 
   it('are given back one by one; the key is over with the last', async () => {
