@@ -167,4 +167,27 @@ describeOnEngines('a line of callers', ({ endpoint }) => {
     expect(core.calls.count('TransactWriteItems')).toBe(1);
     expect(core.calls.count('GetItem')).toBeLessThanOrEqual(1);
   });
+
+  test('being served is one transaction, and to be told of it one write at most', async () => {
+    const { core, line } = await start(1);
+    const only = await line.take('ada');
+    const bob = line.wait('bob', { seconds: 60 });
+    await expect.poll(() => core.lineWaiters.size).toBe(1);
+    await core.useCases.markForDeletion({ holder: 'ada', sandboxId: only }, context());
+    core.calls.clear();
+    await core.work.cleanup(context());
+    expect(core.calls.count('TransactWriteItems')).toBe(1);
+    core.calls.clear();
+    expect(await bob).toMatchObject({ lease: { sandboxId: only } });
+    expect(core.calls.count('TransactWriteItems')).toBe(0);
+
+    await line.join('cyd');
+    await core.useCases.markForDeletion({ holder: 'bob', sandboxId: only }, context());
+    core.calls.clear();
+    await core.work.cleanup(context());
+    expect(core.calls.count('TransactWriteItems')).toBe(1);
+    core.calls.clear();
+    expect(await line.wait('cyd')).toMatchObject({ lease: { sandboxId: only } });
+    expect(core.calls.count('TransactWriteItems')).toBeLessThanOrEqual(1);
+  });
 });
