@@ -179,7 +179,11 @@ export function composeCore(options: CoreOptions) {
         keyPk: idempotencyPk,
         markForDeletion: markOne,
       }),
-      extendLease: extendLease({ ...deps, terms: options.terms }),
+      extendLease: extendLease({
+        ...deps,
+        terms: options.terms,
+        othersFirst: options.line.extendWhileWaiting ? undefined : line.lineDeps.view,
+      }),
       heartbeat: heartbeat(deps),
       reportSandbox: reportSandbox({
         ...deps,

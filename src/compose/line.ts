@@ -22,6 +22,8 @@ export interface LineOptions {
   /** A place is kept so long after its caller's last call, seconds. */
   patienceSeconds: number;
   maxPlaces: number;
+  /** A lease may be extended while somebody else waits for a sandbox like it. */
+  extendWhileWaiting: boolean;
   /** How often leases that have run out are looked for, and cleanups begin, milliseconds. */
   expiryIntervalMs: number;
   cleanupIntervalMs: number;

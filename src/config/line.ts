@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { variable, whole } from './values.ts';
+import { onOff, variable, whole } from './values.ts';
 
 const DAY_SECONDS = 86_400;
 
@@ -16,6 +16,11 @@ export const LINE_VARIABLES = {
     'how long a sandbox is kept for a caller whose turn came while it was not calling, seconds; then the next one gets it',
   ),
   LINE_MAX: variable(whole(1, 100_000), '10000', 'how many may wait in the line; more are refused'),
+  EXTEND_WHILE_WAITING: variable(
+    onOff,
+    'true',
+    'whether a lease may be extended while somebody waits in the line for a sandbox like it',
+  ),
 };
 
 export interface LineConfig {
@@ -23,6 +28,8 @@ export interface LineConfig {
     patienceSeconds: number;
     claimSeconds: number;
     maxPlaces: number;
+    /** A lease may be extended while somebody waits for a sandbox like it. */
+    extendWhileWaiting: boolean;
   };
 }
 
@@ -33,5 +40,6 @@ export const readLine = (values: Values): LineConfig => ({
     patienceSeconds: values.LINE_PATIENCE_SEC,
     claimSeconds: values.LINE_CLAIM_SEC,
     maxPlaces: values.LINE_MAX,
+    extendWhileWaiting: values.EXTEND_WHILE_WAITING,
   },
 });

@@ -22,6 +22,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PLACE_LOST: 'The place in the line is gone: it was left, or an operator took it away.',
   INVALID_STATE: 'The sandbox is in a status in which this makes no sense.',
   LEASE_OVER: 'The lease that is meant is over; the sandbox is available by now. Look at it again.',
+  OTHERS_WAIT: 'Others wait for a sandbox like this one, so its lease is not extended.',
   ALREADY_RUNNING: 'A run is under way.',
   SYNC_REFUSED: 'The listing lacks 12 of the free sandboxes, too many to be believed.',
   EFFECT_IN_PROGRESS: 'The same is being done by another at this moment.',

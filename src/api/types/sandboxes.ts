@@ -22,6 +22,7 @@ export interface ErrorAnswer {
       | 'PLACE_LOST'
       | 'INVALID_STATE'
       | 'LEASE_OVER'
+      | 'OTHERS_WAIT'
       | 'ALREADY_RUNNING'
       | 'SYNC_REFUSED'
       | 'EFFECT_IN_PROGRESS'

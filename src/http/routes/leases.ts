@@ -43,13 +43,14 @@ export function leaseRoutes({ useCases, requireTrack, metrics }: LeaseRoutesDeps
     app.route({
       method: 'POST',
       url: '/v1/sandboxes/:id/extend',
-      config: { errors: REFUSALS, bodyRequired: true, isKeyed: true },
+      config: { errors: [...REFUSALS, 'OTHERS_WAIT'], bodyRequired: true, isKeyed: true },
       schema: {
         operationId: 'extendLease',
         summary: 'Keep a sandbox for longer',
         description:
           'Moves the end of a running lease to so long from now. It never goes beyond the longest lease, and never to an ' +
-          'earlier moment: expires_at of the answer says what came of it. A lease that is over stays so: 409 LEASE_OVER.',
+          'earlier moment: expires_at of the answer says what came of it. A lease that is over stays so: 409 LEASE_OVER. ' +
+          'Where the broker is so configured, 409 OTHERS_WAIT while somebody else waits in the line for a sandbox like it.',
         tags: ['tracks'],
         security: [{ trackToken: [] }],
         params: sandboxParams,

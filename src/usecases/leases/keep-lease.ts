@@ -1,11 +1,13 @@
 import type { Clock } from '../../clock.ts';
-import { KeyMovedOnError } from '../../domain/errors.ts';
-import { heardOf, type LeaseRules, prolonged } from '../../domain/lease.ts';
+import { BrokerError, KeyMovedOnError } from '../../domain/errors.ts';
+import { heardOf, type Lease, type LeaseRules, prolonged } from '../../domain/lease.ts';
+import { fits, isDead, type Place } from '../../domain/line.ts';
 import type { AllocatedSandbox } from '../../domain/sandbox.ts';
 import { goOn } from '../../domain/transitions.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { changeSandbox, type Decision } from '../change-sandbox.ts';
 import type { CallContext } from '../context.ts';
+import type { LineView } from '../line/line-view.ts';
 import { heldLease, type LeaseClaim, leaseOver } from './held-lease.ts';
 import { type GrantedLease, grantedOf } from './lease-request.ts';
 
@@ -28,13 +30,24 @@ export interface ExtendInput extends LeaseClaim {
   durationSeconds: number;
 }
 
-/** Moves a lease's end to so long from now, as far as the rules allow it, and never to an earlier moment. */
-export function extendLease({ store, clock, terms }: Deps & { terms: LeaseRules }): KeepLease<ExtendInput> {
+interface ExtendDeps extends Deps {
+  terms: LeaseRules;
+  /** The line, where a lease that somebody else waits for is not extended. */
+  othersFirst: Pick<LineView, 'whole'> | undefined;
+}
+
+/**
+ * Moves a lease's end to so long from now, as far as the rules allow it, and never to an earlier moment. Throws `OTHERS_WAIT`
+ * where others come first, and somebody else waited for a sandbox like it a moment ago.
+ */
+export function extendLease({ store, clock, terms, othersFirst }: ExtendDeps): KeepLease<ExtendInput> {
   return async (input, context) => {
     try {
+      const places = (await othersFirst?.whole()) ?? [];
       const decide = (held: AllocatedSandbox, nowMs: number) => {
         const lease = prolonged(held.lease, input.durationSeconds, nowMs, terms);
         if (lease === held.lease) return { answer: held };
+        if (places.some((place) => isOthers(place, held, nowMs))) throw othersWait(held.lease);
         return { next: goOn(held, lease, nowMs), action: 'extend', detail: `until ${lease.expiresAt}` };
       };
       return await keep({ store, clock }, input, context, decide);
@@ -55,6 +68,20 @@ export function heartbeat(deps: Deps): KeepLease {
         : { next: goOn(held, lease, nowMs) };
     });
 }
+
+/** Somebody else waits for such a sandbox, and is there. */
+const isOthers = (place: Place, { name, lease }: AllocatedSandbox, nowMs: number): boolean =>
+  place.request.holder !== lease.holder && !isDead(place, nowMs) && fits(place, name);
+
+/** The line may be shorter by then. */
+const ASK_AGAIN_SECONDS = 30;
+
+const othersWait = ({ expiresAt }: Lease) =>
+  new BrokerError(
+    'OTHERS_WAIT',
+    'Others wait for a sandbox like this one, so its lease is not extended: it ends when it was to end.',
+    { retryAfterSeconds: ASK_AGAIN_SECONDS, details: { expires_at: expiresAt } },
+  );
 
 async function keep(
   { store, clock }: Deps,

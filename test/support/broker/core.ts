@@ -45,6 +45,7 @@ export const LINE: CoreOptions['line'] = {
   patienceSeconds: 60,
   claimSeconds: 60,
   maxPlaces: 10_000,
+  extendWhileWaiting: true,
   expiryIntervalMs: 300_000,
   cleanupIntervalMs: 300_000,
   stopping: new AbortController().signal,

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { HEARTBEAT_GRACE_SECONDS } from '../../../src/domain/lease.ts';
+import { HEARTBEAT_GRACE_SECONDS, TRACK_PRINCIPAL } from '../../../src/domain/lease.ts';
 import { idempotencyKey, idempotencyPk } from '../../../src/store/sandboxes/keys.ts';
-import { context, TERMS, type TestCore } from '../../support/broker/core.ts';
+import { context, LINE, TERMS, type TestCore } from '../../support/broker/core.ts';
 import {
   allocate,
   cleanUp,
@@ -15,6 +15,7 @@ import {
   replicaOfTest,
 } from '../../support/broker/csp-core.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
+import { Line } from '../line/line-callers.ts';
 
 const MINUTE = 60;
 const BEAT_S = 30;
@@ -32,6 +33,42 @@ const beat = (core: TestCore, holder: string, sandboxId: string, leaseId?: strin
 
 describeOnEngines('a lease that is extended', ({ endpoint }) => {
   const start = (poolSize: number) => coreOfTest(endpoint, { poolSize });
+
+  it('is not extended while somebody else waits for a sandbox like it, where that is so configured', async () => {
+    const line = { ...LINE, extendWhileWaiting: false };
+    const core = await coreOfTest(endpoint, { poolSize: 1, line });
+    const granted = await lease(core, 'a', { durationSeconds: 10 * MINUTE });
+    const join = (holder: string, namePrefix?: string) => new Line(core).join(holder, namePrefix === undefined ? {} : { namePrefix });
+    // Neither who wants another name nor what the holder itself waits for is in the way.
+    await join('named', 'no-such');
+    await core.useCases.allocateInLine(
+      { principal: TRACK_PRINCIPAL, holder: 'a', idempotencyKey: 'second' },
+      { seconds: 0, priority: 0, gone: new AbortController().signal },
+      context(),
+    );
+    await extend(core, 'a', granted.sandboxId, 20 * MINUTE);
+    const other = await join('b');
+    const refusal = extend(core, 'a', granted.sandboxId, 30 * MINUTE);
+    await expect(refusal).rejects.toMatchObject({
+      code: 'OTHERS_WAIT',
+      retryAfterSeconds: 30,
+      details: { expires_at: granted.allocatedAt + 20 * MINUTE },
+    });
+    expect(await extend(core, 'a', granted.sandboxId, MINUTE)).toMatchObject({
+      expiresAt: granted.allocatedAt + 20 * MINUTE,
+    });
+    expect(await refused(extend(core, 'c', granted.sandboxId, 30 * MINUTE))).toBe('NOT_SANDBOX_OWNER');
+    await new Line(core).leave('b', other.ticket);
+    expect(await extend(core, 'a', granted.sandboxId, 30 * MINUTE)).toMatchObject({
+      expiresAt: granted.allocatedAt + 30 * MINUTE,
+    });
+    // A caller that has gone for good is nobody who waits.
+    await join('d');
+    core.clock.advanceSeconds(LINE.patienceSeconds + 11);
+    expect(await extend(core, 'a', granted.sandboxId, 40 * MINUTE)).toMatchObject({
+      expiresAt: granted.allocatedAt + 40 * MINUTE + LINE.patienceSeconds + 11,
+    });
+  });
 
   it('ends so long from now, in its record, its replay and its history; nobody takes it back before', async () => {
     const core = await start(1);
