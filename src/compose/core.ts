@@ -130,7 +130,11 @@ export function composeCore(options: CoreOptions) {
   );
   const deps = { store, reads, clock };
   const cooling = createCooling(deps);
-  const keeper = line.createKeeper({ readyList, hasOlder: register.hasOlder });
+  const keeper = line.createKeeper({
+    readyList,
+    hasOlder: register.hasOlder,
+    departures: register.departures,
+  });
   const onFailure = (chore: string) => (sandboxId: string, error: unknown) =>
     options.onBackgroundError(chore, new Error(`${sandboxId} is left for the next run`, { cause: error }));
   const purgeDeps = { ...deps, guard: options.safety.guard, onFailure: onFailure('purge') };

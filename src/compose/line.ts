@@ -94,8 +94,10 @@ export function composeLine(options: LineOptions, parts: Parts) {
     noteChange: forecast.note,
     places: createPlaces({ ...lineDeps, store: parts.store, server, keyPk: idempotencyPk, onEnded }),
     /** What looks after the line, once there is a list of free sandboxes. */
-    createKeeper(more: Pick<Parameters<typeof createLineKeeper>[0], 'readyList' | 'hasOlder'>): LineKeeper {
-      keeper = createLineKeeper({ ...parts, line, view, server, ...more, onEnded, onLook: options.onLook });
+    createKeeper(
+      more: Pick<Parameters<typeof createLineKeeper>[0], 'readyList' | 'hasOlder' | 'departures'>,
+    ): LineKeeper {
+      keeper = createLineKeeper({ ...options, ...parts, line, view, server, ...more, onEnded });
       return keeper;
     },
   };

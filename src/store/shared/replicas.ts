@@ -20,6 +20,8 @@ export interface ReplicaRegister {
   rank(): Rank;
   /** Ids of the replicas seen by the last beat, this one included. */
   living(): readonly string[];
+  /** How many replicas have gone since this one began to look, in whatever way. */
+  departures(): number;
   /** Whether one of them is of a version that knows of no line: it frees for anybody. */
   hasOlder(): boolean;
   /** Says that this replica lives, and looks who else does. */
@@ -34,10 +36,12 @@ const replicaItem = z.object({ sk: z.string(), beat_at_ms: z.int(), has_line: z.
 export function createReplicaRegister(client: StoreClient, replicaId: string, clock: Clock): ReplicaRegister {
   let living: readonly string[] = [replicaId];
   let hasOlder = false;
+  let departures = 0;
   return {
     replicaId,
     rank: () => ({ index: living.indexOf(replicaId), replicas: living.length }),
     living: () => living,
+    departures: () => departures,
     hasOlder: () => hasOlder,
     async beat(signal) {
       const nowMs = clock.nowMs();
@@ -55,7 +59,9 @@ export function createReplicaRegister(client: StoreClient, replicaId: string, cl
       const others = items
         .map((item) => replicaItem.parse(item))
         .filter((item) => item.sk !== replicaId && nowMs - item.beat_at_ms < GONE_AFTER_MS);
+      const before = living;
       living = [...others.map((item) => item.sk), replicaId].sort();
+      departures += before.filter((each) => !living.includes(each)).length;
       hasOlder = others.some((item) => item.has_line !== true);
     },
     async leave(signal) {

@@ -3,9 +3,11 @@ import type { Actor } from '../../domain/event.ts';
 import { isDead, LINE_CLOCK_MARGIN_MS, type Place } from '../../domain/line.ts';
 import type { AllocatedSandbox } from '../../domain/sandbox.ts';
 import type { LineStore } from '../../store/line/line.ts';
+import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { ReadyList } from '../../store/sandboxes/ready-list.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { CallContext } from '../context.ts';
+import { everywhere } from '../everywhere.ts';
 import type { LineServer, PlaceEnding } from './free-through-line.ts';
 import type { LineView } from './line-view.ts';
 
@@ -13,10 +15,15 @@ export interface TendLineDeps {
   line: Pick<LineStore, 'remove'>;
   view: Pick<LineView, 'whole' | 'gone'>;
   store: Pick<SandboxStore, 'get'>;
+  reads: Pick<SandboxReads, 'buckets' | 'due'>;
   server: Pick<LineServer, 'offer' | 'passOn'>;
   readyList: Pick<ReadyList, 'take' | 'giveBack' | 'settle' | 'sweep'>;
   /** Whether a replica is there that frees for anybody. */
   hasOlder: () => boolean;
+  /** How many replicas have gone so far. */
+  departures: () => number;
+  /** How long a lease waits for its caller, seconds. */
+  claimSeconds: number;
   clock: Clock;
   onEnded: (ending: PlaceEnding, place: Place, nowMs: number) => void;
   onLook: (look: LineLook) => void;
@@ -51,6 +58,30 @@ export function createLineKeeper(deps: TendLineDeps): LineKeeper {
   let isAwake = true;
   let looks = 0;
   const uncollected = new Map<string, { leased: AllocatedSandbox; place: Place }>();
+  let departures = deps.departures();
+  /** Whoever goes leaves leases that nobody else remembers; by then all of them are collected, or are to be passed on. */
+  let searchAtMs: number | undefined;
+
+  function isSearchDue(): boolean {
+    const nowMs = clock.nowMs();
+    if (deps.departures() !== departures) {
+      departures = deps.departures();
+      searchAtMs = nowMs + deps.claimSeconds * 1000 + LINE_CLOCK_MARGIN_MS;
+    }
+    return searchAtMs !== undefined && searchAtMs < nowMs;
+  }
+
+  /** What {@link passOnLate} does for this replica's own, for everybody's. */
+  async function passOnForgotten(by: Actor, signal: AbortSignal): Promise<void> {
+    const nowMs = clock.nowMs();
+    const due = everywhere(deps.reads.buckets, (place) => deps.reads.due({ nowMs, ...place }, signal));
+    for await (const seen of due) {
+      const collectBy = seen.status === 'allocated' ? seen.lease.collectBy : undefined;
+      if (seen.status !== 'allocated' || collectBy === undefined) continue;
+      if (isUncollected(collectBy, nowMs)) await server.passOn(seen, by, signal);
+    }
+    searchAtMs = undefined;
+  }
 
   async function passOnLate(by: Actor, signal: AbortSignal): Promise<void> {
     const nowMs = clock.nowMs();
@@ -113,8 +144,9 @@ export function createLineKeeper(deps: TendLineDeps): LineKeeper {
     },
 
     async tend(context) {
-      if (!isAwake) return;
       const { signal } = context;
+      if (isSearchDue()) await passOnForgotten(context, signal);
+      if (!isAwake) return;
       isAwake = false;
       try {
         await passOnLate(context, signal);

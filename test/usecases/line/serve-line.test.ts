@@ -6,6 +6,8 @@ import { Line } from './line-callers.ts';
 
 const PAST_PATIENCE_SECONDS = LINE.patienceSeconds + 11;
 const PAST_CLAIM_SECONDS = LINE.claimSeconds + 11;
+/** A replica that is silent for so long is taken for gone. */
+const GONE_AFTER_SECONDS = 31;
 
 describeOnEngines('a line of callers', ({ endpoint }) => {
   async function start(
@@ -104,6 +106,37 @@ describeOnEngines('a line of callers', ({ endpoint }) => {
     await core.work.expire(context());
     expect(await statusOf(core, only)).toBe('available');
     expect(await line.take('eve')).toBe(only);
+  });
+
+  test('what nobody collects of a replica that is gone is passed on without a run', async () => {
+    const { core, line } = await start(1);
+    const only = await line.take('ada');
+    const other = await core.replica({ provider: createSimulatedProvider({ poolSize: 1 }) });
+    onTestFinished(() => other.close());
+    const beat = () => core.register.beat(new AbortController().signal);
+    await other.register.beat(new AbortController().signal);
+    await beat();
+    await line.join('bob');
+    await new Line(other).giveBack('ada', only);
+    await line.join('cyd');
+    // It was killed: nobody looks after what it gave away, and it is not heard of any more.
+    core.clock.advanceSeconds(GONE_AFTER_SECONDS);
+    await beat();
+    await core.work.tendLine(context());
+    await line.join('cyd');
+    // Until then one who came late may have got something from it.
+    core.clock.advanceSeconds(PAST_CLAIM_SECONDS - 5);
+    await line.join('cyd');
+    await core.work.tendLine(context());
+    expect(await core.store.get(only)).toMatchObject({ lease: { holder: 'bob' } });
+    core.clock.advanceSeconds(5);
+    await core.work.tendLine(context());
+    expect(await line.wait('cyd')).toMatchObject({ lease: { sandboxId: only } });
+    core.calls.clear();
+    await core.work.tendLine(context());
+    await core.work.tendLine(context());
+    // It has been looked for once, and the line is looked at.
+    expect(core.calls.count('Query')).toBeLessThanOrEqual(2);
   });
 
   test('what a sync finds goes to who waits', async () => {
