@@ -166,17 +166,19 @@ const leaseId = text
   .optional()
   .describe('Only if the sandbox still has this lease of the holder. Else 409 LEASE_OVER.');
 
+const extensionSeconds = wholeNumber(
+  1,
+  YEAR_SECONDS,
+  'From now to the new end of the lease, seconds. It is never beyond MAX_LEASE_HOURS after the begin, and never earlier than before.',
+);
+
 export const extendBody = optionalBody(
-  {
-    duration_seconds: wholeNumber(
-      1,
-      YEAR_SECONDS,
-      'From now to the new end of the lease, seconds. It is never beyond MAX_LEASE_HOURS after the begin, and never earlier than before.',
-    ),
-    lease_id: leaseId,
-  },
+  { duration_seconds: extensionSeconds, lease_id: leaseId },
   'an object',
 );
+
+/** An operator names the lease in the query, as with every other hand. */
+export const extendForHolderBody = optionalBody({ duration_seconds: extensionSeconds }, 'an object');
 
 export const heartbeatBody = optionalBody({ lease_id: leaseId }, 'an object');
 

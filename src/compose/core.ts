@@ -28,7 +28,7 @@ import { allocateSandbox as createAllocate } from '../usecases/leases/allocate-s
 import { type AllocateSeveralDeps, allocateSeveral } from '../usecases/leases/allocate-several.ts';
 import { expireLeases } from '../usecases/leases/expire-leases.ts';
 import { getSandbox } from '../usecases/leases/get-sandbox.ts';
-import { extendLease, heartbeat } from '../usecases/leases/keep-lease.ts';
+import { extendForHolder, extendLease, heartbeat } from '../usecases/leases/keep-lease.ts';
 import { markAll, markForDeletion } from '../usecases/leases/mark-for-deletion.ts';
 import { countSandboxes, operateOnMany } from '../usecases/leases/operate-on-many.ts';
 import { releaseSandbox, retrySandboxDeletion } from '../usecases/leases/operate-sandbox.ts';
@@ -188,6 +188,7 @@ export function composeCore(options: CoreOptions) {
         terms: options.terms,
         othersFirst: options.line.extendWhileWaiting ? undefined : line.lineDeps.view,
       }),
+      extendForHolder: extendForHolder({ ...deps, terms: options.terms }),
       heartbeat: heartbeat(deps),
       reportSandbox: reportSandbox({
         ...deps,

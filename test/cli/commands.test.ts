@@ -103,6 +103,15 @@ describeOnFastEngine('the command line', ({ endpoint }) => {
     );
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('90s, 10m, 2h or 1d') });
     expect(toolong).toMatchObject({ code: 3, stderr: expect.stringContaining('at most 86400') });
+    const [byOperator, whose] = await Promise.all([
+      cliJson(['extend', id, '--operator', '--lease', leaseId, '--duration', '2h'], { env }),
+      cli(['extend', id, '--duration', '2h'], { env }),
+    ]);
+    expect(byOperator.result).toMatchObject({ status: 'allocated', allocated_to_track: 'ci' });
+    expect(Number(byOperator.result['expires_at'])).toBeGreaterThanOrEqual(
+      Number(result['allocated_at']) + 7_200,
+    );
+    expect(whose).toMatchObject({ code: 2, stderr: expect.stringContaining('--operator') });
     await here.asAdmin('POST', `/v1/admin/sandboxes/${id}/release`);
     const late = await cli([...extend, '--duration', '1h'], { env });
     expect(late).toMatchObject({ code: 3, stderr: expect.stringContaining('LEASE_OVER') });

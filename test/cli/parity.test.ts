@@ -42,6 +42,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   retryDeletions: 'retry-deletions',
   bulkDelete: 'bulk-delete',
   quarantineSandbox: 'quarantine',
+  extendForHolder: 'extend',
   restoreSandbox: 'restore',
   listLine: 'line',
   removePlace: 'line remove',

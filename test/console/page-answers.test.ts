@@ -86,6 +86,24 @@ describeInChromium('the console over slow answers', (browser: () => Browser) => 
     expect(await rows(page).count()).toBe(0);
   });
 
+  it('extends a lease for as long as is chosen, and says when it ends', async () => {
+    const page = await open();
+    await filterBy(page, 'Holder', 'anna');
+    await rowOf(page, 'anna').click();
+    await drawer(page).getByRole('button', { name: 'Extend' }).click();
+    await question(page)
+      .getByText(/keeps it for longer; the lease ends/)
+      .waitFor();
+    await question(page).getByLabel('From now').selectOption({ label: 'a day' });
+    const [request] = await Promise.all([
+      page.waitForRequest(/\/extend\?lease_id=/),
+      question(page).getByRole('button', { name: 'Extend' }).click(),
+    ]);
+    expect(request.postDataJSON()).toEqual({ duration_seconds: 86_400 });
+    await expect.poll(() => said(page)).toMatch(/^The lease of .* ends /);
+    await expect.poll(() => drawer(page).locator('.history li').first().textContent()).toMatch(/Extend/);
+  });
+
   it('releases nothing that the filter does not mean', async () => {
     const page = await open();
     await filterBy(page, 'Holder', 'anna');

@@ -1,8 +1,16 @@
 import { type Command, Option } from 'commander';
-import { BrokerError, createBroker, type HeldLease, type Lease } from '../../client/index.ts';
+import {
+  BrokerError,
+  createBroker,
+  type HeldLease,
+  type Lease,
+  type SandboxRecord,
+} from '../../client/index.ts';
+import { as } from '../answers.ts';
 import { brokerUrl, callerFor, type GlobalOptions, tokenFor } from '../environment.ts';
 import { CliError, EXIT, usageError } from '../exit-codes.ts';
-import { createOutput, fields, time } from '../output.ts';
+import { onceOnly } from '../once-only.ts';
+import { createOutput, fields, time, withTimes } from '../output.ts';
 import { durationSeconds, wholeNumber } from '../text/numbers.ts';
 import { createPlaceLine } from '../text/place-line.ts';
 import { untilTold } from '../until-told.ts';
@@ -28,7 +36,8 @@ interface ReportOptions extends GlobalOptions {
 }
 
 interface ExtendOptions extends GlobalOptions {
-  holder: string;
+  holder?: string;
+  operator?: boolean;
   duration: number;
   lease?: string;
 }
@@ -102,7 +111,8 @@ Examples:
     .command('extend')
     .description('keep a sandbox for longer')
     .argument('<sandbox-id>')
-    .requiredOption('--holder <id>', 'who has it')
+    .option('--holder <id>', 'who has it')
+    .option('--operator', 'as an operator instead, whoever has it')
     .addOption(
       durationOption(
         'from now to the new end, such as 2h; never beyond the longest lease',
@@ -114,13 +124,21 @@ Examples:
       `
 Prints the lease as it is then; ends with 3 when it is over already.
 
-Example:
-  $ sandbox-broker extend sbx-0042 --holder student-1 --duration 2h`,
+Examples:
+  $ sandbox-broker extend sbx-0042 --holder student-1 --duration 2h
+  $ sandbox-broker extend sbx-0042 --operator --duration 2h`,
     )
     .action(async (sandboxId: string, _options, command: Command) => {
       const options: ExtendOptions = command.optsWithGlobals();
-      const record = await brokerOf(options).extend(sandboxId, options.duration, { leaseId: options.lease });
-      createOutput(options).result(record, () => fields({ ...record }));
+      const { holder, operator = false } = options;
+      if (operator === (holder !== undefined)) throw usageError('Either --holder <id> or --operator.');
+      const record =
+        holder === undefined
+          ? await extendForHolder(sandboxId, options)
+          : await brokerOf({ ...options, holder }).extend(sandboxId, options.duration, {
+              leaseId: options.lease,
+            });
+      createOutput(options).result(record, () => fields(withTimes({ ...record })));
     });
 
   program
@@ -165,6 +183,20 @@ function recordOf(held: HeldLease): Lease {
     Object.entries(rest).filter(([, value]) => typeof value !== 'function'),
   ) as unknown as Lease;
 }
+
+const extendForHolder = async (sandboxId: string, options: ExtendOptions): Promise<SandboxRecord> =>
+  as<SandboxRecord>(
+    await callerFor(
+      'admin',
+      options,
+    )({
+      method: 'POST',
+      path: `/v1/admin/sandboxes/${encodeURIComponent(sandboxId)}/extend`,
+      query: { lease_id: options.lease },
+      headers: onceOnly(),
+      body: { duration_seconds: options.duration },
+    }),
+  );
 
 const wanted = ({ key, lab, prefix, duration }: TrackOptions) => ({
   idempotencyKey: key,

@@ -99,3 +99,11 @@ export function countsText(counts: Readonly<Record<string, number>>): string {
     .map(([name, value]) => `${grouped(value)} ${name.replaceAll('_', ' ')}`);
   return parts.length === 0 ? 'nothing to do' : parts.join(', ');
 }
+
+/** Times to choose from, seconds. */
+export const DURATIONS = [
+  ['900', '15 minutes'],
+  ['3600', 'one hour'],
+  ['14400', '4 hours'],
+  ['86400', 'a day'],
+] as const;

@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { BrokerError, KeyMovedOnError } from '../../domain/errors.ts';
-import { heardOf, type Lease, type LeaseRules, prolonged } from '../../domain/lease.ts';
+import { heardOf, isOver, type Lease, type LeaseRules, prolonged } from '../../domain/lease.ts';
 import { fits, isDead, type Place } from '../../domain/line.ts';
 import type { AllocatedSandbox } from '../../domain/sandbox.ts';
 import { goOn } from '../../domain/transitions.ts';
@@ -10,6 +10,7 @@ import type { CallContext } from '../context.ts';
 import type { LineView } from '../line/line-view.ts';
 import { heldLease, type LeaseClaim, leaseOver } from './held-lease.ts';
 import { type GrantedLease, grantedOf } from './lease-request.ts';
+import { refuseOtherLease, refuseState } from './operate-sandbox.ts';
 
 /**
  * The lease as it is after the holder's word. Throws `SANDBOX_NOT_FOUND`, `NOT_SANDBOX_OWNER`, `LEASE_OVER` (nothing revives
@@ -44,17 +45,58 @@ export function extendLease({ store, clock, terms, othersFirst }: ExtendDeps): K
   return async (input, context) => {
     try {
       const places = (await othersFirst?.whole()) ?? [];
-      const decide = (held: AllocatedSandbox, nowMs: number) => {
-        const lease = prolonged(held.lease, input.durationSeconds, nowMs, terms);
-        if (lease === held.lease) return { answer: held };
-        if (places.some((place) => isOthers(place, held, nowMs))) throw othersWait(held.lease);
-        return { next: goOn(held, lease, nowMs), action: 'extend', detail: `until ${lease.expiresAt}` };
-      };
-      return await keep({ store, clock }, input, context, decide);
+      return await keep({ store, clock }, input, context, (held, nowMs) => {
+        const decided = extension(held, input.durationSeconds, nowMs, terms);
+        if ('next' in decided && places.some((place) => isOthers(place, held, nowMs))) {
+          throw othersWait(held.lease);
+        }
+        return decided;
+      });
     } catch (error) {
       throw error instanceof KeyMovedOnError ? leaseOver() : error;
     }
   };
+}
+
+export interface OperatorsExtension {
+  sandboxId: string;
+  /** From now to the new end, seconds, > 0. */
+  durationSeconds: number;
+  /** Only while it has this lease. */
+  leaseId?: string | undefined;
+}
+
+/**
+ * {@link extendLease} by an operator, whoever holds it and whoever waits. Throws `SANDBOX_NOT_FOUND`, `LEASE_OVER`, and
+ * `INVALID_STATE` for what is not leased.
+ */
+export function extendForHolder({ store, clock, terms }: Deps & { terms: LeaseRules }) {
+  return async (input: OperatorsExtension, context: CallContext): Promise<AllocatedSandbox> => {
+    try {
+      return await changeSandbox(store, input.sandboxId, context, (seen) => {
+        refuseOtherLease(seen, input.leaseId);
+        if (seen.status !== 'allocated') throw refuseState(seen, 'Only a leased sandbox can be extended.');
+        const nowMs = clock.nowMs();
+        if (isOver(seen.lease, nowMs)) throw leaseOver();
+        return extension(seen, input.durationSeconds, nowMs, terms);
+      });
+    } catch (error) {
+      throw error instanceof KeyMovedOnError ? leaseOver() : error;
+    }
+  };
+}
+
+export type ExtendForHolder = ReturnType<typeof extendForHolder>;
+
+function extension(
+  held: AllocatedSandbox,
+  durationSeconds: number,
+  nowMs: number,
+  terms: LeaseRules,
+): Decision<AllocatedSandbox, AllocatedSandbox> {
+  const lease = prolonged(held.lease, durationSeconds, nowMs, terms);
+  if (lease === held.lease) return { answer: held };
+  return { next: goOn(held, lease, nowMs), action: 'extend', detail: `until ${lease.expiresAt}` };
 }
 
 /** The holder gives a sign of life. Of a lease without a heartbeat it only says that it is running. */

@@ -2,7 +2,7 @@ import type { AppDeps } from '../../../src/app.ts';
 import { BrokerError } from '../../../src/domain/errors.ts';
 import type { PendingJob } from '../../../src/domain/job.ts';
 import { ACTIONS, QUOTA_SCOPES, RESOURCES } from '../../../src/domain/resilience/action.ts';
-import type { AvailableSandbox } from '../../../src/domain/sandbox.ts';
+import type { AllocatedSandbox, AvailableSandbox } from '../../../src/domain/sandbox.ts';
 import { createEventHub } from '../../../src/live/event-hub.ts';
 import { createIdempotencyCounts } from '../../../src/live/idempotency-counts.ts';
 import { createPoolSeries } from '../../../src/live/pool-series.ts';
@@ -38,6 +38,17 @@ export const fakeLease = {
   fencingToken: 2,
   allocatedAt: 1_767_225_600,
   expiresAt: 1_767_240_000,
+};
+
+export const leasedSandbox: AllocatedSandbox = {
+  ...availableSandbox,
+  status: 'allocated',
+  lease: {
+    ...fakeLease,
+    holder: 'holder-1',
+    reclaimAt: fakeLease.expiresAt + 1_800,
+    idempotencyPk: 'IDEM#1',
+  },
 };
 
 export const pendingJob: PendingJob = {
@@ -145,6 +156,7 @@ export function fakeAppDeps(overrides: Partial<AppDeps> = {}): { deps: AppDeps; 
       releaseSandboxes: record('releaseSandboxes', async () => ({ ...MANY, cursor: 'the-rest' })),
       countSandboxes: record('countSandboxes', async () => ({ count: 3, asOfMs: START_MS })),
       quarantineSandbox: record('quarantineSandbox', async () => availableSandbox),
+      extendForHolder: record('extendForHolder', async () => leasedSandbox),
       restoreSandbox: record('restoreSandbox', async () => availableSandbox),
       listAlerts: record('listAlerts', async () => ({ alerts: [], complete: true, stored: true })),
       listEffects: record('listEffects', async () => ({ effects: [] })),

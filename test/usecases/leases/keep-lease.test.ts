@@ -38,7 +38,8 @@ describeOnEngines('a lease that is extended', ({ endpoint }) => {
     const line = { ...LINE, extendWhileWaiting: false };
     const core = await coreOfTest(endpoint, { poolSize: 1, line });
     const granted = await lease(core, 'a', { durationSeconds: 10 * MINUTE });
-    const join = (holder: string, namePrefix?: string) => new Line(core).join(holder, namePrefix === undefined ? {} : { namePrefix });
+    const join = (holder: string, namePrefix?: string) =>
+      new Line(core).join(holder, namePrefix === undefined ? {} : { namePrefix });
     // Neither who wants another name nor what the holder itself waits for is in the way.
     await join('named', 'no-such');
     await core.useCases.allocateInLine(

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
-import { context } from '../../support/broker/core.ts';
+import { context, LINE, TERMS } from '../../support/broker/core.ts';
 import {
+  allocate,
   cleanUp,
   coreOfTest,
   historyOf,
@@ -14,6 +15,7 @@ import {
 } from '../../support/broker/csp-core.ts';
 import { account } from '../../support/provider/fake-csp.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
+import { Line } from '../line/line-callers.ts';
 
 describeOnEngines("an operator's hand", ({ endpoint }) => {
   const admin = () => context('admin');
@@ -63,6 +65,34 @@ describeOnEngines("an operator's hand", ({ endpoint }) => {
     expect(await refused(releaseSandbox(sandboxId, admin(), first))).toBe('LEASE_OVER');
     expect(await releaseSandbox(sandboxId, admin(), await leaseIdOf())).toMatchObject({
       status: 'pending_deletion',
+    });
+  });
+
+  it('extends a lease for its holder within the rules, also while others wait, and revives none', async () => {
+    const core = await coreOfTest(endpoint, {
+      poolSize: 2,
+      line: { ...LINE, extendWhileWaiting: false },
+      terms: { ...TERMS, maxLeaseSeconds: TERMS.leaseSeconds + 600 },
+    });
+    const { sandboxId, leaseId, expiresAt, allocatedAt } = await lease(core, 'a');
+    const other = await lease(core, 'b');
+    await new Line(core).join('c');
+    const extend = (durationSeconds: number, lease?: string) =>
+      core.useCases.extendForHolder({ sandboxId, durationSeconds, leaseId: lease }, admin());
+    expect(await extend(TERMS.leaseSeconds + 60, leaseId)).toMatchObject({
+      lease: { holder: 'a', expiresAt: allocatedAt + TERMS.leaseSeconds + 60 },
+    });
+    expect((await extend(60)).lease.expiresAt).toBe(expiresAt + 60);
+    expect((await extend(10 * TERMS.leaseSeconds)).lease.expiresAt).toBe(expiresAt + 600);
+    expect(await allocate(core, 'a')).toMatchObject({ lease: { sandboxId, expiresAt: expiresAt + 600 } });
+    expect((await historyOf(core, sandboxId)).at(-1)).toMatchObject({ actor: 'admin', action: 'extend' });
+    expect(await refused(extend(60, other.leaseId))).toBe('LEASE_OVER');
+    core.clock.advanceSeconds(TERMS.leaseSeconds + 600 + TERMS.bufferSeconds);
+    expect(await refused(extend(3_600))).toBe('LEASE_OVER');
+    await core.work.expire(context());
+    expect(await refusal(extend(3_600))).toMatchObject({
+      code: 'INVALID_STATE',
+      details: { status: 'pending_deletion' },
     });
   });
 

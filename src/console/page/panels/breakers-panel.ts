@@ -4,15 +4,9 @@ import { When } from '../clock.ts';
 import type { Question } from '../confirmation.ts';
 import { Handbook } from '../handbook.ts';
 import { html } from '../html.ts';
-import { sentence } from '../wording.ts';
+import { DURATIONS, sentence } from '../wording.ts';
 
 const TONES = { closed: 'good', half_open: 'warning', open: 'bad' } as const;
-const DURATIONS = [
-  ['900', '15 minutes'],
-  ['3600', 'one hour'],
-  ['14400', '4 hours'],
-  ['86400', 'a day'],
-] as const;
 
 interface BreakersPanelProps {
   api: Api;

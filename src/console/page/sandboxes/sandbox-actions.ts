@@ -1,7 +1,7 @@
 import type { Api } from '../broker/api.ts';
 import type { SandboxRecord } from '../broker/records.ts';
 import type { Question } from '../confirmation.ts';
-import { moment } from '../wording.ts';
+import { DURATIONS, moment } from '../wording.ts';
 import type { Filter } from './sandbox-pages.ts';
 
 /**
@@ -11,9 +11,12 @@ import type { Filter } from './sandbox-pages.ts';
 export function actionsFor(sandbox: SandboxRecord, filter: Filter, api: Api): Question[] {
   const { sandbox_id: id, lease_id: lease, name, status } = sandbox;
   const { allocated_to_track: holder, deletion_error: cause } = sandbox;
-  const order = async (verb: 'release' | 'retry-deletion' | 'quarantine' | 'restore', body?: object) => {
+  const order = (
+    verb: 'release' | 'retry-deletion' | 'quarantine' | 'restore' | 'extend',
+    body?: object,
+  ): Promise<SandboxRecord> => {
     const query = lease === undefined ? '' : `?lease_id=${encodeURIComponent(lease)}`;
-    await api.post(`/v1/admin/sandboxes/${encodeURIComponent(id)}/${verb}${query}`, {
+    return api.post(`/v1/admin/sandboxes/${encodeURIComponent(id)}/${verb}${query}`, {
       ...(body && { body }),
     });
   };
@@ -40,6 +43,7 @@ export function actionsFor(sandbox: SandboxRecord, filter: Filter, api: Api): Qu
             return `${name} is released.`;
           },
         },
+        extendOf(sandbox, refusal, (seconds) => order('extend', { duration_seconds: seconds })),
         sandbox.quarantined_at === undefined ? quarantine : restore,
       ];
     case 'quarantined':
@@ -74,10 +78,32 @@ export function actionsFor(sandbox: SandboxRecord, filter: Filter, api: Api): Qu
   }
 }
 
+function extendOf(
+  { name, expires_at: end, allocated_to_track: holder }: SandboxRecord,
+  refusal: string | undefined,
+  order: (seconds: number) => Promise<SandboxRecord>,
+): Question {
+  return {
+    title: `Extend the lease of ${name}?`,
+    consequences: [
+      `${holder ?? 'Its holder'} keeps it for longer${end === undefined ? '' : `; the lease ends ${moment(end)} as it is`}.`,
+      'Never beyond the longest lease that the broker allows, and never to an earlier moment.',
+    ],
+    confirm: 'Extend',
+    asksFor: 'From now',
+    among: DURATIONS,
+    refusal,
+    act: async (seconds) => {
+      const { expires_at: expiresAt = 0 } = await order(Number(seconds));
+      return `The lease of ${name} ends ${moment(expiresAt)}.`;
+    },
+  };
+}
+
 function quarantineOf(
   { name, status, allocated_to_track: holder }: SandboxRecord,
   refusal: string | undefined,
-  order: (reason: string) => Promise<void>,
+  order: (reason: string) => Promise<unknown>,
 ): Question {
   const isLeased = status === 'allocated';
   return {
@@ -100,7 +126,7 @@ function quarantineOf(
 function restoreOf(
   { name, status, deletion_requested_at: returnedAt, missing_since: missingAt }: SandboxRecord,
   refusal: string | undefined,
-  order: () => Promise<void>,
+  order: () => Promise<unknown>,
 ): Question {
   return {
     title: `Restore ${name}?`,

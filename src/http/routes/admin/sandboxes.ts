@@ -2,6 +2,7 @@ import type { onRequestHookHandler } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import {
   emptyBody,
+  extendForHolderBody,
   listQuery,
   noQuery,
   operateQuery,
@@ -20,6 +21,7 @@ import { seconds } from '../../../api/times.ts';
 import { BrokerError, type ErrorCode } from '../../../domain/errors.ts';
 import type { InspectSandbox } from '../../../usecases/inspect-sandbox.ts';
 import type { LatestPoolStats } from '../../../usecases/inventory/pool-stats.ts';
+import type { ExtendForHolder } from '../../../usecases/leases/keep-lease.ts';
 import type { OperateSandbox } from '../../../usecases/leases/operate-sandbox.ts';
 import type { QuarantineSandbox } from '../../../usecases/leases/quarantine-sandbox.ts';
 import type { ListSandboxes } from '../../../usecases/list-sandboxes.ts';
@@ -33,6 +35,7 @@ export interface AdminRoutesDeps {
     releaseSandbox: OperateSandbox;
     retryDeletion: OperateSandbox;
     quarantineSandbox: QuarantineSandbox;
+    extendForHolder: ExtendForHolder;
     restoreSandbox: OperateSandbox;
   };
   requireAdmin: onRequestHookHandler;
@@ -144,6 +147,34 @@ export function adminRoutes({ useCases, requireAdmin }: AdminRoutesDeps): Fastif
           leaseId: query.lease_id,
         };
         return sandboxRecord(await useCases.quarantineSandbox(input, callContext(request, 'admin')));
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/v1/admin/sandboxes/:id/extend',
+      config: { errors: HAND_REFUSALS, bodyRequired: true },
+      schema: {
+        ...ADMIN_OPERATION,
+        operationId: 'extendForHolder',
+        summary: 'Let a holder keep a sandbox for longer',
+        description:
+          'As its holder would, whoever that is and whoever waits for a sandbox: the lease ends so long from now, never beyond ' +
+          'the longest lease, and never earlier than before. expires_at of the answer says what came of it. A lease that is over ' +
+          'stays so: 409 LEASE_OVER.',
+        params: sandboxParams,
+        querystring: operateQuery,
+        body: extendForHolderBody,
+        response: { 200: recordSchema },
+      },
+      handler: async (request) => {
+        const { params, query, body } = request;
+        const input = {
+          sandboxId: params.id,
+          durationSeconds: body.duration_seconds,
+          leaseId: query.lease_id,
+        };
+        return sandboxRecord(await useCases.extendForHolder(input, callContext(request, 'admin')));
       },
     });
 

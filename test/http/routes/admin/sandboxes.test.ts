@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { BrokerError } from '../../../../src/domain/errors.ts';
-import { availableSandbox, fakeAppDeps, START_MS } from '../../../support/broker/fake-app-deps.ts';
+import {
+  availableSandbox,
+  fakeAppDeps,
+  leasedSandbox,
+  START_MS,
+} from '../../../support/broker/fake-app-deps.ts';
 import { asAdmin, startApp } from '../../../support/broker/http-app.ts';
 
 const RECORD = {
@@ -286,6 +291,31 @@ describe("an operator's hand on one sandbox", () => {
       [{ reason: 'x'.repeat(129) }, 'reason'],
       [{ reason: 'x', end_lease: 'yes' }, 'end_lease'],
       [{ reason: 'x', endLease: true }, 'endLease'],
+    ] as const) {
+      const { status, json } = await ask('', body);
+      expect([status, json.error?.details?.fields?.[0]?.name]).toEqual([400, name]);
+    }
+  });
+
+  test('POST /v1/admin/sandboxes/{id}/extend passes on for how long, and of which lease', async () => {
+    const { call, recorded } = await startApp();
+    const path = '/v1/admin/sandboxes/sbx-1/extend';
+    const ask = (query: string, body: object) =>
+      call('POST', `${path}${query}`, {
+        headers: { ...asAdmin(), 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    expect(await ask('?lease_id=lease-1', { duration_seconds: 3_600 })).toMatchObject({
+      status: 200,
+      json: { status: 'allocated', expires_at: leasedSandbox.lease.expiresAt },
+    });
+    expect(recorded.of('extendForHolder').map(([input]) => input)).toEqual([
+      { sandboxId: 'sbx-1', durationSeconds: 3_600, leaseId: 'lease-1' },
+    ]);
+    for (const [body, name] of [
+      [{}, 'duration_seconds'],
+      [{ duration_seconds: 0 }, 'duration_seconds'],
+      [{ duration_seconds: 60, lease_id: 'lease-1' }, 'lease_id'],
     ] as const) {
       const { status, json } = await ask('', body);
       expect([status, json.error?.details?.fields?.[0]?.name]).toEqual([400, name]);
