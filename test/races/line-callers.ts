@@ -56,7 +56,12 @@ export function startLineCallers(options: LineCallersOptions): LineCallers {
     asked: { id: string; holder: string; body?: object; signal?: AbortSignal },
     random: SeededRandom,
   ): Promise<Answer | undefined> {
-    const answer = await post(random.pick(living()), path, asked).catch(() => undefined);
+    // Where the only replica was killed, nobody is there to be asked.
+    const somebody = living();
+    const answer =
+      somebody.length === 0
+        ? undefined
+        : await post(random.pick(somebody), path, asked).catch(() => undefined);
     const code = answer?.json.error?.code;
     const kind = `${op} ${answer?.status ?? '-'}${code === undefined ? '' : ` ${code}`}`;
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
