@@ -105,7 +105,7 @@ async function tellBrokers(client: StoreClient, own: PoolDifferences, signal: Ab
 export async function countInventory(config: Pick<Config, 'provider'>, signal: AbortSignal): Promise<number> {
   const provider = composeProvider(config, nobody);
   try {
-    return (await provider.listSandboxes(signal)).items.length;
+    return (await provider.listSandboxes(signal)).items.size;
   } finally {
     await provider.close();
   }

@@ -39,15 +39,6 @@ export const CLOCK_SKEW_ALLOWANCE_MS = 10_000;
 /** What is listed for so long after its deletion was not deleted, whatever the provider says, milliseconds. */
 export const STILL_LISTED_LIMIT_MS = 3_600_000;
 
-/** The first entry for each id, and how many later ones were dropped. */
-export function dedupe(items: InventoryItem[]): { byId: Map<string, InventoryItem>; duplicates: number } {
-  const byId = new Map<string, InventoryItem>();
-  for (const item of items) {
-    if (!byId.has(item.sandboxId)) byId.set(item.sandboxId, item);
-  }
-  return { byId, duplicates: items.length - byId.size };
-}
-
 /**
  * Judges one record against a complete listing.
  *

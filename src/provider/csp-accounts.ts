@@ -29,17 +29,17 @@ const accountSchema = z.object({
 
 /** One page of `GET /current_user/accounts`. `next` is the link to the following page, where CSP paginates. */
 export const accountsPageSchema = z.object({
-  results: z.array(accountSchema),
+  results: z.array(z.unknown()),
   next: z.string().nullish(),
 });
 
-export type CspAccount = z.infer<typeof accountSchema>;
-
 /**
- * What an account is to the broker: an item, `other` (no sandbox, or not active), or `invalid`: an active sandbox
- * without an id to lease it by (`csp_id`) or without one to delete it by (`id`).
+ * What an entry of a page is to the broker: an item, `other` (no sandbox, or not active), or `invalid`: an active sandbox
+ * without an id to lease it by (`csp_id`) or without one to delete it by (`id`). Undefined: it is no account.
  */
-export function readAccount(account: CspAccount): InventoryItem | 'other' | 'invalid' {
+export function readAccount(entry: unknown): InventoryItem | 'other' | 'invalid' | undefined {
+  const { data: account } = accountSchema.safeParse(entry);
+  if (!account) return undefined;
   const { account_type, state } = account;
   if (account_type !== 'sandbox' || state !== 'active') return 'other';
 

@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { openListing } from '../domain/listed.ts';
 import { accountsPageSchema, accountUuid, readAccount } from './csp-accounts.ts';
 import { type CspAnswer, type CspHttpOptions, createCspHttp } from './csp-http.ts';
 import { observedCall } from './observed-call.ts';
@@ -6,6 +8,8 @@ import { type Inventory, type Provider, ProviderError, type ProviderObserver } f
 const DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024;
 const MAX_DELETE_BODY_BYTES = 16 * 1024;
 const MAX_PAGES = 1000;
+/** Entries of a page that are read before others have their turn. */
+const READ_AT_ONCE = 250;
 /** A page may take this many read time-outs altogether, however steadily it drips. */
 const PAGE_READ_TIMEOUTS = 20;
 
@@ -27,7 +31,7 @@ export function createCspProvider(options: CspProviderOptions): Provider {
   const http = createCspHttp(options);
 
   async function listAccounts(signal: AbortSignal): Promise<Inventory> {
-    const inventory: Inventory = { items: [], invalid: 0 };
+    const inventory: Inventory = { items: openListing(), invalid: 0 };
     const visited = new Set<string>();
     let bytesLeft = maxBodyBytes;
     let url: URL | undefined = http.url('/current_user/accounts');
@@ -44,10 +48,12 @@ export function createCspProvider(options: CspProviderOptions): Provider {
       bytesLeft -= bytes.byteLength;
       const page = parsePage(answer, bytes);
 
-      for (const account of page.results) {
-        const item = readAccount(account);
+      for (const [index, entry] of page.results.entries()) {
+        const item = readAccount(entry);
+        if (item === undefined) throw notAsAgreed(answer, `results.${index}`);
         if (item === 'invalid') inventory.invalid += 1;
-        else if (item !== 'other') inventory.items.push(item);
+        else if (item !== 'other') inventory.items.add(item);
+        if (index % READ_AT_ONCE === READ_AT_ONCE - 1) await nextTurn();
       }
       url = page.next ? nextPage(page.next, url) : undefined;
     }
@@ -125,9 +131,11 @@ function parsePage(answer: CspAnswer, bytes: Buffer) {
   if (json === undefined) throw notAsExpected(answer, 'list', 'not JSON');
   const page = accountsPageSchema.safeParse(json);
   if (page.success) return page.data;
-  const where = page.error.issues[0]?.path.join('.') || 'the body';
-  throw notAsExpected(answer, 'list', `not of the agreed shape at ${where}`);
+  throw notAsAgreed(answer, page.error.issues[0]?.path.join('.') || 'the body');
 }
+
+const notAsAgreed = (answer: CspAnswer, where: string): ProviderError =>
+  notAsExpected(answer, 'list', `not of the agreed shape at ${where}`);
 
 /** `undefined` for what is not JSON in UTF-8. The parser's error is dropped: its message quotes the body. */
 function parseJson(bytes: Buffer): unknown {

@@ -1,4 +1,4 @@
-import type { InventoryItem } from '../domain/inventory.ts';
+import type { OpenListing } from '../domain/listed.ts';
 import type { ProviderErrorKind } from '../domain/provider-error.ts';
 
 /** What is needed to delete a sandbox at the provider. */
@@ -17,9 +17,9 @@ export interface ProviderSandbox {
  */
 export type DeleteOutcome = 'destroyed' | 'accepted' | 'recycled' | 'already_gone';
 
-/** A complete inventory. Entries that cannot be a sandbox (no id) are counted, not hidden. */
+/** A complete inventory, its receiver's own. Entries that cannot be a sandbox (no id) are counted, not hidden. */
 export interface Inventory {
-  items: InventoryItem[];
+  items: OpenListing;
   /** Entries of the right kind that had no usable id. */
   invalid: number;
 }

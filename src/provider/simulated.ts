@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { InventoryItem } from '../domain/inventory.ts';
+import { openListing } from '../domain/listed.ts';
 import type { ProviderErrorKind } from '../domain/provider-error.ts';
 import { observedCall } from './observed-call.ts';
 import { type Provider, ProviderError, type ProviderObserver } from './provider.ts';
@@ -76,7 +77,8 @@ export function createSimulatedProvider({ poolSize, observe }: SimulatedProvider
     listSandboxes: (signal) =>
       observedCall('list', observe, async () => {
         await happen('list', signal);
-        return { items: Array.from({ length: poolSize }, (_, index) => sandboxAt(index)), invalid: 0 };
+        const items = openListing(Array.from({ length: poolSize }, (_, index) => sandboxAt(index)));
+        return { items, invalid: 0 };
       }),
 
     deleteSandbox: (sandbox, signal) =>

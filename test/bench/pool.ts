@@ -46,7 +46,7 @@ export async function createPool(endpoint: string, size: number, leased = 0): Pr
     AbortSignal.timeout(60_000),
   );
   const nowMs = Date.now();
-  const records = items.map(({ sandboxId, ...description }) => create(sandboxId, description, nowMs));
+  const records = Array.from(items, ({ sandboxId, ...description }) => create(sandboxId, description, nowMs));
   const free = new Map(records.slice(leased).map((record) => [record.id, record]));
   await putAll(client, [
     ...records.slice(0, leased).map((record) => leaseOut(record, nowMs)),

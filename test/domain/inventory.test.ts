@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
   CLOCK_SKEW_ALLOWANCE_MS,
-  dedupe,
   type InventoryItem,
   isExpected,
   judge,
@@ -159,15 +158,6 @@ describe('a record against a complete listing', () => {
     const wereUsed = freed.flatMap(([, record]) => ('lease' in record && record.lease ? [record] : []));
     expect(wereUsed).toEqual([GONE]);
   });
-});
-
-it('the first of several entries for an id counts, and the others are counted', () => {
-  const { byId, duplicates } = dedupe([SAME, RENAMED, { ...SAME, sandboxId: 'other' }]);
-  expect([...byId.entries()]).toEqual([
-    [SAME.sandboxId, SAME],
-    ['other', { ...SAME, sandboxId: 'other' }],
-  ]);
-  expect(duplicates).toBe(1);
 });
 
 it('only what is free, or soon is, leased or in quarantine speaks against a listing that lacks it, until it is known to', () => {

@@ -1,4 +1,5 @@
 import type { InventoryItem } from '../../src/domain/inventory.ts';
+import { openListing } from '../../src/domain/listed.ts';
 import type { ProviderErrorKind } from '../../src/domain/provider-error.ts';
 import type { DeleteOutcome, Provider } from '../../src/provider/provider.ts';
 import { ProviderError } from '../../src/provider/provider.ts';
@@ -171,11 +172,11 @@ export function createFarSide(
       listSandboxes: (signal) =>
         send(process, signal, async () => {
           const atMs = world.nowMs();
-          const items = [...listed().values()];
+          const items = openListing(listed().values());
           listings.push({
             startMs: atMs,
             endMs: atMs,
-            has: new Set(items.map(({ sandboxId }) => sandboxId)),
+            has: new Set(items.ids()),
           });
           return { items, invalid: 0 };
         }),

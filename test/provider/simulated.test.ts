@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ProviderError } from '../../src/provider/provider.ts';
 import { createSimulatedProvider } from '../../src/provider/simulated.ts';
+import { list } from '../support/provider/csp-provider.ts';
 
 const never = () => new AbortController().signal;
 
@@ -13,15 +14,14 @@ async function kindOf(call: Promise<unknown>): Promise<string> {
 }
 
 async function firstOf(provider: ReturnType<typeof createSimulatedProvider>) {
-  const { items } = await provider.listSandboxes(never());
-  const [first] = items;
+  const [first] = (await list(provider)).items;
   if (first === undefined) throw new Error('the pool is empty');
   return first;
 }
 
 describe('the simulated pool', () => {
   it('has as many sandboxes as it was told, named lab-0001 onwards, each with ids of its own', async () => {
-    const { items, invalid } = await createSimulatedProvider({ poolSize: 12_000 }).listSandboxes(never());
+    const { items, invalid } = await list(createSimulatedProvider({ poolSize: 12_000 }));
     expect(invalid).toBe(0);
     expect(items.map((item) => item.name).slice(0, 2)).toEqual(['lab-0001', 'lab-0002']);
     expect(items.at(-1)?.name).toBe('lab-12000');
@@ -31,28 +31,28 @@ describe('the simulated pool', () => {
   });
 
   it('is the same after a restart', async () => {
-    const before = await createSimulatedProvider({ poolSize: 5 }).listSandboxes(never());
-    const after = await createSimulatedProvider({ poolSize: 5 }).listSandboxes(never());
+    const before = await list(createSimulatedProvider({ poolSize: 5 }));
+    const after = await list(createSimulatedProvider({ poolSize: 5 }));
     expect(after).toEqual(before);
   });
 
   it('recycles what is deleted: it is listed again', async () => {
     const provider = createSimulatedProvider({ poolSize: 3 });
-    const before = await provider.listSandboxes(never());
+    const before = await list(provider);
     const first = await firstOf(provider);
     await expect(provider.deleteSandbox(first, never())).resolves.toBe('recycled');
-    await expect(provider.listSandboxes(never())).resolves.toEqual(before);
+    await expect(list(provider)).resolves.toEqual(before);
   });
 
   it('knows nothing of a sandbox outside the pool', async () => {
-    const beyond = (await createSimulatedProvider({ poolSize: 2 }).listSandboxes(never())).items[1];
+    const beyond = (await list(createSimulatedProvider({ poolSize: 2 }))).items[1];
     if (beyond === undefined) throw new Error('the pool is too small');
     const provider = createSimulatedProvider({ poolSize: 1 });
     await expect(provider.deleteSandbox(beyond, never())).resolves.toBe('already_gone');
   });
 
   it('may be empty, but not of an impossible size', async () => {
-    expect((await createSimulatedProvider({ poolSize: 0 }).listSandboxes(never())).items).toEqual([]);
+    expect((await list(createSimulatedProvider({ poolSize: 0 }))).items).toEqual([]);
     for (const poolSize of [-1, 1.5, Number.NaN, 100_001]) {
       expect(() => createSimulatedProvider({ poolSize })).toThrow(RangeError);
     }
@@ -73,7 +73,7 @@ describe('told to go wrong', () => {
 
   it('fails deletes of one sandbox only, until it recovers', async () => {
     const provider = createSimulatedProvider({ poolSize: 2 });
-    const [one, two] = (await provider.listSandboxes(never())).items;
+    const [one, two] = (await list(provider)).items;
     if (one === undefined || two === undefined) throw new Error('the pool is too small');
     provider.fail({
       operation: 'delete',

@@ -67,9 +67,7 @@ describeOnEngines(
           calls: recorder.calls,
           asOfMs: clock.nowMs(),
           termMs: TERM_MS,
-          expectedIds: (await provider.listSandboxes(AbortSignal.timeout(1_000))).items.map(
-            (item) => item.sandboxId,
-          ),
+          expectedIds: [...(await provider.listSandboxes(AbortSignal.timeout(1_000))).items.ids()],
           deletes,
         }),
         `seed ${SEED}`,

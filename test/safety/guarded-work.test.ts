@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { composeSafety } from '../../src/compose/safety.ts';
 import { loadConfig } from '../../src/config/index.ts';
+import { openListing } from '../../src/domain/listed.ts';
 import { ProviderError } from '../../src/provider/provider.ts';
 import { context, createCountingClient, createFakeClock, type TestCore } from '../support/broker/core.ts';
 import {
@@ -44,7 +45,7 @@ async function startBoth(endpoint: string, poolSize: number) {
 async function makeStale(core: TestCore): Promise<void> {
   core.clock.advanceSeconds(60);
   const empty = await replicaOfTest(core, {
-    provider: { ...core.provider, listSandboxes: async () => ({ items: [], invalid: 0 }) },
+    provider: { ...core.provider, listSandboxes: async () => ({ items: openListing(), invalid: 0 }) },
   });
   await sync(empty, true);
 }

@@ -43,13 +43,16 @@ export interface SandboxStore {
   /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends frees its key, or tells it; one that goes on longer takes it along, or throws {@link KeyMovedOnError}. */
   write(change: Change, signal?: AbortSignal): Promise<boolean>;
   /**
-   * Writes many changes, several to a transaction, in their order; returns those that were written. Goes on past one that
-   * cannot be, and throws where none can, or so many in a row that there is no point in going on. Told to stop, it returns.
+   * Writes many changes, several to a transaction, in their order, and asks for them as they are due; returns how many were
+   * written. Goes on past one that cannot be, and throws where none can, or so many in a row that there is no point in going
+   * on. Told to stop, it returns.
    */
-  writeAll(changes: Change[], options?: WriteAllOptions): Promise<Change[]>;
+  writeAll(changes: Changes, options?: WriteAllOptions): Promise<number>;
   /** Which buckets take grants at the moment. */
   readonly bucketPace: BucketPace;
 }
+
+export type Changes = Iterable<Change> | AsyncIterable<Change>;
 
 /** A transaction has at most 100 items; a change has up to three, and there may be one for all of them. */
 const CHANGES_PER_TRANSACTION = 33;
@@ -137,12 +140,8 @@ export function createSandboxStore(
    * The changes, after an attempt at several at once. Where that failed, one of them was changed by somebody else or cannot
    * be written, or the answer to our own commit was lost: each is to be tried on its own then.
    */
-  async function* inChunks(
-    changes: Change[],
-    { signal = UNINTERRUPTED, assertHeld, guard }: WriteAllOptions,
-  ) {
-    for (let start = 0; start < changes.length; start += CHANGES_PER_TRANSACTION) {
-      const chunk = changes.slice(start, start + CHANGES_PER_TRANSACTION);
+  async function* inChunks(changes: Changes, { signal = UNINTERRUPTED, assertHeld, guard }: WriteAllOptions) {
+    for await (const chunk of chunksOf(changes)) {
       const writeId = newId();
       assertHeld?.();
       const isDone = await writeChunk(chunk, writeId, signal, guard);
@@ -168,14 +167,14 @@ export function createSandboxStore(
 
     async writeAll(changes, options = {}) {
       const { signal = UNINTERRUPTED, assertHeld, onSettled, onFailure, writeOne = write } = options;
-      const written: Change[] = [];
+      let written = 0;
       await workOff(
         inChunks(changes, options),
         async ({ change, writeId, isDone }) => {
           if (!isDone) assertHeld?.();
           const isWritten =
             isDone || (await writeOne(change, signal)) || (await isOurs(change, writeId, signal));
-          if (isWritten) written.push(change);
+          if (isWritten) written++;
           onSettled?.(change, isWritten);
         },
         { atOnce: 1, signal, onFailure: ({ change }, error) => onFailure?.(change, error) },
@@ -183,4 +182,15 @@ export function createSandboxStore(
       return written;
     },
   };
+}
+
+async function* chunksOf(changes: Changes): AsyncGenerator<Change[]> {
+  let chunk: Change[] = [];
+  for await (const change of changes) {
+    chunk.push(change);
+    if (chunk.length < CHANGES_PER_TRANSACTION) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
 }

@@ -26,7 +26,7 @@ export function deleteOnce(deps: {
     const effect = { type: 'csp_delete', entity, generation: cleanup.requestedAt };
     const isGone = async (asking: AbortSignal) => {
       const { items } = await deps.provider.listSandboxes(asking);
-      return items.some((item) => item.sandboxId === sandboxId) ? undefined : ('already_gone' as const);
+      return items.has(sandboxId) ? undefined : ('already_gone' as const);
     };
     let isAccepted = false;
     const remove = async (running: AbortSignal) => {

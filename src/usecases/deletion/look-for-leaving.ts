@@ -56,13 +56,13 @@ export function lookForLeaving(deps: LookForLeavingDeps): LookForLeaving {
       return { ...counts, skipped: leaving.length };
     }
     const { gone, stillListed, waiting } = changes;
-    const written = new Set(
-      await deps.store.writeAll([...gone, ...stillListed, ...waiting], {
-        signal: context.signal,
-        assertHeld: context.assertHeld,
-        onFailure: ({ next }, error) => deps.onFailure(next.id, error),
-      }),
-    );
+    const written = new Set<Change>();
+    await deps.store.writeAll([...gone, ...stillListed, ...waiting], {
+      signal: context.signal,
+      assertHeld: context.assertHeld,
+      onSettled: (change, isWritten) => void (isWritten && written.add(change)),
+      onFailure: ({ next }, error) => deps.onFailure(next.id, error),
+    });
     context.signal.throwIfAborted();
     counts.deleted = gone.filter((change) => written.has(change)).length;
     const again = stillListed.filter((change) => written.has(change));
@@ -81,19 +81,19 @@ export function lookForLeaving(deps: LookForLeavingDeps): LookForLeaving {
 async function compare(
   deps: LookForLeavingDeps,
   leaving: LeavingSandbox[],
-  { byId, startedAtMs }: Listing,
+  { items, startedAtMs }: Listing,
   context: CallContext,
   onProgress?: () => void,
 ): Promise<Record<'gone' | 'stillListed' | 'waiting', Change[]>> {
   const nowMs = deps.clock.nowMs();
-  const missing: (Change & { seen: LeavingSandbox })[] = [];
+  const missing: (Change & { id: string })[] = [];
   const stillListed: Change[] = [];
   for (const seen of leaving) {
-    const verdict = judge(seen, byId.get(seen.id), startedAtMs, nowMs);
+    const verdict = judge(seen, items.get(seen.id), startedAtMs, nowMs);
     if (verdict.type !== 'see_gone' && verdict.type !== 'delete_again') continue;
     const { next, action } = verdict;
     if (verdict.type === 'see_gone') {
-      missing.push({ seen, next, event: eventOf(seen, next, action, context, verdict.detail) });
+      missing.push({ id: seen.id, seen, next, event: eventOf(seen, next, action, context, verdict.detail) });
     } else {
       stillListed.push({ seen, next, event: eventOf(seen, next, action, context) });
     }

@@ -36,15 +36,17 @@ export function importSandboxes(deps: {
   return async (items, context, onProgress) => {
     const { signal } = context;
     const nowMs = deps.clock.nowMs();
-    const changes = items.map(({ sandboxId, ...description }): Change => {
-      const next = create(sandboxId, description, nowMs);
-      return { seen: undefined, next, event: eventOf(undefined, next, 'imported', context) };
-    });
+    function* changes(): Generator<Change> {
+      for (const { sandboxId, ...description } of items) {
+        const next = create(sandboxId, description, nowMs);
+        yield { seen: undefined, next, event: eventOf(undefined, next, 'imported', context) };
+      }
+    }
     const failed: string[] = [];
     let settled = 0;
     const onSettled = () => onProgress?.(++settled);
     const onFailure = ({ next }: Change) => void failed.push(next.id);
-    const created = (await deps.store.writeAll(changes, { signal, onSettled, onFailure })).length;
+    const created = await deps.store.writeAll(changes(), { signal, onSettled, onFailure });
     signal.throwIfAborted();
     const kept = items.length - created - failed.length;
     if (failed.length === 0) return { created, kept };

@@ -1,6 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import { dedupe, type InventoryItem } from '../../domain/inventory.ts';
-import type { Provider } from '../../provider/provider.ts';
+import type { Inventory, Provider } from '../../provider/provider.ts';
 import type { RaiseAlert } from '../alert.ts';
 
 export interface ListingDeps {
@@ -9,12 +8,9 @@ export interface ListingDeps {
 }
 
 /** A complete listing. */
-export interface Listing {
+export interface Listing extends Inventory {
   /** Epoch milliseconds, before the provider was asked. */
   startedAtMs: number;
-  byId: ReadonlyMap<string, InventoryItem>;
-  duplicates: number;
-  invalid: number;
 }
 
 /** Everything that the provider lists. Throws what the provider throws: half of a listing is none. */
@@ -24,21 +20,21 @@ export async function listInventory(
   onProgress?: () => void,
 ): Promise<Listing> {
   const startedAtMs = clock.nowMs();
-  const { items, invalid } = await provider.listSandboxes(signal, onProgress);
+  const inventory = await provider.listSandboxes(signal, onProgress);
   onProgress?.();
-  return { startedAtMs, ...dedupe(items), invalid };
+  return { startedAtMs, ...inventory };
 }
 
 /** Those of `missing` that a second listing, right after the first, lacks as well; where none is missing, none is made. */
-export async function stillMissing<Each extends { seen: { id: string } }>(
+export async function stillMissing<Each extends { id: string }>(
   deps: ListingDeps,
   missing: Each[],
   signal: AbortSignal,
   onProgress?: () => void,
 ): Promise<Each[]> {
   if (missing.length === 0) return [];
-  const { byId } = await listInventory(deps, signal, onProgress);
-  return missing.filter(({ seen }) => !byId.has(seen.id));
+  const { items } = await listInventory(deps, signal, onProgress);
+  return missing.filter(({ id }) => !items.has(id));
 }
 
 /** Somebody should ask the provider why these are still there. */

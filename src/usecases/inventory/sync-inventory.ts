@@ -1,6 +1,6 @@
 import { eventOf } from '../../domain/event.ts';
-import { isExpected, judge, type Verdict } from '../../domain/inventory.ts';
-import { noneCounted, type PoolCounts } from '../../domain/pool-counts.ts';
+import { type InventoryItem, judge, type Verdict } from '../../domain/inventory.ts';
+import type { PoolCounts } from '../../domain/pool-counts.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
 import { create } from '../../domain/transitions.ts';
 import type { Change } from '../../store/sandboxes/changes.ts';
@@ -8,14 +8,8 @@ import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import type { RaiseAlert } from '../alert.ts';
 import type { CallContext } from '../context.ts';
-import { everywhere } from '../everywhere.ts';
-import {
-  alertStillListed,
-  type Listing,
-  type ListingDeps,
-  listInventory,
-  stillMissing,
-} from './list-inventory.ts';
+import { alertStillListed, type Listing, type ListingDeps, listInventory } from './list-inventory.ts';
+import { type Plan, planSync, WRITTEN, type Written } from './sync-plan.ts';
 
 export interface SyncDeps extends ListingDeps {
   store: Pick<SandboxStore, 'writeAll'>;
@@ -75,25 +69,21 @@ export function syncInventory(deps: SyncDeps) {
     onProgress?: (progress?: { done: number; total: number }) => void,
   ): Promise<SyncCounts> => {
     const listing = await listInventory(deps, context.signal, onProgress);
-    const plan = await compare(deps, listing, context, onProgress);
-    await lookAgain(deps, plan, context, onProgress);
-    const staleRefused = options.force ? 0 : refuseShrinking(deps, plan, listing.byId.size);
-    if (staleRefused > 0) Object.assign(plan, { mark_stale: [], note_missing: [] });
+    const { size: listed, duplicates } = listing.items;
+    const plan = await planSync(deps, listing, context, onProgress);
+    const staleRefused = options.force ? 0 : refuseShrinking(deps, plan, listed);
+    if (staleRefused > 0) Object.assign(plan.changes, { mark_stale: [], note_missing: [] });
 
-    const { failed, ...written } = await apply(deps, plan, context, onProgress);
-    alertStillListed(
-      deps.alert,
-      'sync',
-      plan.delete_again.map(({ next }) => next.id),
-    );
+    const { failed, ...written } = await carryOut(deps, plan, listing, context, onProgress);
+    alertStillListed(deps.alert, 'sync', plan.changes.delete_again);
     return {
-      listed: listing.byId.size,
+      listed,
       ...written,
       unchanged: plan.unchanged,
       recent: plan.recent,
       still_listed: plan.still_listed,
       stale_refused: staleRefused,
-      duplicates: listing.duplicates,
+      duplicates,
       invalid: listing.invalid,
       ...(failed > 0 && { failed }),
     };
@@ -103,29 +93,21 @@ export function syncInventory(deps: SyncDeps) {
 /** So many changes that failed are told of one by one. */
 const NAMED = 10;
 
-/** What is written, in this order, and what it is counted as. */
-const WRITTEN = [
-  ['create', 'created'],
-  ['describe', 'updated'],
-  ['restore', 'restored'],
-  ['revive', 'revived'],
-  ['mark_stale', 'stale'],
-  ['note_missing', 'updated'],
-  ['see_gone', 'gone'],
-  ['delete_again', 'delete_again'],
-] as const;
-type Written = (typeof WRITTEN)[number];
-
 /** Changes between two words about how far it has come. */
 const STEP = 330;
 
+/** Records that are read anew at once, to be changed. */
+const READ_AT_ONCE = 100;
+
 /** Writes what is planned, and counts what became of it. */
-async function apply(
-  { store, onFailure }: SyncDeps,
+async function carryOut(
+  deps: SyncDeps,
   plan: Plan,
-  { signal, assertHeld }: CallContext,
+  listing: Listing,
+  context: CallContext,
   onProgress?: (progress: { done: number; total: number }) => void,
 ) {
+  const { signal, assertHeld } = context;
   const counts = {
     created: 0,
     updated: 0,
@@ -137,123 +119,71 @@ async function apply(
     skipped: 0,
     failed: 0,
   };
-  const countedAs = new Map<Change, Written[1]>();
-  for (const [type, name] of WRITTEN) {
-    for (const change of plan[type]) countedAs.set(change, name);
-  }
+  const types = Object.keys(WRITTEN) as Written[];
+  const total = types.reduce((sum, type) => sum + plan.changes[type].length, 0);
   let done = 0;
   const settle = (name: keyof typeof counts) => {
     counts[name]++;
-    const total = countedAs.size;
     if (++done % STEP === 0 || done === total) onProgress?.({ done, total });
   };
-  await store.writeAll([...countedAs.keys()], {
+  const countedAs = new WeakMap<Change, (typeof WRITTEN)[Written]>();
+  async function* changes() {
+    for (const type of types) {
+      const ids = plan.changes[type];
+      for (let start = 0; start < ids.length; start += READ_AT_ONCE) {
+        const some = ids.slice(start, start + READ_AT_ONCE);
+        const found = await toChanges(deps, type, some, listing, context);
+        for (let lost = some.length - found.length; lost > 0; lost--) settle('skipped');
+        for (const change of found) {
+          countedAs.set(change, WRITTEN[type]);
+          yield change;
+        }
+      }
+    }
+  }
+  await deps.store.writeAll(changes(), {
     signal,
     assertHeld,
     onSettled: (change, isWritten) => settle((isWritten && countedAs.get(change)) || 'skipped'),
     onFailure({ next }, error) {
       settle('failed');
-      if (counts.failed <= NAMED) onFailure(next.id, error);
+      if (counts.failed <= NAMED) deps.onFailure(next.id, error);
     },
   });
   signal.throwIfAborted();
   return counts;
 }
 
-interface Missing {
-  seen: Sandbox;
-  verdict: Verdict;
-}
-
-interface Plan extends Record<Written[0], Change[]> {
-  unchanged: number;
-  recent: number;
-  still_listed: number;
-  /** Records that a listing is expected to have, and how many of them it lacked. */
-  expected: number;
-  missing: number;
-  /** All that it lacked and that is expected, or of which its absence decides. */
-  lacked: Missing[];
-}
-
-/** Holds every record against the listing. What is listed and has no record is new. */
-async function compare(
-  { reads, clock, cooldownMs, survey }: SyncDeps,
-  { byId: listed, startedAtMs }: Listing,
+/** What is to be written of those of `ids` of which it is still true, by their records as they are now. */
+async function toChanges(
+  { reads, clock, cooldownMs }: SyncDeps,
+  type: Written,
+  ids: readonly string[],
+  { items, startedAtMs }: Listing,
   context: CallContext,
-  onProgress?: () => void,
-): Promise<Plan> {
-  const plan: Plan = {
-    create: [],
-    describe: [],
-    restore: [],
-    revive: [],
-    mark_stale: [],
-    note_missing: [],
-    see_gone: [],
-    delete_again: [],
-    unchanged: 0,
-    recent: 0,
-    still_listed: 0,
-    expected: 0,
-    missing: 0,
-    lacked: [],
-  };
-  const unknown = new Map(listed);
+): Promise<Change[]> {
   const nowMs = clock.nowMs();
-  const tell = survey?.();
-  const counts = noneCounted();
-  // Each decision is held against the record as it is when it is written: what was read may be a second old.
-  const pages = everywhere(reads.buckets, async (place) => {
-    const page = await reads.all({ ...place, consistent: false }, context.signal);
-    onProgress?.();
-    return page;
+  if (type === 'create') return ids.flatMap((id) => toCreate(items.get(id), nowMs, context));
+  const records = await reads.byIds(ids, context.signal);
+  return records.flatMap((seen) => {
+    const verdict = judge(seen, items.get(seen.id), startedAtMs, nowMs, cooldownMs);
+    return 'next' in verdict && verdict.type === type ? toChange(seen, verdict, context) : [];
   });
-  for await (const record of pages) {
-    const item = listed.get(record.id);
-    unknown.delete(record.id);
-    if (record.status !== 'deleted') counts[record.status]++;
-    const verdict = judge(record, item, startedAtMs, nowMs, cooldownMs);
-    if (isExpected(record)) plan.expected++;
-    if (verdict.type === 'recent') plan.recent++;
-    if (verdict.type === 'still_listed') plan.still_listed++;
-    if (!item) {
-      if (isExpected(record) || 'next' in verdict) plan.lacked.push({ seen: record, verdict });
-    } else if ('next' in verdict) add(plan, { seen: record, verdict }, context);
-    else if (verdict.type === 'leave') plan.unchanged++;
-  }
-  await tell?.(counts);
-  for (const item of unknown.values()) {
-    const { sandboxId, ...description } = item;
-    const next = create(sandboxId, description, nowMs);
-    plan.create.push({ seen: undefined, next, event: eventOf(undefined, next, 'sync_created', context) });
-  }
-  return plan;
 }
 
-function add(plan: Plan, { seen, verdict }: Missing, context: CallContext): void {
-  if (!('next' in verdict)) return;
+function toCreate(item: InventoryItem | undefined, nowMs: number, context: CallContext): Change[] {
+  if (!item) return [];
+  const { sandboxId, ...description } = item;
+  const next = create(sandboxId, description, nowMs);
+  return [{ seen: undefined, next, event: eventOf(undefined, next, 'sync_created', context) }];
+}
+
+function toChange(seen: Sandbox, verdict: Extract<Verdict, { next: Sandbox }>, context: CallContext): Change {
   const { type, next, action } = verdict;
   const detail = 'detail' in verdict ? verdict.detail : undefined;
   // A new description, or the end of a tombstone's watch, is no change of status and makes no history.
   const isEvent = next.status !== seen.status || type === 'delete_again';
-  const event = isEvent ? eventOf(seen, next, action, context, detail) : undefined;
-  plan[type].push({ seen, next, event });
-}
-
-/** A second listing, where anything is to be concluded from what the first lacked: only that of both counts. */
-async function lookAgain(
-  deps: SyncDeps,
-  plan: Plan,
-  context: CallContext,
-  onProgress?: () => void,
-): Promise<void> {
-  const isDecided = plan.lacked.some(({ verdict }) => 'next' in verdict);
-  const lacked = isDecided ? await stillMissing(deps, plan.lacked, context.signal, onProgress) : plan.lacked;
-  for (const each of lacked) {
-    if (isExpected(each.seen)) plan.missing++;
-    add(plan, each, context);
-  }
+  return { seen, next, event: isEvent ? eventOf(seen, next, action, context, detail) : undefined };
 }
 
 /**
@@ -261,7 +191,8 @@ async function lookAgain(
  * Leased ones count too, because a listing that lacks them is not to be believed about the free ones either.
  */
 function refuseShrinking({ maxStaleRatio, alert }: SyncDeps, plan: Plan, listed: number): number {
-  const lacked = plan.mark_stale.length + plan.note_missing.length;
+  const { mark_stale: stale, note_missing: noted } = plan.changes;
+  const lacked = stale.length + noted.length;
   if (lacked === 0 || plan.missing <= maxStaleRatio * plan.expected) return 0;
   alert({
     task: 'sync',

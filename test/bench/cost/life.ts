@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { openListing } from '../../../src/domain/listed.ts';
 import { createSimulatedProvider } from '../../../src/provider/simulated.ts';
 import { startEngine } from '../../../src/store/engine/engine.ts';
 import {
@@ -149,7 +150,8 @@ function withLongNames(poolSize: number) {
     ...provider,
     async listSandboxes(signal: AbortSignal) {
       const { items, invalid } = await provider.listSandboxes(signal);
-      return { items: items.map((item) => ({ ...item, name: item.name.padEnd(LONG_NAME, 'x') })), invalid };
+      const renamed = Array.from(items, (item) => ({ ...item, name: item.name.padEnd(LONG_NAME, 'x') }));
+      return { items: openListing(renamed), invalid };
     },
   };
 }

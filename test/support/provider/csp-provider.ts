@@ -49,7 +49,11 @@ export async function rawServer(onSocket: (socket: Socket) => void): Promise<num
 }
 
 const never = () => new AbortController().signal;
-export const list = (provider: Provider, signal = never()) => provider.listSandboxes(signal);
+/** What a provider lists, as objects. */
+export async function list(provider: Provider, signal = never()) {
+  const { items, invalid } = await provider.listSandboxes(signal);
+  return { items: [...items], invalid };
+}
 export const remove = (provider: Provider, externalId: unknown, signal = never()) =>
   provider.deleteSandbox({ sandboxId: 'any', externalId: String(externalId), name: 'any' }, signal);
 

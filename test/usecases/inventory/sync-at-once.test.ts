@@ -72,6 +72,23 @@ describeOnEngines('a sync and others at once', ({ endpoint }) => {
     expect((await allocate(replica, 'a')).lease).toEqual(granted);
   });
 
+  it('a sandbox that is leased before it is its turn to be marked stale is left alone without a try', async () => {
+    const { core, csp, accounts } = await startWith(endpoint, 6);
+    const replica = await replicaOfTest(core);
+    vanish(csp, accounts.slice(0, 2));
+    const held = holdCalls();
+    injectFaults(core.client).next('BatchGetItem', held.fault);
+    const run = sync(core);
+    await until(() => held.waiting === 1, { what: 'the sync knows what is missing' });
+    const granted = await lease(replica, 'a', { namePrefix: String(accounts[0]?.name) });
+    const before = await recordOf(core, granted.sandboxId);
+    core.calls.clear();
+    held.release();
+    expect(await run).toMatchObject({ stale: 1, skipped: 1 });
+    expect(core.calls.count('TransactWriteItems')).toBe(1);
+    expect(await recordOf(core, granted.sandboxId)).toEqual(before);
+  });
+
   it('a sandbox that is leased between being read and being renamed keeps its lease; the next sync renames it', async () => {
     const { core, csp, accounts } = await startWith(endpoint, 4);
     const replica = await replicaOfTest(core);

@@ -42,4 +42,4 @@ export function change(csp: FakeCsp, one: FakeAccount | undefined, fields: Parti
 
 /** The calls that change the table. */
 export const writes = ({ calls }: TestCore): number =>
-  calls.count() - calls.count('Query') - calls.count('GetItem');
+  calls.count() - calls.count('Query') - calls.count('GetItem') - calls.count('BatchGetItem');

@@ -17,6 +17,7 @@ import {
 import { failureOf } from '../../support/provider/csp-provider.ts';
 import { account } from '../../support/provider/fake-csp.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
+import { injectFaults } from '../../support/store/injected-faults.ts';
 import { change, idOf, NOTHING, startWith, vanish, writes } from './sync-steps.ts';
 
 describeOnEngines('a large inventory', ({ name, endpoint }) => {
@@ -28,8 +29,12 @@ describeOnEngines('a large inventory', ({ name, endpoint }) => {
     expect(await sync(core)).toEqual({ ...NOTHING, listed: count, unchanged: 0, created: count });
     core.clock.advanceSeconds(600);
     core.calls.clear();
+    const { calls } = injectFaults(core.client);
     expect(await sync(core)).toEqual({ ...NOTHING, listed: count, unchanged: count });
     expect(writes(core)).toBe(0);
+    // Nobody else waits for longer than it takes to look at a page.
+    const limits = calls.map(({ json }) => Number(JSON.parse(json).Limit));
+    expect(Math.max(...limits)).toBeLessThanOrEqual(250);
 
     const [renamed = [], gone = []] = [accounts.slice(0, 40), accounts.slice(40, 80)];
     for (const one of renamed) change(csp, one, { name: `new ${String(one.name)}` });
