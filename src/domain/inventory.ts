@@ -1,12 +1,6 @@
+import { assertNever } from './errors.ts';
 import { noteMissing } from './quarantine.ts';
-import type {
-  DeletedSandbox,
-  Description,
-  LeavingSandbox,
-  QuarantinedSandbox,
-  Sandbox,
-  StaleSandbox,
-} from './sandbox.ts';
+import type { DeletedSandbox, Description, LeavingSandbox, Sandbox, SandboxStatus } from './sandbox.ts';
 import {
   deleteAgain,
   describe,
@@ -39,14 +33,106 @@ export const CLOCK_SKEW_ALLOWANCE_MS = 10_000;
 /** What is listed for so long after its deletion was not deleted, whatever the provider says, milliseconds. */
 export const STILL_LISTED_LIMIT_MS = 3_600_000;
 
+/** The part of a record that is held against a listing. Times are epoch milliseconds. */
+export interface Surveyed extends Description {
+  id: string;
+  status: SandboxStatus;
+  updatedAtMs: number;
+  staleSinceMs?: number | undefined;
+  /** In quarantine. */
+  missingSinceMs?: number | undefined;
+  /** Its delete was accepted. */
+  leavingSinceMs?: number | undefined;
+  deletedAtMs?: number | undefined;
+  deletedAs?: DeletedSandbox['reason'] | undefined;
+  seenGoneMs?: number | undefined;
+  /** It was leased before it was deleted. */
+  wasUsed: boolean;
+}
+
+export const surveyOf = (record: Sandbox): Surveyed => ({
+  id: record.id,
+  name: record.name,
+  externalId: record.externalId,
+  metadata: record.metadata,
+  status: record.status,
+  updatedAtMs: record.updatedAtMs,
+  wasUsed: record.status === 'deleted' && isOfUsed(record),
+  ...(record.status === 'stale' && { staleSinceMs: record.staleSinceMs }),
+  ...(record.status === 'quarantined' && { missingSinceMs: record.missingSinceMs }),
+  ...(isLeaving(record) && { leavingSinceMs: record.cleanup.farewell.sinceMs }),
+  ...(record.status === 'deleted' && {
+    deletedAtMs: record.deletedAtMs,
+    deletedAs: record.reason,
+    seenGoneMs: record.seenGoneMs,
+  }),
+});
+
+/** What is to be done about nothing. */
+export const isNothing = (type: Verdict['type']): type is 'leave' | 'recent' | 'still_listed' =>
+  type === 'leave' || type === 'recent' || type === 'still_listed';
+
 /**
- * Judges one record against a complete listing.
+ * What a complete listing asks of one record.
  *
  *     ──── record written ──┊── listing starts ──── listing ends ──── now
  *                           ┊◀ allowance ▶
  * Only a record written left of the dotted line is judged missing, gone or reborn: anything later may postdate the
  * listing.
  */
+export function ask(
+  record: Surveyed,
+  listed: Description | undefined,
+  listingStartedAtMs: number,
+): Verdict['type'] {
+  if (!listed) return askAbsent(record, listingStartedAtMs - CLOCK_SKEW_ALLOWANCE_MS);
+  if (record.status === 'deleted') return askBuried(record, listingStartedAtMs);
+  // A listing that began before the one that lacked it has nothing new to tell.
+  if (record.status === 'stale')
+    return isBefore(listingStartedAtMs, record.staleSinceMs) ? 'recent' : 'restore';
+  if (isOverdue(record.leavingSinceMs, listingStartedAtMs)) return 'delete_again';
+  // In quarantine it stays, whatever is listed; what is not listed cannot be given away when it is restored.
+  const isBackAgain =
+    record.missingSinceMs !== undefined && !isBefore(listingStartedAtMs, record.missingSinceMs);
+  return sameDescription(record, listed) && !isBackAgain ? 'leave' : 'describe';
+}
+
+function askAbsent(record: Surveyed, settledBefore: number): Verdict['type'] {
+  switch (record.status) {
+    case 'available':
+    case 'cooling':
+      return record.updatedAtMs < settledBefore ? 'mark_stale' : 'recent';
+    case 'quarantined':
+      if (record.missingSinceMs !== undefined) return 'leave';
+      return record.updatedAtMs < settledBefore ? 'note_missing' : 'recent';
+    case 'pending_deletion':
+      // A look at it is due soon anyway.
+      return isBefore(record.leavingSinceMs, settledBefore) ? 'see_gone' : 'leave';
+    case 'deleted':
+      if (!record.wasUsed || record.seenGoneMs !== undefined) return 'leave';
+      return isBefore(record.deletedAtMs, settledBefore) ? 'see_gone' : 'recent';
+    case 'allocated':
+    case 'deletion_failed':
+    case 'stale':
+      return 'leave';
+    default:
+      return assertNever(record.status);
+  }
+}
+
+/**
+ * A tombstone whose sandbox is listed. Of what was deleted a listing speaks for a new sandbox only after another has
+ * lacked it: until then it is the old one, on its way out. Where only a record was removed there is nothing to wait for.
+ */
+function askBuried(record: Surveyed, listingStartedAtMs: number): Verdict['type'] {
+  const { deletedAtMs, seenGoneMs, deletedAs, wasUsed } = record;
+  if (!wasUsed || deletedAs === 'purged') return 'revive';
+  if (seenGoneMs === undefined)
+    return isOverdue(deletedAtMs, listingStartedAtMs) ? 'delete_again' : 'still_listed';
+  return seenGoneMs >= listingStartedAtMs - CLOCK_SKEW_ALLOWANCE_MS ? 'recent' : 'revive';
+}
+
+/** Judges one record against a complete listing: what that asks of it, and what becomes of it by that. */
 export function judge(
   record: Sandbox,
   listed: InventoryItem | undefined,
@@ -54,90 +140,50 @@ export function judge(
   nowMs: number,
   cooldownMs = 0,
 ): Verdict {
-  const settledBefore = listingStartedAtMs - CLOCK_SKEW_ALLOWANCE_MS;
-  if (!listed) return judgeAbsent(record, settledBefore, nowMs);
-  if (record.status === 'deleted')
-    return judgeBuried(record, listed, { listingStartedAtMs, nowMs, cooldownMs });
-  if (record.status === 'stale') return judgeStale(record, listed, listingStartedAtMs, nowMs);
-  if (isLeaving(record) && isOverdue(record.cleanup.farewell.sinceMs, listingStartedAtMs)) {
-    const next = deleteAgain(record, listed, nowMs);
-    return { type: 'delete_again', next, action: 'cleanup_still_listed' };
+  const type = ask(surveyOf(record), listed, listingStartedAtMs);
+  switch (type) {
+    case 'leave':
+    case 'recent':
+    case 'still_listed':
+      return { type };
+    case 'describe':
+      if (!listed) break;
+      return { type, next: describe(record, listed, nowMs), action: 'sync_updated' };
+    case 'restore':
+      if (!listed || record.status !== 'stale') break;
+      return { type, next: restore(record, listed, nowMs), action: 'sync_restored' };
+    case 'revive':
+      if (!listed || record.status !== 'deleted') break;
+      return { type, next: revive(record, listed, nowMs, cooldownMs), action: 'sync_revived' };
+    case 'delete_again':
+      if (listed && isLeaving(record))
+        return { type, next: deleteAgain(record, listed, nowMs), action: 'cleanup_still_listed' };
+      if (!listed || record.status !== 'deleted' || !isOfUsed(record)) break;
+      return { type, next: deleteAgain(record, listed, nowMs), action: 'sync_still_listed' };
+    case 'mark_stale':
+      if (record.status !== 'available' && record.status !== 'cooling') break;
+      return { type, next: markStale(record, nowMs), action: 'sync_missing' };
+    case 'note_missing':
+      if (record.status !== 'quarantined') break;
+      return { type, next: noteMissing(record, nowMs), action: 'sync_missing' };
+    case 'see_gone':
+      if (isLeaving(record)) {
+        const detail = record.cleanup.farewell.reason;
+        return { type, next: seeGone(record, nowMs), action: 'cleanup_deleted', detail };
+      }
+      if (record.status !== 'deleted' || !isOfUsed(record)) break;
+      return { type, next: seeGone(record, nowMs), action: 'sync_gone' };
+    default:
+      return assertNever(type);
   }
-  return sameDescription(record, listed) && !isBackAgain(record, listingStartedAtMs)
-    ? { type: 'leave' }
-    : { type: 'describe', next: describe(record, listed, nowMs), action: 'sync_updated' };
+  throw new TypeError(`a listing cannot ask ${type} of one that is ${record.status}`);
 }
 
-function judgeAbsent(record: Sandbox, settledBefore: number, nowMs: number): Verdict {
-  if (record.status === 'available' || record.status === 'cooling') {
-    return record.updatedAtMs < settledBefore
-      ? { type: 'mark_stale', next: markStale(record, nowMs), action: 'sync_missing' }
-      : { type: 'recent' };
-  }
-  if (record.status === 'quarantined') {
-    if (record.missingSinceMs !== undefined) return { type: 'leave' };
-    return record.updatedAtMs < settledBefore
-      ? { type: 'note_missing', next: noteMissing(record, nowMs), action: 'sync_missing' }
-      : { type: 'recent' };
-  }
-  if (isLeaving(record)) {
-    // A look at it is due soon anyway.
-    if (record.cleanup.farewell.sinceMs >= settledBefore) return { type: 'leave' };
-    const { reason } = record.cleanup.farewell;
-    return { type: 'see_gone', next: seeGone(record, nowMs), action: 'cleanup_deleted', detail: reason };
-  }
-  if (record.status === 'deleted' && isOfUsed(record) && record.seenGoneMs === undefined) {
-    return record.deletedAtMs < settledBefore
-      ? { type: 'see_gone', next: seeGone(record, nowMs), action: 'sync_gone' }
-      : { type: 'recent' };
-  }
-  return { type: 'leave' };
-}
+const isBefore = (oneMs: number | undefined, otherMs: number | undefined): boolean =>
+  oneMs !== undefined && otherMs !== undefined && oneMs < otherMs;
 
-/**
- * A tombstone whose sandbox is listed. Of what was deleted a listing speaks for a new sandbox only after another has
- * lacked it: until then it is the old one, on its way out. Where only a record was removed there is nothing to wait for.
- */
-function judgeBuried(
-  record: DeletedSandbox,
-  listed: InventoryItem,
-  { listingStartedAtMs, nowMs, cooldownMs }: Record<'listingStartedAtMs' | 'nowMs' | 'cooldownMs', number>,
-): Verdict {
-  const { deletedAtMs, seenGoneMs } = record;
-  if (isOfUsed(record) && record.reason !== 'purged') {
-    if (seenGoneMs === undefined) {
-      if (!isOverdue(deletedAtMs, listingStartedAtMs)) return { type: 'still_listed' };
-      return {
-        type: 'delete_again',
-        next: deleteAgain(record, listed, nowMs),
-        action: 'sync_still_listed',
-      };
-    }
-    if (seenGoneMs >= listingStartedAtMs - CLOCK_SKEW_ALLOWANCE_MS) return { type: 'recent' };
-  }
-  return { type: 'revive', next: revive(record, listed, nowMs, cooldownMs), action: 'sync_revived' };
-}
-
-/** A listing that began before the one that lacked it has nothing new to tell. */
-const judgeStale = (
-  record: StaleSandbox,
-  listed: InventoryItem,
-  listingStartedAtMs: number,
-  nowMs: number,
-): Verdict =>
-  record.staleSinceMs > listingStartedAtMs
-    ? { type: 'recent' }
-    : { type: 'restore', next: restore(record, listed, nowMs), action: 'sync_restored' };
-
-/** In quarantine it stays, whatever is listed; what is not listed cannot be given away when it is restored. */
-const isBackAgain = (record: Sandbox, listingStartedAtMs: number): boolean =>
-  isMissing(record) && record.missingSinceMs <= listingStartedAtMs;
-
-const isMissing = (record: Sandbox): record is QuarantinedSandbox & { missingSinceMs: number } =>
-  record.status === 'quarantined' && record.missingSinceMs !== undefined;
-
-const isOverdue = (sinceMs: number, listingStartedAtMs: number): boolean =>
-  sinceMs + STILL_LISTED_LIMIT_MS < listingStartedAtMs;
+const isOverdue = (sinceMs: number | undefined, listingStartedAtMs: number): boolean =>
+  sinceMs !== undefined && sinceMs + STILL_LISTED_LIMIT_MS < listingStartedAtMs;
 
 const isOfUsed = (record: DeletedSandbox): record is UsedTombstone =>
   record.lease !== undefined && record.cleanup !== undefined;
@@ -147,11 +193,14 @@ export const isLeaving = (record: Sandbox): record is LeavingSandbox =>
   record.status === 'pending_deletion' && record.cleanup.farewell !== undefined;
 
 /** True for a record whose absence from a listing speaks against the listing (what is being deleted may be gone). */
-export const isExpected = (record: Sandbox): boolean =>
-  record.status === 'available' ||
-  record.status === 'cooling' ||
-  record.status === 'allocated' ||
-  (record.status === 'quarantined' && !isMissing(record));
+export const isExpected = ({
+  status,
+  missingSinceMs,
+}: Pick<Surveyed, 'status' | 'missingSinceMs'>): boolean =>
+  status === 'available' ||
+  status === 'cooling' ||
+  status === 'allocated' ||
+  (status === 'quarantined' && missingSinceMs === undefined);
 
 function sameDescription(a: Description, b: Description): boolean {
   if (a.name !== b.name || a.externalId !== b.externalId) return false;

@@ -1,11 +1,10 @@
-import type { Sandbox } from '../domain/sandbox.ts';
 import type { Page, Place } from '../store/sandboxes/reads.ts';
 
 /** Every record that `read` pages through, over all buckets, one page in memory at a time. */
-export async function* everywhere(
+export async function* everywhere<Each>(
   buckets: number,
-  read: (place: Place) => Promise<Page>,
-): AsyncGenerator<Sandbox, void, void> {
+  read: (place: Place) => Promise<Page<Each>>,
+): AsyncGenerator<Each, void, void> {
   for (let bucket = 0; bucket < buckets; bucket++) {
     let after: Page['after'];
     do {

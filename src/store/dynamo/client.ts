@@ -17,12 +17,13 @@ import {
   UpdateItemCommand,
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
-import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { marshall } from '@aws-sdk/util-dynamodb';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { isGivenUp, limitTime, untilAborted } from '../../time-limit.ts';
 import { createCongestionLimit } from './congestion.ts';
 import {
   fromDriver,
+  fromItem,
   type Item,
   type Plain,
   type TransactItems,
@@ -234,7 +235,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
           RequestItems: { [table]: { Keys: left, ConsistentRead: true } },
         });
         const answer = await call('BatchGetItem', (options) => raw.send(command, options), signal);
-        items.push(...(answer.Responses?.[table] ?? []).map((item) => unmarshall(item)));
+        items.push(...(answer.Responses?.[table] ?? []).map(fromItem));
         left = answer.UnprocessedKeys?.[table]?.Keys ?? [];
       }
       return items;
@@ -270,7 +271,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
 }
 
 const toPage = ({ Items, Count, ScannedCount, LastEvaluatedKey }: QueryCommandOutput): Page => ({
-  items: Items?.map((item) => unmarshall(item)) ?? [],
+  items: Items?.map(fromItem) ?? [],
   count: Count ?? 0,
   lookedAt: ScannedCount ?? Count ?? 0,
   lastKey: fromDriver(LastEvaluatedKey),

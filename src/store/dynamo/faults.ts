@@ -6,9 +6,9 @@ import {
   TransactionCanceledException,
   TransactionConflictException,
 } from '@aws-sdk/client-dynamodb';
-import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { StoreUnavailableError } from '../../domain/errors.ts';
 import { backoffDelayMs } from '../../domain/resilience/backoff.ts';
+import { fromItem } from './documents.ts';
 import {
   CONDITION_FAILED,
   CONFLICT,
@@ -57,7 +57,7 @@ export async function retryUnavailable<T>(
 /** The driver's error in the store's words; what is not expected comes back as it is. */
 export function translate(error: unknown, signal?: AbortSignal): unknown {
   if (error instanceof ConditionalCheckFailedException) {
-    return new ConditionFailedError(error.Item && unmarshall(error.Item), error);
+    return new ConditionFailedError(error.Item && fromItem(error.Item), error);
   }
   if (error instanceof TransactionConflictException) {
     return new TransactionCancelledError([{ code: CONFLICT }], error);
@@ -88,7 +88,7 @@ function toCancelled(error: TransactionCanceledException): TransactionCancelledE
   return new TransactionCancelledError(
     reasons.map((reason) => ({
       code: reason.Code ?? 'None',
-      item: reason.Item && unmarshall(reason.Item),
+      item: reason.Item && fromItem(reason.Item),
     })),
     error,
   );

@@ -1,3 +1,4 @@
+import type { Surveyed } from '../../domain/inventory.ts';
 import {
   type InUseStatus,
   isInUse,
@@ -21,6 +22,7 @@ import {
   statusSortKey,
 } from './keys.ts';
 import { filterMembers } from './sandbox-filter.ts';
+import { SURVEYED, toSurveyed } from './survey.ts';
 
 /** A place in a bucket: the last key that was read. */
 export interface Place {
@@ -28,8 +30,8 @@ export interface Place {
   after?: Item | undefined;
 }
 
-export interface Page {
-  sandboxes: Sandbox[];
+export interface Page<Each = Sandbox> {
+  sandboxes: Each[];
   /** Records read for it, those that a filter left out included. */
   lookedAt: number;
   /** Absent when the bucket has no more. */
@@ -60,11 +62,13 @@ export interface SandboxReads {
     } & Place,
     signal?: AbortSignal,
   ): Promise<Page>;
-  /** One page of a bucket's whole content, tombstones included, by id. Not `consistent`, it costs half and may be a second old. */
+  /** One page of a bucket's whole content, tombstones included, by id. */
   all(
-    query: { limit?: number | undefined; filter?: SandboxFilter | undefined; consistent?: boolean } & Place,
+    query: { limit?: number | undefined; filter?: SandboxFilter | undefined } & Place,
     signal?: AbortSignal,
   ): Promise<Page>;
+  /** The same, as far as it is held against a listing. Not consistent: it may be a second old. */
+  survey(query: { limit: number } & Place, signal?: AbortSignal): Promise<Page<Surveyed>>;
   /** One page of a bucket's sandboxes in use, in one status, by id, however often their ends change meanwhile. */
   inUse(
     query: { status: InUseStatus; limit?: number | undefined; filter?: SandboxFilter | undefined } & Place,
@@ -113,17 +117,18 @@ export function createSandboxReads(
     };
   };
 
-  function readable(items: Item[]): Sandbox[] {
-    const sandboxes: Sandbox[] = [];
+  function readableBy<Each>(read: (item: Item) => Each, items: Item[]): Each[] {
+    const sandboxes: Each[] = [];
     for (const item of items) {
       try {
-        sandboxes.push(toSandbox(item));
+        sandboxes.push(read(item));
       } catch (error) {
         onUnreadable(item.sk, error);
       }
     }
     return sandboxes;
   }
+  const readable = (items: Item[]): Sandbox[] => readableBy(toSandbox, items);
 
   const page = async (input: ReturnType<typeof inBucket>, signal?: AbortSignal): Promise<Page> => {
     const { items, lookedAt, lastKey } = await client.query(input, signal);
@@ -135,6 +140,7 @@ export function createSandboxReads(
     condition: 'begins_with(status_key, :prefix)',
     values: { ':prefix': statusPrefix(status, namePrefix) },
   });
+  const EVERYTHING = { condition: 'begins_with(sk, :prefix)', values: { ':prefix': SANDBOX_SK } };
   const DUE_SOME_TIME = { name: BY_DUE, condition: 'due_key > :first', values: { ':first': '0' } };
 
   /** Every page of a query, over all buckets. */
@@ -191,8 +197,12 @@ export function createSandboxReads(
       return picked(found, { ...place.filter, namePrefix });
     },
     async all(place, signal) {
-      const index = { condition: 'begins_with(sk, :prefix)', values: { ':prefix': SANDBOX_SK } };
-      return picked(await page(inBucket(index, place), signal), place.filter);
+      return picked(await page(inBucket(EVERYTHING, place), signal), place.filter);
+    },
+    async survey(place, signal) {
+      const input = { ...inBucket(EVERYTHING, { ...place, consistent: false }), ...SURVEYED };
+      const { items, lookedAt, lastKey } = await client.query(input, signal);
+      return { sandboxes: readableBy(toSurveyed, items), lookedAt, after: lastKey };
     },
     async inUse({ status, bucket, after, limit, filter }, signal) {
       const wanted = { ...filter, status };

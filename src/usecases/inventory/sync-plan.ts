@@ -1,4 +1,4 @@
-import { isExpected, judge } from '../../domain/inventory.ts';
+import { ask, isExpected, isNothing } from '../../domain/inventory.ts';
 import { noneCounted } from '../../domain/pool-counts.ts';
 import type { SandboxReads } from '../../store/sandboxes/reads.ts';
 import type { CallContext } from '../context.ts';
@@ -43,7 +43,6 @@ interface Lacked {
 
 export interface PlanDeps extends ListingDeps {
   reads: SandboxReads;
-  cooldownMs: number;
   survey?: (() => Survey) | undefined;
 }
 
@@ -60,7 +59,7 @@ export async function planSync(
   context: CallContext,
   onProgress?: () => void,
 ): Promise<Plan> {
-  const { clock, reads } = deps;
+  const { reads } = deps;
   const { items, startedAtMs } = listing;
   const plan: Plan = {
     changes: {
@@ -82,12 +81,11 @@ export async function planSync(
   const lacked: Lacked[] = [];
   /** Those that are listed, have a record, and are to be changed. */
   const changing = new Set<string>();
-  const nowMs = clock.nowMs();
   const tell = deps.survey?.();
   const counts = noneCounted();
   // Each decision is held against the record as it is when it is written: what was read may be a second old.
   const records = everywhere(reads.buckets, async (place) => {
-    const page = await reads.all({ ...place, limit: PAGE, consistent: false }, context.signal);
+    const page = await reads.survey({ ...place, limit: PAGE }, context.signal);
     onProgress?.();
     return page;
   });
@@ -95,17 +93,17 @@ export async function planSync(
     const { id } = record;
     const item = items.get(id);
     if (record.status !== 'deleted') counts[record.status]++;
-    const verdict = judge(record, item, startedAtMs, nowMs, deps.cooldownMs);
-    const type = 'next' in verdict ? verdict.type : undefined;
+    const asked = ask(record, item, startedAtMs);
+    const type = isNothing(asked) ? undefined : asked;
     if (isExpected(record)) plan.expected++;
-    if (verdict.type === 'recent') plan.recent++;
-    if (verdict.type === 'still_listed') plan.still_listed++;
+    if (asked === 'recent') plan.recent++;
+    if (asked === 'still_listed') plan.still_listed++;
     if (!item) {
       if (isExpected(record) || type)
         lacked.push({ id, isExpected: isExpected(record), ...(type && { type }) });
       continue;
     }
-    if (verdict.type === 'leave') plan.unchanged++;
+    if (asked === 'leave') plan.unchanged++;
     if (type) {
       changing.add(id);
       plan.changes[type].push(id);
