@@ -6,6 +6,7 @@ import { END_PAIRS } from './end-stories.ts';
 import { FIT_PAIRS } from './fit-stories.ts';
 import { GONE_PAIRS } from './gone-stories.ts';
 import { RULES } from './history.ts';
+import { KEEP_PAIRS } from './keep-stories.ts';
 import { LEASE_PAIRS } from './lease-stories.ts';
 import { LINE_PAIRS } from './line-stories.ts';
 import { SEVERAL_PAIRS } from './several-stories.ts';
@@ -13,6 +14,7 @@ import { historyOf } from './story.ts';
 
 const PAIRS = [
   ...LEASE_PAIRS,
+  ...KEEP_PAIRS,
   ...SEVERAL_PAIRS,
   ...ANSWER_PAIRS,
   ...DELETE_PAIRS,

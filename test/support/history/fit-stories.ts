@@ -60,7 +60,10 @@ const told = (replacementId?: string, key?: string): ReportCall => ({
   sandboxId: 's1',
   key,
   replaces: true,
-  outcome: { type: 'reported', replacementId },
+  outcome: {
+    type: 'reported',
+    replacement: replacementId === undefined ? undefined : { sandboxId: replacementId },
+  },
   ...spanOf([30, 40]),
 });
 const REPORTED = { ...ended('s1', 'ada', 'p1', 35, 'report'), to: 'quarantined' as const };

@@ -50,16 +50,22 @@ interface CallOf<Op extends string, Outcome> extends Span {
   outcome: Outcome | Refused | Unknown;
 }
 
-/** One of the leases that an answer tells of. */
+/** One of the leases that an answer tells of; absent is what nobody noted. */
 export interface ToldLease {
   sandboxId: string;
   leaseOver?: boolean | undefined;
+  leaseId?: string | undefined;
+  fencingToken?: number | undefined;
+  /** Its end, epoch seconds. */
+  expiresAt?: number | undefined;
+  /** When the next sign of life is to come by, or a moment before that, epoch seconds. */
+  heartbeatBy?: number | undefined;
 }
 
 export interface AllocateCall
   extends CallOf<
     'allocate',
-    | { type: 'leased'; sandboxId: string; replayed: boolean; leaseOver?: boolean }
+    | ({ type: 'leased'; replayed: boolean } & ToldLease)
     | { type: 'leased_several'; leases: readonly ToldLease[]; replayed: boolean }
     | { type: 'none_free' }
     | { type: 'in_line'; ticket: string }
@@ -68,6 +74,10 @@ export interface AllocateCall
   /** The `Idempotency-Key`; absent: the holder is the key. */
   key?: string | undefined;
   namePrefix?: string | undefined;
+  /** How long the lease is to last; absent: as long as one does unasked. */
+  durationSeconds?: number | undefined;
+  /** It will be heard of so often; absent: it need not. */
+  heartbeatSeconds?: number | undefined;
   /** It asks for so many, all or none; absent: for one. */
   count?: number | undefined;
   /** It waits in line where nothing is free, for so long; absent: it does not. */
@@ -90,13 +100,22 @@ export interface MarkAllCall
 export interface ReportCall
   extends CallOf<
     'report',
-    { type: 'reported'; replacementId?: string | undefined; ticket?: string | undefined }
+    { type: 'reported'; replacement?: ToldLease | undefined; ticket?: string | undefined }
   > {
   holder: string;
   sandboxId: string;
   /** Of the lease; as in {@link AllocateCall}. */
   key?: string | undefined;
   replaces: boolean;
+}
+/** A holder moves the end of its lease, or gives a sign of life. */
+export interface KeepCall extends CallOf<'extend' | 'heartbeat', { type: 'kept' } & ToldLease> {
+  holder: string;
+  sandboxId: string;
+  /** Of the one that it means; absent: of whichever it has of the sandbox. */
+  leaseId?: string | undefined;
+  /** From the extension to the new end. */
+  durationSeconds?: number | undefined;
 }
 /** A track's look at its sandbox. */
 export interface GetCall extends CallOf<'get', { type: 'shown'; status: Sandbox['status'] }> {
@@ -115,6 +134,7 @@ export type Call =
   | MarkCall
   | MarkAllCall
   | ReportCall
+  | KeepCall
   | GetCall
   | OperatorCall
   | RunCall;
@@ -154,8 +174,12 @@ export interface History {
   keys: readonly KeyRecord[];
   /** When the end was read, by the brokers' clock, epoch milliseconds. */
   asOfMs: number;
-  /** From the grant of a lease to its expiry, buffer included, by the brokers' clocks, milliseconds. */
+  /** From the grant of a lease that asked for no duration to its expiry, buffer included, by the brokers' clocks, milliseconds. */
   termMs: number;
+  /** From a lease's end to its expiry, milliseconds; absent: nothing is said about the ends in the records. */
+  bufferMs?: number;
+  /** From a lease's begin to its end, however often it is extended, milliseconds; absent: as long as one likes. */
+  maxLeaseMs?: number;
   /** How long after it was cleaned a sandbox is free, milliseconds; absent: at once. */
   cooldownMs?: number;
   /** Sandboxes that must have a record at the end. */
@@ -191,6 +215,9 @@ export interface History {
  * - `partial_grant`: of several that were asked for together, a part was leased.
  * - `false_refusal`: "none is free" while one was, or as many as were asked for, from the call's start to its end.
  * - `lost_lease`, `lost_mark`, `lost_delete`: acknowledged, and gone.
+ * - `revived_lease`: a lease that was over before its holder called was extended, or said to go on.
+ * - `wrong_end`: a lease ends at another time than was asked for, or than was told.
+ * - `stale_token`: a fencing token that is no higher than one of an earlier lease of the sandbox.
  * - `unfounded_delete`: the provider was asked to delete what nobody had given back and no lease had run out on.
  * - `repeated_delete`: one mark or expiry, two effects at the provider.
  * - `vanishing_lease`: leased after it was deleted, before a complete listing that began later has lacked it.
@@ -209,6 +236,9 @@ export const RULES = [
   'lost_lease',
   'lost_mark',
   'lost_delete',
+  'revived_lease',
+  'wrong_end',
+  'stale_token',
   'unfounded_delete',
   'repeated_delete',
   'vanishing_lease',
@@ -227,10 +257,19 @@ export interface Violation {
   message: string;
 }
 
-/** The leases that an allocation was told of. */
-export const toldIn = ({ outcome }: AllocateCall): readonly ToldLease[] => {
-  if (outcome.type === 'leased_several') return outcome.leases;
-  return outcome.type === 'leased' ? [outcome] : [];
+/** The leases that a call was told of. */
+export const toldIn = ({ outcome }: Pick<Call, 'outcome'>): readonly ToldLease[] => {
+  switch (outcome.type) {
+    case 'leased_several':
+      return outcome.leases;
+    case 'leased':
+    case 'kept':
+      return [outcome];
+    case 'reported':
+      return outcome.replacement === undefined ? [] : [outcome.replacement];
+    default:
+      return [];
+  }
 };
 
 /** The caller chose the key: it is remembered after its lease. (Named as the holder is, it may be the default one.) */

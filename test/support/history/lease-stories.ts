@@ -1,6 +1,9 @@
 import {
+  AGAIN,
+  andCalls,
   deliveredTwice,
   ENDED,
+  GIVEN,
   GRANTED,
   HELD,
   keyed,
@@ -42,6 +45,21 @@ const ONE_AFTER_THE_OTHER: Story = {
     { op: 'release', id: 'r1', sandboxId: 's1', outcome: { type: 'done' }, ...spanOf([20, 30]) },
   ],
 };
+
+/** ada is told which lease she has of s1, by this token. */
+const toldToken = (n: 1 | 2, times: [number, number], fencingToken: number, replayed = false) =>
+  allocated(`c${n}`, 'ada', times, {
+    type: 'leased',
+    sandboxId: 's1',
+    replayed,
+    leaseId: `lease-c${n}`,
+    fencingToken,
+  });
+/** ada has s1 for the second time, and was told these tokens. */
+const tokens = (first: number, second: number): Story => ({
+  ...AGAIN,
+  calls: [toldToken(1, [10, 20], first), GIVEN, toldToken(2, [220, 230], second)],
+});
 
 /** Who has what, and who is told that there is none. */
 export const LEASE_PAIRS: readonly Pair[] = [
@@ -190,5 +208,17 @@ export const LEASE_PAIRS: readonly Pair[] = [
       calls: [{ ...allocated('c1', 'ada', [10, 20], NONE_FREE), namePrefix: 'lab-s2' }],
       sandboxes: [free('s2', 2)],
     },
+  },
+  {
+    what: 'the fencing token of a lease is that of the one before',
+    rule: 'stale_token',
+    broken: tokens(5, 5),
+    lawful: tokens(2, 5),
+  },
+  {
+    what: 'the fencing token of a lease changes',
+    rule: 'stale_token',
+    broken: andCalls(tokens(2, 5), { ...toldToken(2, [240, 250], 6, true), id: 'c4' }),
+    lawful: andCalls(tokens(2, 5), { ...toldToken(2, [240, 250], 5, true), id: 'c4' }),
   },
 ];

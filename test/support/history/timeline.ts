@@ -25,7 +25,10 @@ export interface FoundLease {
   key: string | undefined;
   /** The key is the caller's own, and remembers this lease. */
   isRemembered: boolean;
+  leaseId: string | undefined;
   granted: Step;
+  /** Moments at which its end was moved, in their order. */
+  extensions: readonly Step[];
   ended: Step | undefined;
 }
 
@@ -98,7 +101,7 @@ function stepOf(event: SandboxEvent, call: Call | undefined, clockSkewMs: number
 function tellsOf(call: Call, { action, sandboxId }: SandboxEvent): boolean {
   if (action !== 'allocate') return true;
   if (call.op === 'report') {
-    return call.outcome.type === 'reported' && call.outcome.replacementId === sandboxId;
+    return call.outcome.type === 'reported' && call.outcome.replacement?.sandboxId === sandboxId;
   }
   if (call.op !== 'allocate') return true;
   if (call.outcome.type === 'none_free') return true;
@@ -118,7 +121,9 @@ function applyObservations(chains: ReadonlyMap<string, Step[]>, { observations =
 function leasesOf(steps: readonly Step[]): FoundLease[] {
   return steps.flatMap((granted, index) => {
     if (granted.event.action !== 'allocate') return [];
-    const next = steps.slice(index + 1).find(({ event }) => event.to !== 'allocated');
+    const end = steps.findIndex(({ event }, at) => at > index && event.to !== 'allocated');
+    const next = steps[end];
+    const during = steps.slice(index + 1, end < 0 ? undefined : end);
     const { call: by } = granted;
     const call = by?.op === 'allocate' || by?.op === 'report' ? by : undefined;
     return {
@@ -127,7 +132,9 @@ function leasesOf(steps: readonly Step[]): FoundLease[] {
       key: call && keyOf(call),
       // Of a lease that nobody was told of, its key remembers nothing.
       isRemembered: call !== undefined && isChosen(call) && next?.event.action !== 'pass_on',
+      leaseId: granted.event.leaseId,
       granted,
+      extensions: during.filter(({ event }) => event.action === 'extend'),
       ended: next?.event.from === 'allocated' ? next : undefined,
     };
   });
@@ -159,11 +166,13 @@ function periodsOf(steps: readonly Step[]): CleanupPeriod[] {
 export const toldOf = (
   leases: readonly FoundLease[],
   call: AllocateCall,
-  lease: Pick<ToldLease, 'sandboxId'>,
+  told: Pick<ToldLease, 'sandboxId' | 'leaseId'>,
 ): FoundLease[] =>
   leases.filter(
-    ({ sandboxId, key, holder }) =>
-      sandboxId === lease.sandboxId && (key === undefined ? holder === call.holder : key === keyOf(call)),
+    ({ sandboxId, key, holder, leaseId }) =>
+      sandboxId === told.sandboxId &&
+      (told.leaseId ?? leaseId) === leaseId &&
+      (key === undefined ? holder === call.holder : key === keyOf(call)),
   );
 
 /** May the lease have been live at some moment of the call? */

@@ -11,12 +11,14 @@ import {
   toldIn,
   type Violation,
 } from '../history.ts';
+import type { LeaseEnds } from '../lease-ends.ts';
 import { type FoundLease, mayTouch, type Step, type Timeline, toldOf } from '../timeline.ts';
-import { reclaimMs, rememberedMs, told } from './chain-rules.ts';
+import { told } from './chain-rules.ts';
 import { checkKeys, mayFollow } from './key-rules.ts';
 
 /** What clients were told, held against what the history says. */
-export function checkAnswers(timeline: Timeline, history: History): Violation[] {
+export function checkAnswers(timeline: Timeline, history: History, ends: LeaseEnds): Violation[] {
+  const judged: Judged = { timeline, history, ends };
   const allocated = new Map<string, FoundLease[]>();
   for (const lease of timeline.leases) {
     const { call } = lease.granted;
@@ -26,11 +28,11 @@ export function checkAnswers(timeline: Timeline, history: History): Violation[] 
     ...history.calls.flatMap((call) => {
       switch (call.op) {
         case 'allocate':
-          return checkAllocation(call, allocated.get(call.id) ?? [], timeline, history);
+          return checkAllocation(call, allocated.get(call.id) ?? [], judged);
         case 'mark':
           return [...checkMark(call, timeline), ...checkDenial(call, timeline)];
         case 'mark_all':
-          return checkMarkAll(call, timeline, history);
+          return checkMarkAll(call, judged);
         case 'report':
           return [
             ...checkReport(call, allocated.get(call.id) ?? [], timeline),
@@ -42,21 +44,22 @@ export function checkAnswers(timeline: Timeline, history: History): Violation[] 
           return [];
       }
     }),
-    ...checkKeys(timeline, history.termMs),
+    ...checkKeys(timeline, ends),
   ];
 }
 
-function checkAllocation(
-  call: AllocateCall,
-  leases: readonly FoundLease[],
-  timeline: Timeline,
-  history: History,
-): Violation[] {
+interface Judged {
+  timeline: Timeline;
+  history: History;
+  ends: LeaseEnds;
+}
+
+function checkAllocation(call: AllocateCall, leases: readonly FoundLease[], judged: Judged): Violation[] {
   const { outcome } = call;
   return [
     ...checkGranted(call, leases),
-    ...(outcome.type === 'none_free' ? checkRefusal(call, timeline, history) : []),
-    ...toldIn(call).flatMap((lease) => checkTold(call, lease, leases, { timeline, history })),
+    ...(outcome.type === 'none_free' ? checkRefusal(call, judged) : []),
+    ...toldIn(call).flatMap((lease) => checkTold(call, lease, leases, judged)),
   ];
 }
 
@@ -92,12 +95,12 @@ const isTogether = (one: FoundLease, other: FoundLease): boolean => {
 /** A lease that an allocation was told of. */
 function checkTold(
   call: AllocateCall,
-  { sandboxId, leaseOver }: ToldLease,
+  { sandboxId, leaseId, leaseOver }: ToldLease,
   leases: readonly FoundLease[],
-  { timeline, history }: { timeline: Timeline; history: History },
+  { timeline, history, ends }: Judged,
 ): Violation[] {
   const { outcome } = call;
-  const candidates = toldOf(timeline.leases, call, { sandboxId });
+  const candidates = toldOf(timeline.leases, call, { sandboxId, leaseId });
   const violations: Violation[] = [];
   const lost = (message: string) =>
     violations.push({ rule: 'lost_lease', message: `${asked(call)} was told ${message}` });
@@ -110,7 +113,7 @@ function checkTold(
     const isKnown = isByPlace || leases.some((lease) => lease.sandboxId === sandboxId);
     if (!isKnown) lost(`of a new lease of ${sandboxId} that no event knows`);
   } else if (leaseOver) {
-    const isKnown = candidates.some((lease) => mayBeOver(lease, call, history));
+    const isKnown = candidates.some((lease) => mayBeOver(lease, call, { history, ends }));
     // Of several leases some may be over, and the key itself not.
     const isToBeTold = isChosen(call) || toldIn(call).some((lease) => !lease.leaseOver);
     if (!isKnown || !isToBeTold) lost(`that its lease of ${sandboxId} is over, and it was not`);
@@ -125,11 +128,12 @@ function checkTold(
 }
 
 /** Over at some moment of the call: ended, or past its time. */
-const mayBeOver = (lease: FoundLease, call: Call, history: History): boolean =>
-  (lease.ended !== undefined && lease.ended.earliestMs <= call.endMs) || mayBeOverdue(lease, call, history);
+const mayBeOver = (lease: FoundLease, call: Call, judged: ByTime): boolean =>
+  (lease.ended !== undefined && lease.ended.earliestMs <= call.endMs) || mayBeOverdue(lease, call, judged);
 
 /** "None is free": not as many sandboxes were available all along as it asked for, and the key had no lease. */
-function checkRefusal(call: AllocateCall, { chains, leases }: Timeline, history: History): Violation[] {
+function checkRefusal(call: AllocateCall, { timeline, history, ends }: Judged): Violation[] {
+  const { chains, leases } = timeline;
   const violations: Violation[] = [];
   const free = freeThrough(call, chains, history);
   const { count = 1 } = call;
@@ -140,7 +144,7 @@ function checkRefusal(call: AllocateCall, { chains, leases }: Timeline, history:
   for (const lease of leases) {
     const ended = lease.isRemembered ? undefined : lease.ended;
     if (lease.key !== keyOf(call) || !spansCall(lease.granted, ended, call)) continue;
-    if (mayBeForgotten(lease, call, history)) continue;
+    if (mayBeForgotten(lease, call, { history, ends })) continue;
     const message = `${asked(call)} was told that none is free; its key had ${told(lease.granted)}`;
     violations.push({ rule: 'lost_lease', message });
   }
@@ -166,18 +170,20 @@ function freeThrough(call: AllocateCall, chains: Timeline['chains'], history: Hi
 }
 
 /** From certainly before the call's start until certainly after its end. */
-const spansCall = (from: Step, to: Step | undefined, { startMs, endMs }: Call): boolean =>
+export const spansCall = (from: Step, to: Step | undefined, { startMs, endMs }: Call): boolean =>
   from.latestMs < startMs && endMs < (to?.earliestMs ?? Infinity);
 
+type ByTime = Pick<Judged, 'history' | 'ends'>;
+
 /** A key is free again once its lease is overdue, whether or not somebody has taken the sandbox back by then. */
-const mayBeOverdue = ({ granted }: FoundLease, { endMs }: Call, { termMs, clockSkewMs }: History): boolean =>
-  clockSkewMs === undefined || endMs + clockSkewMs >= reclaimMs(granted, termMs);
+const mayBeOverdue = (lease: FoundLease, { startMs, endMs }: Call, { history, ends }: ByTime): boolean =>
+  history.clockSkewMs === undefined || endMs + history.clockSkewMs >= ends.reclaimMs(lease, startMs);
 
 /** By then its key may be free for another lease. */
-const mayBeForgotten = (lease: FoundLease, call: Call, history: History): boolean => {
-  const { termMs, clockSkewMs } = history;
-  if (!lease.isRemembered || clockSkewMs === undefined) return mayBeOverdue(lease, call, history);
-  return call.endMs + clockSkewMs >= rememberedMs(lease.granted, termMs);
+const mayBeForgotten = (lease: FoundLease, call: Call, { history, ends }: ByTime): boolean => {
+  const { clockSkewMs } = history;
+  if (!lease.isRemembered || clockSkewMs === undefined) return mayBeOverdue(lease, call, { history, ends });
+  return call.endMs + clockSkewMs >= ends.rememberedMs(lease, call.startMs);
 };
 
 /** A report ends the lease, as a mark does; what it tells of instead is its key's, and it got no more than that. */
@@ -192,12 +198,13 @@ function checkReport(call: ReportCall, leases: readonly FoundLease[], timeline: 
   }
   const { outcome } = call;
   if (outcome.type !== 'reported') return violations;
-  if (outcome.replacementId !== undefined) {
+  const { replacement } = outcome;
+  if (replacement !== undefined) {
     const isKnown = timeline.leases.some(
       (lease) =>
-        lease.sandboxId === outcome.replacementId && lease.key === keyOf(call) && mayTouch(lease, call),
+        lease.sandboxId === replacement.sandboxId && lease.key === keyOf(call) && mayTouch(lease, call),
     );
-    const message = `${asked(call)} was told of ${outcome.replacementId} instead, which its key had at no moment of it`;
+    const message = `${asked(call)} was told of ${replacement.sandboxId} instead, which its key had at no moment of it`;
     if (!isKnown) violations.push({ rule: 'lost_lease', message });
   }
   return [...violations, ...checkReturn(call, timeline)];
@@ -211,14 +218,14 @@ const checkMark = (call: MarkCall, timeline: Timeline): Violation[] =>
   call.outcome.type === 'done' ? checkReturn(call, timeline) : [];
 
 /** Acknowledged: each that it tells of was over by then, and so was all that its key had; refused: it had nothing. */
-function checkMarkAll(call: MarkAllCall, timeline: Timeline, history: History): Violation[] {
+function checkMarkAll(call: MarkAllCall, { timeline, history, ends }: Judged): Violation[] {
   const { outcome } = call;
   if (outcome.type === 'unknown') return [];
   const kept = timeline.leases.find(
     (lease) =>
       lease.key === keyOf(call) &&
       spansCall(lease.granted, lease.ended, call) &&
-      !mayBeOverdue(lease, call, history),
+      !mayBeOverdue(lease, call, { history, ends }),
   );
   if (outcome.type === 'refused') {
     const message = `${asked(call)} was refused with ${outcome.code}; it had ${kept && told(kept.granted)}`;
@@ -277,5 +284,6 @@ function checkShown(call: Extract<Call, { op: 'get' }>, { leases }: Timeline): V
   return isRight ? [] : [{ rule: 'lost_lease', message: `${asked(call)} was shown ${status}` }];
 }
 
-const asked = (call: Call): string =>
+/** A call, for a message. */
+export const asked = (call: Call): string =>
   `call ${call.id} (${call.op}${'holder' in call ? ` of ${call.holder}` : ''}, ${call.startMs} to ${call.endMs})`;

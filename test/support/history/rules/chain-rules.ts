@@ -1,7 +1,8 @@
 import type { SandboxEvent } from '../../../../src/domain/event.ts';
 import type { SandboxStatus } from '../../../../src/domain/sandbox.ts';
 import type { Call, History, Rule, Violation } from '../history.ts';
-import type { Step, Timeline } from '../timeline.ts';
+import type { LeaseEnds } from '../lease-ends.ts';
+import type { FoundLease, Step, Timeline } from '../timeline.ts';
 
 /** What may begin and end a lease. Everything else that happens to a sandbox leaves leases alone. */
 const LEASE_STEPS: Record<string, { from: SandboxStatus; to: readonly SandboxStatus[] }> = {
@@ -13,21 +14,22 @@ const LEASE_STEPS: Record<string, { from: SandboxStatus; to: readonly SandboxSta
   expire: { from: 'allocated', to: ['pending_deletion', 'quarantined'] },
 };
 
-/** What an operator says of a leased sandbox without ending its lease, or with it. */
+/** What is said of a leased sandbox without ending its lease, or by an operator with it. */
 const isHandOnLease = ({ action, from, to }: SandboxEvent): boolean =>
   from === 'allocated' &&
-  ((action === 'quarantine' && (to === 'allocated' || to === 'quarantined')) ||
+  ((action === 'extend' && to === 'allocated') ||
+    (action === 'quarantine' && (to === 'allocated' || to === 'quarantined')) ||
     (action === 'restore' && to === 'allocated'));
 
 /** Each sandbox's events, held against each other, against the calls that caused them, and against the clock. */
-export function checkChains({ chains }: Timeline, history: History): Violation[] {
-  return [...chains.values()].flatMap((steps) => [
+export function checkChains({ chains, leases }: Timeline, history: History, ends: LeaseEnds): Violation[] {
+  const ofChains = [...chains.values()].flatMap((steps) => [
     ...checkLinks(steps),
     ...checkOrder(steps),
     ...steps.flatMap((step) => [...checkShape(step), ...checkCause(step)]),
-    ...checkExpiries(steps, history.termMs),
     ...checkCooldowns(steps, history.cooldownMs ?? 0),
   ]);
+  return [...ofChains, ...leases.flatMap((lease) => checkExpiry(lease, ends))];
 }
 
 /** Each event begins where the last one ended. */
@@ -92,7 +94,8 @@ function isCause({ event }: Step, call: Call | undefined): boolean {
       if (call?.op === 'mark_all') return call.holder === event.holder;
       return call?.op === 'mark' && call.sandboxId === event.sandboxId && call.holder === event.holder;
     case 'report':
-      return call?.op === 'report' && call.sandboxId === event.sandboxId && call.holder === event.holder;
+    case 'extend':
+      return call?.op === event.action && call.sandboxId === event.sandboxId && call.holder === event.holder;
     case 'release':
     case 'retry_deletion':
     case 'quarantine':
@@ -103,16 +106,14 @@ function isCause({ event }: Step, call: Call | undefined): boolean {
   }
 }
 
-/** By the clock of whoever took it back, the lease and its buffer were over. */
-function checkExpiries(steps: readonly Step[], termMs: number): Violation[] {
-  return steps.flatMap((step, index) => {
-    if (step.event.action !== 'expire') return [];
-    const granted = steps.slice(0, index).findLast(({ event }) => event.action === 'allocate');
-    if (granted === undefined) return [];
-    const dueMs = reclaimMs(granted, termMs);
-    if (step.event.atMs >= dueMs) return [];
-    return { rule: 'lost_lease', message: `${told(step)} came ${dueMs - step.event.atMs} ms early` } as const;
-  });
+/** By the clock of whoever took it back, the lease and its buffer were over, or its holder was silent for too long. */
+function checkExpiry(lease: FoundLease, ends: LeaseEnds): Violation[] {
+  const { ended } = lease;
+  if (ended?.event.action !== 'expire') return [];
+  const isSilent = ended.event.detail === 'silent';
+  const dueMs = isSilent ? ends.silentFromMs(lease) : ends.reclaimMs(lease);
+  if (ended.event.atMs >= dueMs) return [];
+  return [{ rule: 'lost_lease', message: `${told(ended)} came ${dueMs - ended.event.atMs} ms early` }];
 }
 
 /** By the clock of whoever freed it, it had rested for its time. */
@@ -128,16 +129,6 @@ function checkCooldowns(steps: readonly Step[], cooldownMs: number): Violation[]
     } as const;
   });
 }
-
-/** When a lease and its buffer are over, by the broker's clock. A lease begins on a whole second. */
-export const reclaimMs = ({ event }: Step, termMs: number): number =>
-  Math.floor(event.atMs / 1000) * 1000 + termMs;
-
-const KEY_WINDOW_MS = 86_400_000;
-
-/** Until when a key that the caller chose remembers a lease, by the broker's clock. */
-export const rememberedMs = (granted: Step, termMs: number): number =>
-  reclaimMs(granted, Math.max(termMs, KEY_WINDOW_MS));
 
 /** An event, for a message. */
 export function told({ event, call }: Step): string {

@@ -1,11 +1,13 @@
+import { HEARTBEAT_GRACE_SECONDS, type Lease } from '../../../../src/domain/lease.ts';
 import type { Sandbox } from '../../../../src/domain/sandbox.ts';
 import type { KeyRecord } from '../../../../src/store/sandboxes/idempotency.ts';
 import type { History, Violation } from '../history.ts';
-import type { Step, Timeline } from '../timeline.ts';
+import type { LeaseEnds } from '../lease-ends.ts';
+import type { FoundLease, Step, Timeline } from '../timeline.ts';
 import { told } from './chain-rules.ts';
 
 /** Every sandbox has a record at the end that its history explains, and that somebody will look at if need be. */
-export function checkEnd({ chains }: Timeline, history: History): Violation[] {
+export function checkEnd({ chains, leases }: Timeline, history: History, ends: LeaseEnds): Violation[] {
   const records = new Map(history.sandboxes.map((sandbox) => [sandbox.id, sandbox]));
   const ids = new Set([...history.expectedIds, ...chains.keys(), ...records.keys()]);
   const unaccounted = [...ids].flatMap((id) => {
@@ -13,10 +15,36 @@ export function checkEnd({ chains }: Timeline, history: History): Violation[] {
     if (record === undefined) return [`${id} has no record`];
     return explain(record, chains.get(id)?.at(-1), history);
   });
-  return [...unaccounted, ...strayKeys(records, history)].map((message) => ({
-    rule: 'unaccounted',
-    message,
-  }));
+  const wrongEnds = leases.flatMap((lease) => {
+    const record = records.get(lease.sandboxId);
+    const isHeld = record?.status === 'allocated' && record.lease.leaseId === lease.leaseId;
+    return isHeld && history.bufferMs !== undefined ? wrongEnd(record.lease, lease, history, ends) : [];
+  });
+  return [
+    ...[...unaccounted, ...strayKeys(records, history)].map(
+      (message) => ({ rule: 'unaccounted', message }) as const,
+    ),
+    ...wrongEnds.map((message) => ({ rule: 'wrong_end', message }) as const),
+  ];
+}
+
+/** A lease that goes on ends when its history says; and for its silence no later than it was heard of, nor earlier. */
+function wrongEnd(
+  { expiresAt, reclaimAt, heartbeat }: Lease,
+  found: FoundLease,
+  { asOfMs }: History,
+  ends: LeaseEnds,
+): string[] {
+  const [endMs, reclaimMs] = [ends.endMs(found), ends.reclaimMs(found)];
+  if (expiresAt * 1000 !== endMs || reclaimAt * 1000 !== reclaimMs) {
+    return [`${told(found.granted)} ends at ${expiresAt} and ${reclaimAt}, not ${endMs} and ${reclaimMs}`];
+  }
+  const silentMs = heartbeat === undefined ? Infinity : (heartbeat.by + HEARTBEAT_GRACE_SECONDS) * 1000;
+  const [fromMs, byMs] = [ends.silentFromMs(found), ends.silentByMs(found, asOfMs)];
+  if (silentMs >= fromMs && silentMs <= byMs) return [];
+  return [
+    `${told(found.granted)} is over for silence at ${silentMs}, which is to be between ${fromMs} and ${byMs}`,
+  ];
 }
 
 function explain(record: Sandbox, last: Step | undefined, history: History): string[] {

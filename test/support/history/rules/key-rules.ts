@@ -1,9 +1,10 @@
 import type { Violation } from '../history.ts';
-import type { FoundLease, Step, Timeline } from '../timeline.ts';
-import { reclaimMs, rememberedMs, told } from './chain-rules.ts';
+import type { LeaseEnds } from '../lease-ends.ts';
+import type { FoundLease, Timeline } from '../timeline.ts';
+import { told } from './chain-rules.ts';
 
 /** No key has two live leases at one moment, but that one of them is overdue; none that is remembered has two at all. */
-export function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
+export function checkKeys({ leases }: Timeline, ends: LeaseEnds): Violation[] {
   const byKey = Map.groupBy(
     leases.filter(({ key }) => key !== undefined),
     ({ key }) => key,
@@ -14,9 +15,9 @@ export function checkKeys({ leases }: Timeline, termMs: number): Violation[] {
       for (const other of ofKey.slice(index + 1)) {
         if (one.granted.call === other.granted.call) continue;
         const isRemembered = one.isRemembered && other.isRemembered && !isReplaced(one, other);
-        const untilMs = isRemembered ? rememberedMs : reclaimMs;
+        const untilMs = isRemembered ? ends.rememberedMs : ends.reclaimMs;
         const mayTakeTurns = !isRemembered && (mayFollow(one, other) || mayFollow(other, one));
-        if (mayTakeTurns || isPastFor(one, other, (granted) => untilMs(granted, termMs))) continue;
+        if (mayTakeTurns || isPastFor(one, other, untilMs)) continue;
         const when = isRemembered ? 'within its window' : 'at one time';
         const message = `${key} had ${told(one.granted)} and ${told(other.granted)} ${when}`;
         violations.push({ rule: 'split_key', message });
@@ -36,12 +37,9 @@ const isReplaced = (one: FoundLease, other: FoundLease): boolean =>
   );
 
 /** By the clock of whoever granted the later one, the earlier one's time was over. */
-function isPastFor(one: FoundLease, other: FoundLease, untilMs: (granted: Step) => number): boolean {
-  const [first, second] =
-    one.granted.event.atMs <= other.granted.event.atMs
-      ? [one.granted, other.granted]
-      : [other.granted, one.granted];
-  return second.event.atMs >= untilMs(first);
+function isPastFor(one: FoundLease, other: FoundLease, untilMs: LeaseEnds['reclaimMs']): boolean {
+  const [first, second] = one.granted.event.atMs <= other.granted.event.atMs ? [one, other] : [other, one];
+  return second.granted.event.atMs >= untilMs(first, second.granted.earliestMs);
 }
 
 /** May the one have ended before the other began? */
