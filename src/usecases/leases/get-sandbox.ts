@@ -3,7 +3,10 @@ import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';
 import { notOwner, sandboxNotFound } from '../change-sandbox.ts';
 import type { CallContext } from '../context.ts';
 
-/** The record of a sandbox for its holder. Throws `SANDBOX_NOT_FOUND`, `NOT_SANDBOX_OWNER`, `STORE_UNAVAILABLE`. */
+/**
+ * The record of a sandbox for its holder; who got it while it waited is its holder once it was told of that. Throws
+ * `SANDBOX_NOT_FOUND`, `NOT_SANDBOX_OWNER`, `STORE_UNAVAILABLE`.
+ */
 export type GetSandbox = (
   input: { sandboxId: string; holder: string },
   context: CallContext,
@@ -13,7 +16,8 @@ export function getSandbox(deps: { store: Pick<SandboxStore, 'get'> }): GetSandb
   return async ({ sandboxId, holder }, context) => {
     const sandbox = await deps.store.get(sandboxId, context.signal);
     if (!sandbox) throw sandboxNotFound(sandboxId);
-    if (!('lease' in sandbox) || sandbox.lease?.holder !== holder) throw notOwner(sandboxId);
+    const lease = 'lease' in sandbox ? sandbox.lease : undefined;
+    if (lease?.holder !== holder || lease.collectBy !== undefined) throw notOwner(sandboxId);
     return sandbox;
   };
 }

@@ -13,11 +13,13 @@ export interface LeaseClaim {
 
 /**
  * The sandbox as its holder's, whose lease is running. Throws `LEASE_OVER` for a lease that is over by time or ended, as
- * far as the record remembers it, and `NOT_SANDBOX_OWNER` for anybody else.
+ * far as the record remembers it, and `NOT_SANDBOX_OWNER` for anybody else. Who got it while it waited, and was not told of
+ * that yet, speaks of a lease that it had before.
  */
 export function heldLease(seen: Sandbox, claim: LeaseClaim, nowMs: number): AllocatedSandbox {
   if (holderOf(seen) !== claim.holder) throw notOwner(claim.sandboxId);
-  const isRunning = seen.status === 'allocated' && !isOver(seen.lease, nowMs);
+  const isRunning =
+    seen.status === 'allocated' && seen.lease.collectBy === undefined && !isOver(seen.lease, nowMs);
   if (isRunning && (claim.leaseId ?? seen.lease.leaseId) === seen.lease.leaseId) return seen;
   throw leaseOver();
 }

@@ -97,6 +97,28 @@ describeOnEngines('a line of callers', ({ endpoint }) => {
     ]);
   });
 
+  test('served and not told of it, a holder speaks of the lease that it had of the sandbox before: it is over', async () => {
+    const { core, line } = await start(1);
+    const only = await line.take('ada');
+    await core.useCases.markForDeletion({ sandboxId: only, holder: 'ada' }, context());
+    await line.join('ada');
+    await core.work.cleanup(context());
+    const claim = { sandboxId: only, holder: 'ada' };
+    expect(await core.store.get(only)).toMatchObject({ status: 'allocated', lease: { holder: 'ada' } });
+    // Whoever was told that it goes on would use what goes to the next without a cleanup.
+    const over = { code: 'LEASE_OVER' };
+    await expect(core.useCases.heartbeat(claim, context())).rejects.toMatchObject(over);
+    await expect(
+      core.useCases.extendLease({ ...claim, durationSeconds: 60 }, context()),
+    ).rejects.toMatchObject(over);
+    await expect(core.useCases.getSandbox(claim, context())).rejects.toMatchObject({
+      code: 'NOT_SANDBOX_OWNER',
+    });
+    await line.wait('ada');
+    expect(await core.useCases.heartbeat(claim, context())).toMatchObject({ sandboxId: only });
+    expect(await core.useCases.getSandbox(claim, context())).toMatchObject({ status: 'allocated' });
+  });
+
   test('with nobody behind it, what nobody collects is free again', async () => {
     const { core, line } = await start(1);
     const only = await line.take('ada');
