@@ -72,6 +72,8 @@ export function createCallers(
       case 'allocate_several':
       case 'wait':
       case 'report':
+      case 'extend':
+      case 'heartbeat':
       case 'leave':
       case 'mark':
       case 'mark_all':

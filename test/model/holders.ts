@@ -1,13 +1,27 @@
 import { BrokerError, type ErrorCode } from '../../src/domain/errors.ts';
+import type { GrantedLease } from '../../src/usecases/leases/lease-request.ts';
+import type { ToldLease } from '../support/history/history.ts';
 import type { Recorder } from '../support/history/recorder.ts';
 import { chosen, context, DONE, type OutcomeOf } from './outcomes.ts';
-import type { Choice, ReplicaStep } from './program.ts';
+import type { ReplicaStep } from './program.ts';
 import type { Replica } from './replica.ts';
 
 /** What a holder asks for. */
 export type HolderStep = Extract<
   ReplicaStep,
-  { do: 'allocate' | 'allocate_several' | 'wait' | 'report' | 'leave' | 'mark' | 'mark_all' | 'get' }
+  {
+    do:
+      | 'allocate'
+      | 'allocate_several'
+      | 'wait'
+      | 'extend'
+      | 'heartbeat'
+      | 'report'
+      | 'leave'
+      | 'mark'
+      | 'mark_all'
+      | 'get';
+  }
 >;
 
 export interface Holders {
@@ -15,28 +29,39 @@ export interface Holders {
   ask(replica: Replica, step: HolderStep): Promise<unknown>;
 }
 
+interface Known {
+  sandboxId: string;
+  leaseId: string;
+  holder: string;
+  key: string | undefined;
+}
+
 /** Those who lease sandboxes, and go by what they were told. */
 export function createHolders(recorder: Recorder, outcomeOf: OutcomeOf): Holders {
   /** The leases that callers were told of. */
-  const known: { sandboxId: string; holder: string; key: string | undefined }[] = [];
+  const known: Known[] = [];
   /** The places that callers were told of. */
   const places: { ticket: string; holder: string }[] = [];
 
+  /** A lease that a caller is told of, for the history. */
+  function learn(lease: GrantedLease, { holder, key }: Pick<Known, 'holder' | 'key'>): ToldLease {
+    const { sandboxId, leaseId, fencingToken, expiresAt, heartbeat } = lease;
+    if (!known.some((each) => each.leaseId === leaseId)) known.push({ sandboxId, leaseId, holder, key });
+    return { sandboxId, leaseId, fencingToken, expiresAt, heartbeatBy: heartbeat?.by };
+  }
+
   /** Leases a sandbox, or finds out that there is none. */
   function allocate({ core }: Replica, step: Extract<HolderStep, { do: 'allocate' }>): Promise<unknown> {
-    const { holder, key } = callerOf(step);
-    const namePrefix = step.prefix;
-    return recorder.record({ op: 'allocate', holder, key, namePrefix }, (id) =>
+    const { caller, input, asked } = questionOf(step);
+    return recorder.record({ op: 'allocate', ...asked }, (id) =>
       outcomeOf('allocate', async () => {
         try {
-          const input = { principal: 'tracks', holder, idempotencyKey: key, namePrefix };
           const {
             lease,
             replayed,
             leaseOver = false,
           } = await core.useCases.allocateSandbox(input, context(id, 'track'));
-          known.push({ sandboxId: lease.sandboxId, holder, key });
-          return { type: 'leased', sandboxId: lease.sandboxId, replayed, leaseOver } as const;
+          return { type: 'leased', ...learn(lease, caller), replayed, leaseOver } as const;
         } catch (error) {
           if (isRefusal(error, 'NO_SANDBOXES_AVAILABLE')) return { type: 'none_free' } as const;
           throw error;
@@ -51,14 +76,15 @@ export function createHolders(recorder: Recorder, outcomeOf: OutcomeOf): Holders
     step: Extract<HolderStep, { do: 'allocate_several' }>,
   ): Promise<unknown> {
     const { count } = step;
-    const { holder, key } = callerOf(step);
-    return recorder.record({ op: 'allocate', holder, key, count }, (id) =>
+    const { caller, input, asked } = questionOf(step);
+    return recorder.record({ op: 'allocate', ...asked, count }, (id) =>
       outcomeOf(step.do, async () => {
         try {
-          const input = { principal: 'tracks', holder, idempotencyKey: key, count };
-          const { leases, replayed } = await core.useCases.allocateSeveral(input, context(id, 'track'));
-          const told = leases.map(({ lease, leaseOver }) => ({ sandboxId: lease.sandboxId, leaseOver }));
-          known.push(...told.map(({ sandboxId }) => ({ sandboxId, holder, key })));
+          const { leases, replayed } = await core.useCases.allocateSeveral(
+            { ...input, count },
+            context(id, 'track'),
+          );
+          const told = leases.map(({ lease, leaseOver }) => ({ ...learn(lease, caller), leaseOver }));
           return { type: 'leased_several', leases: told, replayed } as const;
         } catch (error) {
           if (isRefusal(error, 'NO_SANDBOXES_AVAILABLE')) return { type: 'none_free' } as const;
@@ -85,20 +111,17 @@ export function createHolders(recorder: Recorder, outcomeOf: OutcomeOf): Holders
   /** Leases a sandbox, or has a place in the line. */
   function waitInLine({ core }: Replica, step: Extract<HolderStep, { do: 'wait' }>): Promise<unknown> {
     const { seconds, priority } = step;
-    const { holder, key } = callerOf(step);
-    const asked = { holder, key, namePrefix: step.prefix, waitSeconds: seconds, priority };
-    return recorder.record({ op: 'allocate', ...asked }, (id) =>
+    const { caller, input, asked } = questionOf(step);
+    return recorder.record({ op: 'allocate', ...asked, waitSeconds: seconds, priority }, (id) =>
       outcomeOf('wait', async () => {
-        const input = { principal: 'tracks', holder, idempotencyKey: key, namePrefix: step.prefix };
         const wait = { seconds, priority, gone: new AbortController().signal };
         const result = await core.useCases.allocateInLine(input, wait, context(id, 'track'));
         if ('ticket' in result) {
-          places.push({ ticket: result.ticket, holder });
+          places.push({ ticket: result.ticket, holder: caller.holder });
           return { type: 'in_line', ticket: result.ticket } as const;
         }
         const { lease, replayed, leaseOver = false } = result;
-        known.push({ sandboxId: lease.sandboxId, holder, key });
-        return { type: 'leased', sandboxId: lease.sandboxId, replayed, leaseOver } as const;
+        return { type: 'leased', ...learn(lease, caller), replayed, leaseOver } as const;
       }),
     );
   }
@@ -117,9 +140,34 @@ export function createHolders(recorder: Recorder, outcomeOf: OutcomeOf): Holders
           places.push({ ticket: replacement.inLine.ticket, holder });
           return { type: 'reported', ticket: replacement.inLine.ticket } as const;
         }
-        const replacementId = replacement?.lease.sandboxId;
-        if (replacementId !== undefined) known.push({ sandboxId: replacementId, holder, key });
-        return { type: 'reported', replacementId } as const;
+        const told = replacement && learn(replacement.lease, { holder, key });
+        return { type: 'reported', replacement: told } as const;
+      }),
+    );
+  }
+
+  /** A holder extends its lease, or gives a sign of life. */
+  function keep(
+    { core }: Replica,
+    step: Extract<HolderStep, { do: 'extend' | 'heartbeat' }>,
+  ): Promise<unknown> {
+    const lease = chosen(known, step.lease);
+    if (!lease) return Promise.resolve();
+    const { sandboxId, holder, key } = lease;
+    const claim = { sandboxId, holder, leaseId: step.byId ? lease.leaseId : undefined };
+    const { extendLease, heartbeat } = core.useCases;
+    const asked =
+      step.do === 'extend'
+        ? ({ op: step.do, ...claim, durationSeconds: step.seconds } as const)
+        : ({ op: step.do, ...claim } as const);
+    return recorder.record(asked, (id) =>
+      outcomeOf(step.do, async () => {
+        const by = context(id, 'track');
+        const kept =
+          step.do === 'extend'
+            ? await extendLease({ ...claim, durationSeconds: step.seconds }, by)
+            : await heartbeat(claim, by);
+        return { type: 'kept', ...learn(kept, { holder, key }) } as const;
       }),
     );
   }
@@ -170,6 +218,9 @@ export function createHolders(recorder: Recorder, outcomeOf: OutcomeOf): Holders
           return waitInLine(replica, step);
         case 'report':
           return report(replica, step);
+        case 'extend':
+        case 'heartbeat':
+          return keep(replica, step);
         case 'leave':
           return leave(replica, step);
         case 'mark_all':
@@ -182,10 +233,18 @@ export function createHolders(recorder: Recorder, outcomeOf: OutcomeOf): Holders
   };
 }
 
-const callerOf = ({ holder, key }: { holder: Choice; key?: Choice | undefined }) => ({
-  holder: `h${holder}`,
-  key: key === undefined ? undefined : `key-${key}`,
-});
+/** Who asks for a lease: as it is put to a replica, and noted. */
+function questionOf(step: Extract<HolderStep, { do: 'allocate' | 'allocate_several' | 'wait' }>) {
+  const caller = { holder: `h${step.holder}`, key: step.key === undefined ? undefined : `key-${step.key}` };
+  const namePrefix = step.do === 'allocate_several' ? undefined : step.prefix;
+  const { durationSeconds, heartbeatSeconds } = step;
+  const terms = { namePrefix, durationSeconds, heartbeatSeconds };
+  return {
+    caller,
+    input: { principal: 'tracks', holder: caller.holder, idempotencyKey: caller.key, ...terms },
+    asked: { ...caller, ...terms },
+  };
+}
 
 const isRefusal = (error: unknown, code: ErrorCode): boolean =>
   error instanceof BrokerError && error.code === code;

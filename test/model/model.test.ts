@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { IS_UNCHANGED } from '../../src/store/sandboxes/conditions.ts';
 import { describeOnFastEngine } from '../support/store/engines.ts';
-import { linePrograms } from './line-programs.ts';
 import { type Bench, createBench } from './model-bench.ts';
-import { programs } from './programs.ts';
+import { linePrograms } from './programs/line-programs.ts';
+import { programs } from './programs/programs.ts';
 import { runProgram } from './run-program.ts';
 import { search, tellFailure } from './search.ts';
 

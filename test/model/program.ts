@@ -4,19 +4,23 @@ import type { PlannedFault } from './faults.ts';
 /** A small number that picks one of what there is by then: a replica, a sandbox, a lease. */
 export type Choice = number;
 
-/** What may be asked of a replica, and done to it. `mark`, `mark_all`, `get` and `report` pick one of the leases that callers were told of. */
+/** Who asks for a lease, and for what: how long, and whether it will give signs of life. */
+interface Asked {
+  holder: Choice;
+  key?: Choice | undefined;
+  durationSeconds?: number | undefined;
+  heartbeatSeconds?: number | undefined;
+}
+
+/** What may be asked of a replica, and done to it. A `lease` is one of those that callers were told of. */
 export type ReplicaStep = { waits: boolean; on: Choice } & (
-  | { do: 'allocate'; holder: Choice; key?: Choice | undefined; prefix?: string | undefined }
-  | { do: 'allocate_several'; holder: Choice; key?: Choice | undefined; count: number }
+  | ({ do: 'allocate'; prefix?: string | undefined } & Asked)
+  | ({ do: 'allocate_several'; count: number } & Asked)
   | { do: 'mark_all'; lease: Choice }
-  | {
-      do: 'wait';
-      holder: Choice;
-      key?: Choice | undefined;
-      prefix?: string | undefined;
-      seconds: number;
-      priority: number;
-    }
+  | ({ do: 'wait'; prefix?: string | undefined; seconds: number; priority: number } & Asked)
+  /** Of a lease, or (not `byId`) of whichever its holder has of the sandbox. */
+  | { do: 'extend'; lease: Choice; byId: boolean; seconds: number }
+  | { do: 'heartbeat'; lease: Choice; byId: boolean }
   | { do: 'leave'; place: Choice }
   | { do: 'mark'; lease: Choice; byOther?: boolean }
   | { do: 'get'; lease: Choice }

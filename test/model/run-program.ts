@@ -11,7 +11,7 @@ import { createFarSide } from './far-side.ts';
 import { createFaultPlan } from './faults.ts';
 import type { Bench } from './model-bench.ts';
 import type { Program, Step } from './program.ts';
-import { MAX_SKEW_MS } from './programs.ts';
+import { MAX_SKEW_MS } from './programs/programs.ts';
 import { createReplica, MAX_ATTEMPTS, type Machine } from './replica.ts';
 import { createWorld, drain } from './world.ts';
 import { createWriteAudit } from './write-audit.ts';
@@ -136,6 +136,8 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
         ...(await readEnd({ table, raw: bench.raw })),
         asOfMs: world.nowMs(),
         termMs: TERM_MS,
+        bufferMs: TERMS.bufferSeconds * 1_000,
+        maxLeaseMs: TERMS.maxLeaseSeconds * 1_000,
         cooldownMs: program.cooldownSeconds * 1_000,
         expectedIds,
         deletes: farSide.deletes,
@@ -160,7 +162,7 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
     async function cleanHouse(): Promise<void> {
       let unsettled: string[] = [];
       for (let on = 0; on < MAX_ROUNDS; on++) {
-        await running.pass(on === 0 ? TERM_MS + 2 * MAX_SKEW_MS + 1_000 : ROUND_MS);
+        await running.pass(on === 0 ? longestTermMs(program) + 2 * MAX_SKEW_MS + 1_000 : ROUND_MS);
         for (const sandboxId of await bench.parked(table)) {
           judgeParked(sandboxId);
           const sandbox = Number(sandboxId.slice(1)) - 1;
@@ -182,6 +184,15 @@ export async function runProgram(bench: Bench, program: Program): Promise<Progra
     cluster?.kill();
     await bench.dropTable(table);
   }
+}
+
+/** From the last step on no lease lasts longer, its buffer included. */
+function longestTermMs({ steps }: Program): number {
+  const asked = steps.map((step) => {
+    if (step.do === 'extend') return Math.min(step.seconds, TERMS.maxLeaseSeconds);
+    return 'durationSeconds' in step ? (step.durationSeconds ?? 0) : 0;
+  });
+  return (Math.max(TERMS.leaseSeconds, ...asked) + TERMS.bufferSeconds) * 1_000;
 }
 
 /** Where sandboxes got other names nobody can tell from the end which name a refusal was about. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Bench } from './model-bench.ts';
 import type { Program } from './program.ts';
-import { programs } from './programs.ts';
+import { programs } from './programs/programs.ts';
 import { runProgram } from './run-program.ts';
 
 /** What a search came to. */

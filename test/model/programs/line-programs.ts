@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import type { Program, Step } from './program.ts';
+import type { Program, Step } from '../program.ts';
+import { BEAT_SECONDS, SHORT_LEASE_SECONDS } from './choices.ts';
 import { MAX_SKEW_MS } from './programs.ts';
 import { plannedFault } from './random-faults.ts';
 
@@ -14,6 +15,11 @@ const holder = fc.nat({ max: 5 });
 const key = fc.constantFrom(undefined, undefined, 1);
 const seconds = fc.constantFrom(0, 0, 3);
 const priority = fc.constantFrom(0, 0, 0, 0, 1);
+/** Seldom anything but what a lease is unasked. */
+const terms = {
+  durationSeconds: fc.constantFrom(undefined, undefined, undefined, SHORT_LEASE_SECONDS),
+  heartbeatSeconds: fc.constantFrom(undefined, undefined, undefined, BEAT_SECONDS),
+};
 const prefix = fc.constantFrom(undefined, undefined, undefined, 'a', 'b');
 
 type Bare = Step extends infer Each ? (Each extends Step ? Omit<Each, 'waits'> : never) : never;
@@ -26,6 +32,7 @@ const bare: fc.Arbitrary<Bare> = fc.oneof(
       on: choice,
       holder,
       key,
+      ...terms,
       seconds,
       priority,
       prefix,
@@ -34,6 +41,25 @@ const bare: fc.Arbitrary<Bare> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('allocate' as const), on: choice, holder: fc.constantFrom(6, 7) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('heartbeat' as const),
+      on: choice,
+      lease: choice,
+      byId: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('extend' as const),
+      on: choice,
+      lease: choice,
+      byId: fc.boolean(),
+      seconds: fc.constantFrom(60, 8 * 3_600),
+    }),
   },
   { weight: 7, arbitrary: fc.record({ do: fc.constant('mark' as const), on: choice, lease: choice }) },
   { weight: 7, arbitrary: fc.record({ do: fc.constant('cleanup' as const), on: choice }) },

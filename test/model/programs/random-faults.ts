@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type Fault, type PlannedFault, REFUSALS } from './faults.ts';
+import { type Fault, type PlannedFault, REFUSALS } from '../faults.ts';
 
 /** A call that succeeds at the first try after so many: less than a client's patience, or more. */
 const times = fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.integer({ min: 2, max: 6 }));

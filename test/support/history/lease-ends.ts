@@ -2,7 +2,7 @@ import { type Call, type History, type ToldLease, toldIn } from './history.ts';
 import type { FoundLease, Step, Timeline } from './timeline.ts';
 
 /** A call that was told that a lease goes on. */
-export interface Telling {
+interface Telling {
   call: Call;
   told: ToldLease;
 }
@@ -25,8 +25,8 @@ export interface LeaseEnds {
   silentByMs(lease: FoundLease, untilMs: number, but?: Call): number;
   /** How long it may last, however often it is extended, from its begin on. */
   latestEndMs(lease: FoundLease): number;
-  /** Those who were told that it goes on. */
-  tellings(lease: FoundLease): readonly Telling[];
+  /** It was got by a place in the line, and its holder may not have been told of it by this moment. */
+  mayBeUntold(lease: FoundLease, atMs: number): boolean;
 }
 
 const KEY_WINDOW_MS = 86_400_000;
@@ -44,6 +44,10 @@ export const extendedToMs = ({ event }: Step): number =>
 
 const sees = ({ latestMs }: Step, beforeMs: number): boolean => latestMs < beforeMs;
 
+/** The event of a lease by a place in the line names the call that joined; any call of its key collects it. */
+export const isByPlace = ({ granted: { call } }: FoundLease): boolean =>
+  call?.op === 'report' || (call?.op === 'allocate' && call.waitSeconds !== undefined);
+
 export function createLeaseEnds({ leases }: Timeline, history: History): LeaseEnds {
   const { termMs, bufferMs = 0, maxLeaseMs = Infinity, clockSkewMs = Infinity } = history;
   const told = Map.groupBy(
@@ -55,7 +59,7 @@ export function createLeaseEnds({ leases }: Timeline, history: History): LeaseEn
     ({ told: { leaseId } }) => leaseId,
   );
   const byHolder = Map.groupBy(history.calls, (call) => ('holder' in call ? call.holder : undefined));
-  const tellings: LeaseEnds['tellings'] = ({ leaseId }) =>
+  const tellings = ({ leaseId }: FoundLease): readonly Telling[] =>
     leaseId === undefined ? [] : (told.get(leaseId) ?? []);
 
   /** The lease in whose stead this one was given. */
@@ -139,6 +143,6 @@ export function createLeaseEnds({ leases }: Timeline, history: History): LeaseEn
       return GRACE_MS + Math.max(begunMs(lease) + beat, ...byEvents, ...latest);
     },
     latestEndMs: (lease) => begunMs(lease) + maxLeaseMs,
-    tellings,
+    mayBeUntold: (lease, atMs) => isByPlace(lease) && !tellings(lease).some(({ call }) => call.endMs < atMs),
   };
 }

@@ -11,7 +11,7 @@ import {
   toldIn,
   type Violation,
 } from '../history.ts';
-import type { LeaseEnds } from '../lease-ends.ts';
+import { isByPlace, type LeaseEnds } from '../lease-ends.ts';
 import { type FoundLease, mayTouch, type Step, type Timeline, toldOf } from '../timeline.ts';
 import { told } from './chain-rules.ts';
 import { checkKeys, mayFollow } from './key-rules.ts';
@@ -30,16 +30,13 @@ export function checkAnswers(timeline: Timeline, history: History, ends: LeaseEn
         case 'allocate':
           return checkAllocation(call, allocated.get(call.id) ?? [], judged);
         case 'mark':
-          return [...checkMark(call, timeline), ...checkDenial(call, timeline)];
+          return [...checkMark(call, timeline), ...checkDenial(call, judged)];
         case 'mark_all':
           return checkMarkAll(call, judged);
         case 'report':
-          return [
-            ...checkReport(call, allocated.get(call.id) ?? [], timeline),
-            ...checkDenial(call, timeline),
-          ];
+          return [...checkReport(call, allocated.get(call.id) ?? [], timeline), ...checkDenial(call, judged)];
         case 'get':
-          return [...checkShown(call, timeline), ...checkDenial(call, timeline)];
+          return [...checkShown(call, timeline), ...checkDenial(call, judged)];
         default:
           return [];
       }
@@ -105,12 +102,7 @@ function checkTold(
   const lost = (message: string) =>
     violations.push({ rule: 'lost_lease', message: `${asked(call)} was told ${message}` });
   if ('replayed' in outcome && !outcome.replayed) {
-    // The event of a lease by a place in the line names the call that joined; any call of its key collects it.
-    const isByPlace = candidates.some(
-      ({ granted: { call: by } }) =>
-        by?.op === 'report' || (by?.op === 'allocate' && by.waitSeconds !== undefined),
-    );
-    const isKnown = isByPlace || leases.some((lease) => lease.sandboxId === sandboxId);
+    const isKnown = candidates.some(isByPlace) || leases.some((lease) => lease.sandboxId === sandboxId);
     if (!isKnown) lost(`of a new lease of ${sandboxId} that no event knows`);
   } else if (leaseOver) {
     const isKnown = candidates.some((lease) => mayBeOver(lease, call, { history, ends }));
@@ -252,10 +244,10 @@ function checkReturn(call: ReturnCall, { leases }: Timeline): Violation[] {
   ];
 }
 
-/** A holder is never told that what it holds is not its own. */
+/** A holder is never told that what it holds is not its own; what it was not told of yet, only once it was. */
 function checkDenial(
   call: Extract<Call, { op: 'mark' | 'get' | 'report' }>,
-  { leases }: Timeline,
+  { timeline: { leases }, ends }: Judged,
 ): Violation[] {
   const { outcome, sandboxId, holder } = call;
   if (outcome.type !== 'refused') return [];
@@ -264,13 +256,17 @@ function checkDenial(
   return leases
     .filter((lease) => lease.sandboxId === sandboxId && lease.holder === holder)
     .filter((lease) => spansCall(lease.granted, lease.ended, call))
+    .filter((lease) => call.op !== 'get' || !ends.mayBeUntold(lease, call.startMs))
     .map((lease) => ({
       rule: 'lost_lease',
       message: `${asked(call)} was refused with ${outcome.code}; it had ${told(lease.granted)}`,
     }));
 }
 
-/** Shown as leased to it: there was such a lease at some moment of the call; shown otherwise: not all along. */
+/**
+ * Shown as leased to it: there was such a lease at some moment of the call, and it did not go on to the next; shown
+ * otherwise: not all along.
+ */
 function checkShown(call: Extract<Call, { op: 'get' }>, { leases }: Timeline): Violation[] {
   if (call.outcome.type !== 'shown') return [];
   const own = leases.filter(
@@ -279,7 +275,7 @@ function checkShown(call: Extract<Call, { op: 'get' }>, { leases }: Timeline): V
   const { status } = call.outcome;
   const isRight =
     status === 'allocated'
-      ? own.some((lease) => mayTouch(lease, call))
+      ? own.some((lease) => mayTouch(lease, call) && lease.ended?.event.action !== 'pass_on')
       : !own.some(({ granted, ended }) => spansCall(granted, ended, call));
   return isRight ? [] : [{ rule: 'lost_lease', message: `${asked(call)} was shown ${status}` }];
 }

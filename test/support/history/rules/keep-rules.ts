@@ -90,7 +90,7 @@ function checkDenial(
     .filter(({ sandboxId, holder }) => sandboxId === call.sandboxId && holder === call.holder)
     .filter(({ leaseId }) => (call.leaseId ?? leaseId) === leaseId)
     .filter((lease) => spansCall(lease.granted, lease.ended, call) && isRunning(lease))
-    .filter((lease) => ends.tellings(lease).some((telling) => telling.call.endMs < call.startMs))
+    .filter((lease) => !ends.mayBeUntold(lease, call.startMs))
     .map(({ granted }) => ({
       rule: 'lost_lease',
       message: `${asked(call)} was refused with ${code}; it had ${told(granted)}`,
