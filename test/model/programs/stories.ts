@@ -1,9 +1,20 @@
 import fc from 'fast-check';
 import type { Step } from '../program.ts';
-import { choice, DAY_SECONDS, holder, LEASE_SECONDS, name, sometimes, TERM_SECONDS } from './choices.ts';
+import {
+  choice,
+  DAY_SECONDS,
+  holder,
+  LEASE_SECONDS,
+  leaseTerms,
+  name,
+  sometimes,
+  TERM_SECONDS,
+} from './choices.ts';
 import { keepStories } from './keep-stories.ts';
 
 const leaseSeconds = fc.constantFrom(LEASE_SECONDS, TERM_SECONDS);
+
+const terms = fc.record(leaseTerms);
 
 /** What it takes several steps in a row to come to. */
 export const stories: fc.Arbitrary<Step[]> = fc.oneof(
@@ -77,16 +88,18 @@ export const stories: fc.Arbitrary<Step[]> = fc.oneof(
     { waits: false, do: 'mark', on, lease: 7 },
   ]),
   // Reported as broken, twice, in different places; the one that comes instead is given back, and it is reported again.
-  fc.tuple(choice, choice, holder, sometimes(fc.constant(2))).map(([on, other, holder, key]): Step[] => [
-    { waits: true, do: 'allocate', on, holder, key },
-    { waits: false, do: 'report', on, lease: 7, replaces: true },
-    { waits: false, do: 'report', on: other, lease: 7, replaces: true },
-    { waits: false, do: 'wait', on, holder, key, seconds: 0, priority: 0 },
-    { waits: true, do: 'cleanup', on: other },
-    { waits: true, do: 'mark', on, lease: 6 },
-    { waits: false, do: 'report', on, lease: 7, replaces: true },
-    { waits: false, do: 'restore', on: other, sandbox: 0 },
-  ]),
+  fc
+    .tuple(choice, choice, holder, sometimes(fc.constant(2)), terms)
+    .map(([on, other, holder, key, asked]): Step[] => [
+      { waits: true, do: 'allocate', on, holder, key, ...asked },
+      { waits: false, do: 'report', on, lease: 7, replaces: true },
+      { waits: false, do: 'report', on: other, lease: 7, replaces: true },
+      { waits: false, do: 'wait', on, holder, key, ...asked, seconds: 0, priority: 0 },
+      { waits: true, do: 'cleanup', on: other },
+      { waits: true, do: 'mark', on, lease: 6 },
+      { waits: false, do: 'report', on, lease: 7, replaces: true },
+      { waits: false, do: 'restore', on: other, sandbox: 0 },
+    ]),
   // Two together, of which one is given back; asked for again, and given back with the rest, by two at once.
   fc
     .tuple(choice, choice, holder, sometimes(fc.constant(3)), leaseSeconds)
