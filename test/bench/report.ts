@@ -7,7 +7,7 @@ import { median, percentile } from './statistics.ts';
 const whole = (value: number): string => value.toFixed(0);
 const fine = (value: number): string => value.toFixed(2);
 
-const LOAD_HEAD = [
+export const LOAD_HEAD = [
   'scenario',
   'calls',
   'per s',
@@ -22,7 +22,7 @@ const LOAD_HEAD = [
   'broker CPU ms',
 ];
 
-const loadRow = (measured: Measurement, scenario = measured.scenario): string[] => [
+export const loadRow = (measured: Measurement, scenario = measured.scenario): string[] => [
   scenario,
   `${measured.rounds} × ${measured.callsPerRound}`,
   whole(measured.perSecond),

@@ -5,6 +5,8 @@ import { measureCosts } from './cost/measure.ts';
 import { costTables } from './cost/report.ts';
 import { durableSubmitTimes, jobStartTimes, safetyCosts } from './costs.ts';
 import { cyclesTables, measureCycles } from './cycles.ts';
+import { measureLatency } from './latency/measure.ts';
+import { latencyTables } from './latency/report.ts';
 import { measureLine } from './line/measure.ts';
 import { lineTables } from './line/report.ts';
 import { lookUps } from './look-ups.ts';
@@ -16,10 +18,11 @@ import { memory, sustained } from './steady.ts';
 import { growth, oneByOne, sameKey, storm } from './storms.ts';
 
 /*
- * npm run bench -- [--cost | --cycles | --line] [--quick] [--markdown] [--docs]
+ * npm run bench -- [--cost | --cycles | --line | --latency] [--quick] [--markdown] [--docs]
  * --cost      what it costs to run, in the units that DynamoDB charges, and nothing else
  * --cycles    leases that come and go, 10,000 a minute out of a pool of 3,000, and nothing else
  * --line      what waiting in line takes and costs, and nothing else
+ * --latency   leases on a store as far away as DynamoDB, also when answers are lost, and nothing else
  * --quick     a small run of less than a minute: does everything work, roughly as fast as ever?
  * --markdown  prints the tables as Markdown
  * --docs      puts them into docs/benchmarks.md
@@ -93,6 +96,7 @@ const { values: options } = parseArgs({
     cost: { type: 'boolean', default: false },
     cycles: { type: 'boolean', default: false },
     line: { type: 'boolean', default: false },
+    latency: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
     docs: { type: 'boolean', default: false },
@@ -197,6 +201,13 @@ if (options.cost) {
     text: tablesToText(lineTables(line)),
     markdown: takenToMarkdown(line, lineTables(line)),
     mark: 'line',
+  });
+} else if (options.latency) {
+  const latency = await step('latency', () => measureLatency(options));
+  await tell(`latency-${latency.takenAt}`, latency, {
+    text: tablesToText(latencyTables(latency)),
+    markdown: takenToMarkdown(latency, latencyTables(latency)),
+    mark: 'latency',
   });
 } else {
   const results = await runAll(options.quick ? QUICK : FULL);

@@ -29,17 +29,34 @@ export interface StormResult {
   doubled: number;
 }
 
-const everyHolder = (callers: number): string[] => {
+export const everyHolder = (callers: number): string[] => {
   const run = randomUUID();
   return Array.from({ length: callers }, (_, index) => `${run}-${index}`);
 };
 
 /** Everybody at once, the callers dealt out to the replicas. */
-const all = ({ labs, urlFor }: Stage, holders: readonly string[]): Promise<Answer[]> =>
+export const all = ({ labs, urlFor }: Stage, holders: readonly string[]): Promise<Answer[]> =>
   Promise.all(holders.map((holder, index) => labs.allocate(urlFor(index), holder)));
 
-/** Sandboxes that two holders were given. */
-function countDoubled(answers: readonly Answer[]): number {
+/** At one replica. */
+export async function oneAfterTheOther(
+  { labs, urlFor }: Stage,
+  holders: readonly string[],
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (const holder of holders) answers.push(await labs.allocate(urlFor(0), holder));
+  return answers;
+}
+
+/** Every key from one caller per replica. */
+export const fromEverywhere = (stage: Stage, keys: readonly string[]): Promise<Answer[]> =>
+  all(
+    stage,
+    keys.flatMap((key) => stage.replicas.map(() => key)),
+  );
+
+/** Sandboxes that two holders were given, as often as that is so. */
+export function countDoubled(answers: readonly Answer[]): number {
   const ids = sandboxIds(answers);
   return ids.length - new Set(ids).size;
 }
@@ -105,8 +122,7 @@ export async function sameKey(
       const taken = await withReplicas(pool, replicas, async (stage) => {
         const warm = await warmUp(stage);
         const holders = everyHolder(keys);
-        const callers = holders.flatMap((holder) => Array.from({ length: replicas }, () => holder));
-        const run = await measureRound(stage.replicas, () => all(stage, callers));
+        const run = await measureRound(stage.replicas, () => fromEverywhere(stage, holders));
         measured.push(run);
         const given = holders.map((_, key) =>
           sandboxIds(run.answers.slice(key * replicas, (key + 1) * replicas)),
@@ -132,12 +148,7 @@ export async function oneByOne(
       const raw = await measureRaw(pool.endpoint, { processes: 1, transactions: calls, concurrency: 1 });
       const taken = await withReplicas(pool, 1, async (stage) => {
         const warm = await warmUp(stage);
-        const run = await measureRound(stage.replicas, async () => {
-          const answers: Answer[] = [];
-          for (const holder of everyHolder(calls))
-            answers.push(await stage.labs.allocate(stage.urlFor(0), holder));
-          return answers;
-        });
+        const run = await measureRound(stage.replicas, () => oneAfterTheOther(stage, everyHolder(calls)));
         measured.push({ ...run, raw });
         return sandboxIds([...warm, ...run.answers]);
       });

@@ -37,7 +37,14 @@ describeOnFastEngine('the proxy that refuses as DynamoDB does', ({ endpoint }) =
     await client.put({ Item: { pk: 'a', sk: 'x' } });
     await transact('b', 'c');
     expect(await client.get({ pk: 'c', sk: 'x' })).toBeDefined();
-    expect(proxy.counts).toEqual({ calls: 3, reads: 1, transactions: 1, throttled: 0, conflicts: 0 });
+    expect(proxy.counts).toMatchObject({
+      calls: 3,
+      reads: 1,
+      transactions: 1,
+      throttled: 0,
+      conflicts: 0,
+      lost: 0,
+    });
   });
 
   test('names the items of the partition that has no units left, and writes none of the transaction', async () => {
@@ -73,5 +80,27 @@ describeOnFastEngine('the proxy that refuses as DynamoDB does', ({ endpoint }) =
     await expect(client.put({ Item: { pk: 'late', sk: 'x' } }, AbortSignal.timeout(50))).rejects.toThrow();
     expect(await client.get({ pk: 'late', sk: 'x' })).toBeUndefined();
     await expect.poll(() => client.get({ pk: 'late', sk: 'x' })).toBeDefined();
+  });
+
+  test.for([
+    ['carried out', { lostAnswers: 1 }, true],
+    ['not carried out', { lostCalls: 1 }, false],
+  ] as const)('never answers what is lost, %s', async ([, troubles, isCarriedOut]) => {
+    proxy.setTroubles(troubles);
+    await expect(client.put({ Item: { pk: 'lost', sk: 'x' } }, AbortSignal.timeout(200))).rejects.toThrow(
+      StoreUnavailableError,
+    );
+    expect(proxy.counts.lost).toBe(1);
+    proxy.setTroubles({});
+    const isThere = async () => (await client.get({ pk: 'lost', sk: 'x' })) !== undefined;
+    await expect.poll(isThere).toBe(isCarriedOut);
+  });
+
+  test('loses the part of the calls that it is told to, and answers another part late', async () => {
+    proxy.setTroubles({ lateAnswers: 0.5, lateMs: 20 });
+    await Promise.all(Array.from({ length: 100 }, () => client.get({ pk: 'any', sk: 'x' })));
+    expect(proxy.counts.late).toBeGreaterThan(25);
+    expect(proxy.counts.late).toBeLessThan(75);
+    expect(proxy.counts).toMatchObject({ calls: 100, lost: 0 });
   });
 });

@@ -21,6 +21,17 @@ export interface Latency {
   transaction: (items: number, random: SeededRandom) => number;
 }
 
+/** Which part of the calls, 0 to 1, comes to grief on its way; each call's lot is drawn anew, also when it is sent again. */
+export interface Troubles {
+  /** Carried out, and never answered. */
+  lostAnswers?: number;
+  /** Neither carried out nor answered. */
+  lostCalls?: number;
+  /** Carried out in time, and answered `lateMs` later. */
+  lateAnswers?: number;
+  lateMs?: number;
+}
+
 /** What became of the calls so far. */
 export interface ProxyCounts {
   calls: number;
@@ -28,11 +39,15 @@ export interface ProxyCounts {
   transactions: number;
   throttled: number;
   conflicts: number;
+  /** Never answered. */
+  lost: number;
+  late: number;
 }
 
 /**
  * An HTTP proxy in front of a real engine that refuses and delays as DynamoDB does and local engines don't: partitions
- * and a table with a throughput, latencies, conflicts of transactions at work on the same item.
+ * and a table with a throughput, latencies, conflicts of transactions at work on the same item, calls and answers that are
+ * lost.
  */
 export interface DynamoProxy {
   readonly endpoint: string;
@@ -41,6 +56,8 @@ export interface DynamoProxy {
   limitThroughput(throughput: Throughput): void;
   /** `undefined`: as fast as the engine is. */
   setLatency(latency: Latency | undefined): void;
+  /** `{}`: none. */
+  setTroubles(troubles: Troubles): void;
   clearCounts(): void;
   /** Drops what is on its way, and resolves when no socket and no timer is left. */
   close(): Promise<void>;
@@ -63,16 +80,26 @@ export const CLOUD_LATENCY: Latency = {
   transaction: (items, random) => aroundMs(10 + 0.35 * Math.max(0, items - 3), random),
 };
 
-const NO_COUNTS: ProxyCounts = { calls: 0, reads: 0, transactions: 0, throttled: 0, conflicts: 0 };
+const NO_COUNTS: ProxyCounts = {
+  calls: 0,
+  reads: 0,
+  transactions: 0,
+  throttled: 0,
+  conflicts: 0,
+  lost: 0,
+  late: 0,
+};
 
-/** Starts a proxy that passes everything to the engine at `target`; latencies follow from `seed`. */
+/** Starts a proxy that passes everything to the engine at `target`; latencies and troubles follow from `seed`. */
 export async function startDynamoProxy(target: string, seed = 1): Promise<DynamoProxy> {
   const random = seededRandom(seed);
+  const dice = random.fork();
   const agent = new Agent();
   const closing = new AbortController();
   const underWay = new Set<string>();
   let units = createUnits({});
   let latency: Latency | undefined;
+  let troubles: Troubles = {};
   let counts = { ...NO_COUNTS };
 
   const latencyMs = (writes: SentWrites | undefined): number => {
@@ -80,6 +107,19 @@ export async function startDynamoProxy(target: string, seed = 1): Promise<Dynamo
     if (!writes) return latency.read(random);
     return writes.isTransaction ? latency.transaction(writes.items.length, random) : latency.write(random);
   };
+
+  /** What happens to a call on its way. */
+  function drawLot(): 'answer_lost' | 'call_lost' | 'late' | undefined {
+    const { lostAnswers = 0, lostCalls = 0, lateAnswers = 0 } = troubles;
+    const lot = dice.next();
+    if (lot < lostAnswers + lostCalls) {
+      counts.lost++;
+      return lot < lostAnswers ? 'answer_lost' : 'call_lost';
+    }
+    if (lot >= lostAnswers + lostCalls + lateAnswers) return undefined;
+    counts.late++;
+    return 'late';
+  }
 
   /** The refusal of each item, `None` where nothing is wrong with it; undefined: the call may pass. */
   function refusals({ items }: SentWrites): string[] | undefined {
@@ -103,26 +143,35 @@ export async function startDynamoProxy(target: string, seed = 1): Promise<Dynamo
     counts.calls++;
     if (!writes) counts.reads++;
     if (writes?.isTransaction) counts.transactions++;
+    const lot = drawLot();
+    if (lot === 'call_lost') return;
+    const answer = await carryOut(incoming, body, writes);
+    if (lot === 'answer_lost') return;
+    if (lot === 'late') await delay(troubles.lateMs, undefined, { signal: closing.signal });
+    response.writeHead(answer.status, { 'content-type': 'application/x-amz-json-1.0' });
+    response.end(answer.body);
+  }
+
+  async function carryOut(
+    { headers }: IncomingMessage,
+    body: Buffer,
+    writes: SentWrites | undefined,
+  ): Promise<Answer> {
     const refused = writes && refusals(writes);
     const ids = refused || !writes?.isTransaction ? [] : writes.items.map(({ id }) => id);
     for (const id of ids) underWay.add(id);
     try {
       // Whether its caller still waits or not: what has arrived is carried out.
       await delay(latencyMs(writes), undefined, { signal: closing.signal });
-      if (writes && refused) {
-        respondRefused(response, writes, refused);
-        return;
-      }
-      const { host: _, connection: __, ...headers } = incoming.headers;
+      if (writes && refused) return toRefusal(writes, refused);
+      const { host: _, connection: __, ...passed } = headers;
       const answer = await request(target, {
         method: 'POST',
-        headers: headers as Record<string, string>,
+        headers: passed as Record<string, string>,
         body,
         dispatcher: agent,
       });
-      const answerBody = Buffer.from(await answer.body.arrayBuffer());
-      response.writeHead(answer.statusCode, { 'content-type': 'application/x-amz-json-1.0' });
-      response.end(answerBody);
+      return { status: answer.statusCode, body: Buffer.from(await answer.body.arrayBuffer()) };
     } finally {
       for (const id of ids) underWay.delete(id);
     }
@@ -146,6 +195,9 @@ export async function startDynamoProxy(target: string, seed = 1): Promise<Dynamo
     setLatency(next) {
       latency = next;
     },
+    setTroubles(next) {
+      troubles = next;
+    },
     clearCounts() {
       counts = { ...NO_COUNTS };
     },
@@ -160,12 +212,13 @@ export async function startDynamoProxy(target: string, seed = 1): Promise<Dynamo
   };
 }
 
+interface Answer {
+  status: number;
+  body: Buffer | string;
+}
+
 /** DynamoDB's words for a transaction that is cancelled, and for a single write that is refused. */
-function respondRefused(
-  response: ServerResponse,
-  { isTransaction }: SentWrites,
-  codes: readonly string[],
-): void {
+function toRefusal({ isTransaction }: SentWrites, codes: readonly string[]): Answer {
   const [single = ''] = codes;
   const refusal = isTransaction
     ? {
@@ -177,8 +230,7 @@ function respondRefused(
         __type: `com.amazonaws.dynamodb.v20120810#${single === 'ThrottlingError' ? 'ProvisionedThroughputExceededException' : 'TransactionConflictException'}`,
         message: `refused: ${single}`,
       };
-  response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' });
-  response.end(JSON.stringify(refusal));
+  return { status: 400, body: JSON.stringify(refusal) };
 }
 
 /** Units in hand: of each partition and of the table up to one second's, refilled all the time. */
