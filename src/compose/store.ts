@@ -33,6 +33,9 @@ export function onEmptied(
   if (store.kind === 'embedded' && store.file === undefined) engine?.onRestart(() => void remake());
 }
 
+/** How long a call takes at the least to be taken for lost, where the store is no engine of this machine. */
+const SHORTEST_CALL_TIMEOUT_MS = 1_000;
+
 /** A client of the store that the configuration chooses; `engine`: the bundled one, where it was started. */
 export function openStore(
   { store, tableName }: Pick<Config, 'store' | 'tableName'>,
@@ -40,6 +43,7 @@ export function openStore(
   observe: (operation: string, outcome: string, seconds: number) => void,
   onRetry: (operation: string, attempt: number, error: unknown, waitMs: number) => void,
 ): StoreClient {
+  const far = { shortestCallTimeoutMs: SHORTEST_CALL_TIMEOUT_MS };
   const common = { table: tableName, time: createStoreTime(), observe, onRetry };
   switch (store.kind) {
     case 'embedded':
@@ -52,9 +56,15 @@ export function openStore(
     case 'endpoint': {
       // Nobody signs in to a local engine over plain HTTP.
       const credentials = store.credentials ?? (store.url.startsWith('http:') ? 'nobodys' : undefined);
-      return createStoreClient({ ...common, region: store.region, endpoint: store.url, credentials });
+      return createStoreClient({
+        ...common,
+        ...(credentials !== 'nobodys' && far),
+        region: store.region,
+        endpoint: store.url,
+        credentials,
+      });
     }
     case 'aws':
-      return createStoreClient({ ...common, region: store.region });
+      return createStoreClient({ ...common, ...far, region: store.region });
   }
 }

@@ -1,10 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { syncBuiltinESMExports } from 'node:module';
+import { performance } from 'node:perf_hooks';
 import timersPromises from 'node:timers/promises';
 
 /*
  * Time and chance for code that runs `inside` a process of the model: its timers, `performance.now()` and
- * `Math.random()` are the model's. All other code of this Node process, test runner and sockets included, keeps the
+ * `Math.random()` are the model's, and what it does takes no time. All other code of this Node process, test runner and sockets included, keeps the
  * real ones, also while a program of the model is under way.
  */
 
@@ -89,6 +90,7 @@ function install(): void {
   const realRest = timersPromises.setTimeout;
   const realNow = performance.now.bind(performance);
   const realRandom = Math.random;
+  const realUtilization = performance.eventLoopUtilization.bind(performance);
 
   const clear = (timer: unknown) => {
     if (timer instanceof VirtualTimer) timer.cancel();
@@ -118,6 +120,8 @@ function install(): void {
   });
   syncBuiltinESMExports();
   performance.now = () => current.getStore()?.nowMs() ?? realNow();
+  performance.eventLoopUtilization = (...since) =>
+    current.getStore() ? { idle: 1, active: 0, utilization: 0 } : realUtilization(...since);
   Math.random = () => (current.getStore()?.random ?? realRandom)();
 }
 

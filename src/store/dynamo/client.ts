@@ -20,6 +20,7 @@ import {
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { isGivenUp, limitTime, untilAborted } from '../../time-limit.ts';
+import { createAnswerTimes } from './answer-times.ts';
 import { createCongestionLimit } from './congestion.ts';
 import {
   fromDriver,
@@ -56,6 +57,11 @@ export interface StoreClientOptions {
   maxConcurrentCalls?: number;
   /** Limit for one call from being sent to being answered, milliseconds. */
   callTimeoutMs?: number;
+  /**
+   * As little as this while the store's answers allow it; not below `callTimeoutMs` by default. Not for an engine on this
+   * machine: others at work on it make it slow from one moment to the next, whatever its answers took.
+   */
+  shortestCallTimeoutMs?: number;
   /** Limit for a call with its retries, milliseconds; also for its waiting, unless the store answers others meanwhile. */
   totalTimeoutMs?: number;
   /** Learns the store's time from its answers; absent: nothing is known of it. */
@@ -153,7 +159,16 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   if (options.time) learnTime(raw, options.time);
   const limit = createCongestionLimit({ max: maxConcurrentCalls, slowMs: callTimeoutMs / SLOW_PART });
   const patience = createPatience(totalTimeoutMs);
+  const answerTimes = createAnswerTimes({
+    shortestMs: options.shortestCallTimeoutMs ?? callTimeoutMs,
+    longestMs: callTimeoutMs,
+  });
   let isSilent = false;
+
+  function noteAnswer(operation: string, startedMs: number): void {
+    patience.answered();
+    answerTimes.answered(operation, startedMs);
+  }
 
   /** One attempt, in its place among the concurrent ones. */
   const attempt = async <T>(
@@ -164,19 +179,22 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
   ) => {
     overall.signal.throwIfAborted();
     overall.sent();
-    const timer = limitTime(callTimeoutMs, overall.signal);
+    const timer = limitTime(answerTimes.limitMs(operation), overall.signal);
     const startedMs = performance.now();
     let outcome = 'success';
     try {
       const answer = await send({ abortSignal: timer.signal });
-      patience.answered();
+      noteAnswer(operation, startedMs);
       isSilent = false;
       return answer;
     } catch (error) {
-      if (isAnswer(error)) patience.answered();
+      if (isAnswer(error)) noteAnswer(operation, startedMs);
       // The store is not to blame for a caller that goes away.
       const isGivenUpByCaller = signal !== undefined && isGivenUp(signal);
-      if (!isGivenUpByCaller) isSilent = isOutOfReach(error);
+      if (!isGivenUpByCaller) {
+        isSilent = isOutOfReach(error);
+        if (isSilent) answerTimes.unanswered(operation, startedMs);
+      }
       outcome = isGivenUpByCaller ? 'given_up' : error instanceof Error ? error.name : 'unknown';
       throw error;
     } finally {
@@ -195,7 +213,7 @@ export function createStoreClient(options: StoreClientOptions): StoreClient {
     const overall = patience.limit(signal);
     const inTurn = () =>
       untilAborted(
-        limit.run(() => attempt(operation, send, overall, signal)),
+        limit.run(operation, () => attempt(operation, send, overall, signal)),
         overall.signal,
       );
     try {

@@ -1,3 +1,5 @@
+import { createTurns, type Turn } from './turns.ts';
+
 /** What became of one piece of a call. */
 export type Verdict<Result> =
   | { result: Result }
@@ -10,8 +12,10 @@ export type Verdict<Result> =
 export type Readiness<Result> = { waitMs: number } | { result: Result };
 
 export interface GroupCommitOptions<Piece, Result> {
-  /** Calls under way at once at the most. While there are fewer, every piece goes out at once and on its own. */
+  /** Calls under way at once. While there are fewer, every piece goes out at once and on its own. */
   calls: number;
+  /** Calls under way at the most where the answers to some of them are late; as many as `calls` by default. */
+  callsWhereLate?: number;
   /** Pieces to a call at the most. */
   size: number;
   /** What no two pieces of a call may have in common. */
@@ -49,19 +53,24 @@ interface Member<Piece, Result> {
  *
  * A call that was refused because of some of its pieces is sent again without them, in the same turn: each refused piece
  * costs one call at the most, as it would on its own. Refusals make calls smaller, and one that goes wrong as a whole
- * halves how many are under way, too; each that is carried out gives some of it back.
+ * halves how many are under way, too; each that is carried out gives some of it back. A call whose answer is late, while
+ * others are answered, is not waited for, and says nothing about the store.
  */
 export function createGroupCommit<Piece, Result>(
   options: GroupCommitOptions<Piece, Result>,
 ): GroupCommit<Piece, Result> {
   type Group = Member<Piece, Result>[];
   let waiting = new Set<Member<Piece, Result>>();
-  let underWay = 0;
-  /** Pieces to a call, and calls under way, at this moment. */
+  /** Pieces to a call at this moment. */
   let size = options.size;
-  let calls = options.calls;
+  const turns = createTurns({
+    turns: options.calls,
+    calls: options.callsWhereLate ?? options.calls,
+  });
   /** Runs while all who wait are held back, until one of them may go. */
   let timer: { atMs: number; handle: NodeJS.Timeout } | undefined;
+  /** Runs while some wait for a turn that a late call may pass on. */
+  let lateTimer: NodeJS.Timeout | undefined;
 
   /** Those who may go now; where there are none, `waitMs` says when there may be some. */
   function nextGroup(): { group: Group; waitMs: number } {
@@ -89,12 +98,19 @@ export function createGroupCommit<Piece, Result>(
     return { group, waitMs };
   }
 
+  /** Back to those who wait, at the front: they came before them. */
+  function waitAgain(group: Group): void {
+    if (group.length > 0) waiting = new Set([...group.filter(stillWants), ...waiting]);
+  }
+
   /** One call; returns those of the group who have to be sent again. */
-  async function attempt(group: Group): Promise<Group> {
+  async function attempt(group: Group, turn: Turn): Promise<Group> {
     const limit = untilAllGaveUp(group.map(({ signal }) => signal));
     try {
       const pieces = group.map(({ piece }) => piece);
+      turn.sent();
       const verdicts = await options.send(pieces, limit.signal);
+      turn.answered();
       const again: Group = [];
       const later: Group = [];
       for (const [index, member] of group.entries()) {
@@ -105,19 +121,18 @@ export function createGroupCommit<Piece, Result>(
       }
       const isDone = again.length + later.length === 0;
       size = isDone ? Math.min(2 * size, options.size) : Math.ceil(size / 2);
-      if (isDone) calls = Math.min(calls + 1, options.calls);
-      // They came before all who wait.
-      if (later.length > 0) waiting = new Set([...later.filter(stillWants), ...waiting]);
+      if (isDone) turns.widen();
+      waitAgain(later);
       return again;
     } catch (error) {
-      if (options.concernsAll(error)) {
+      if (options.concernsAll(error) && !turn.isOvertaken()) {
         size = Math.ceil(size / 2);
-        calls = Math.ceil(calls / 2);
+        turns.narrow();
       }
       if (group.length === 1 || options.concernsAll(error)) {
         for (const member of group) member.reject(error);
       } else {
-        await Promise.all(group.map((member) => run([member])));
+        await Promise.all(group.map((member) => run([member], turn)));
       }
       return [];
     } finally {
@@ -125,9 +140,10 @@ export function createGroupCommit<Piece, Result>(
     }
   }
 
-  async function run(group: Group): Promise<void> {
+  async function run(group: Group, turn: Turn): Promise<void> {
     let left = group;
-    while (left.length > 0) left = (await attempt(left)).filter(stillWants);
+    while (left.length > 0 && !turn.isPassedOn) left = (await attempt(left, turn)).filter(stillWants);
+    waitAgain(left);
   }
 
   function holdBack(waitMs: number): void {
@@ -145,18 +161,32 @@ export function createGroupCommit<Piece, Result>(
     else sendWaiting();
   }
 
+  function lookForLate(): void {
+    const inMs = lateTimer ? undefined : turns.passedOnInMs();
+    if (inMs === undefined) return;
+    lateTimer = setTimeout(() => {
+      lateTimer = undefined;
+      sendWaiting();
+    }, inMs);
+  }
+
   function sendWaiting(): void {
     clearTimeout(timer?.handle);
     timer = undefined;
-    while (underWay < calls && waiting.size > 0) {
+    while (waiting.size > 0) {
+      const turn = turns.take();
+      if (!turn) {
+        lookForLate();
+        return;
+      }
       const { group, waitMs } = nextGroup();
       if (group.length === 0) {
+        turn.end();
         if (waitMs < Number.POSITIVE_INFINITY) holdBack(waitMs);
         return;
       }
-      underWay++;
-      void run(group).finally(() => {
-        underWay--;
+      void run(group, turn).finally(() => {
+        turn.end();
         sendWaiting();
       });
     }

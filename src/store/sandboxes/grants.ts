@@ -46,6 +46,8 @@ export type GrantOutcome =
   | { type: 'no_room' };
 
 const DEFAULT_TRANSACTIONS = 4;
+/** So many times as many where answers are late. */
+const WHERE_LATE = 4;
 /** With three or four items each. DynamoDB allows 100 to a transaction. */
 const GRANTS_PER_TRANSACTION = 16;
 
@@ -154,6 +156,7 @@ export function createGrants(
 
   const commit = createGroupCommit<Piece, GrantOutcome>({
     calls: transactions,
+    callsWhereLate: WHERE_LATE * transactions,
     size: GRANTS_PER_TRANSACTION,
     touches: ({ grant: { key, seen } }) => [key.pk, seen.id],
     readiness,

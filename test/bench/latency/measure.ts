@@ -82,10 +82,13 @@ async function inWeather(
           doubled: countDoubled(isAlone ? [...first.answers, ...storm.answers] : storm.answers),
         };
       };
-      return withReplicas(pool, replicas, work, { SANDBOX_DB_URL: proxy.endpoint });
+      return withReplicas(pool, replicas, work, { SANDBOX_DB_URL: signedIn(proxy.endpoint) });
     }),
   );
 }
+
+/** What nobody signs in to is taken for an engine on this machine, which is given more time. */
+const signedIn = (endpoint: string): string => endpoint.replace('://', '://local:local@');
 
 async function behindProxy<T>(endpoint: string, work: (proxy: DynamoProxy) => Promise<T>): Promise<T> {
   const proxy = await startDynamoProxy(endpoint);

@@ -23,9 +23,9 @@ function holdCalls() {
 test('widens with every quick answer that others wait for, up to the most it may', async () => {
   const limit = createCongestionLimit({ max: 40, slowMs: 60_000 });
   expect(limit.width).toBe(16);
-  await Promise.all(Array.from({ length: 20 }, () => limit.run(async () => 'quick')));
+  await Promise.all(Array.from({ length: 20 }, () => limit.run('any', async () => 'quick')));
   expect(limit.width).toBeGreaterThan(16);
-  await Promise.all(Array.from({ length: 200 }, () => limit.run(async () => 'quick')));
+  await Promise.all(Array.from({ length: 200 }, () => limit.run('any', async () => 'quick')));
   expect(limit.width).toBe(40);
 });
 
@@ -33,19 +33,38 @@ test('halves for all slow calls that were under way together, again for the next
   const limit = createCongestionLimit({ max: 64, slowMs: SLOW_MS });
   for (const width of [8, 4, 4]) {
     const held = holdCalls();
-    const calls = Array.from({ length: limit.width }, () => limit.run(held.call));
+    const calls = Array.from({ length: limit.width }, () => limit.run('any', held.call));
     await delay(SLOW_MS + 5);
     held.release();
     await Promise.all(calls);
     expect(limit.width).toBe(width);
   }
-  await Promise.all(Array.from({ length: 50 }, () => limit.run(async () => 'quick')));
+  await Promise.all(Array.from({ length: 50 }, () => limit.run('any', async () => 'quick')));
   expect(limit.width).toBeGreaterThan(16);
+});
+
+test('learns nothing from a slow call that was overtaken by a later one of its kind', async () => {
+  const limit = createCongestionLimit({ max: 64, slowMs: SLOW_MS });
+  for (const [kind, width] of [
+    ['write', 16],
+    ['read', 8],
+  ] as const) {
+    const held = holdCalls();
+    const slow = limit.run('write', held.call);
+    await delay(SLOW_MS / 2);
+    await limit.run(kind, async () => 'quick');
+    await delay(SLOW_MS);
+    held.release();
+    await slow;
+    expect(limit.width).toBe(width);
+  }
 });
 
 test('does not widen for calls that fail at once', async () => {
   const limit = createCongestionLimit({ max: 64, slowMs: 60_000 });
-  const failing = Array.from({ length: 50 }, () => limit.run(() => Promise.reject(new Error('refused'))));
+  const failing = Array.from({ length: 50 }, () =>
+    limit.run('any', () => Promise.reject(new Error('refused'))),
+  );
   expect((await Promise.allSettled(failing)).every(({ status }) => status === 'rejected')).toBe(true);
   expect(limit.width).toBe(16);
 });
