@@ -4,6 +4,7 @@ import { watchClock } from '../live/clock-watch.ts';
 import { type ReadinessSources, readinessChecks, WORKER } from '../live/readiness-checks.ts';
 import { tellReadiness, toReadyAnswer } from '../live/readiness-report.ts';
 import { logWarnings, watchRuntime } from '../live/runtime-watch.ts';
+import { SIGN_INTERVAL_MS, showRest } from '../live/spare-memory.ts';
 import { createTicker } from '../loops/ticker.ts';
 import {
   createHeartbeatMonitor,
@@ -84,6 +85,11 @@ export function composeWatch(options: WatchOptions) {
       RUNTIME_INTERVAL_MS,
       async () => void (await runtime.look()),
       (error) => logger.warn({ action: 'watch', err: error }, 'a look at the store failed'),
+    ),
+    createTicker(
+      SIGN_INTERVAL_MS,
+      async () => showRest(),
+      (error) => logger.warn({ action: 'watch', err: error }, 'memory is not given back'),
     ),
   ];
 

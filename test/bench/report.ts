@@ -149,11 +149,15 @@ function toTables(results: Results): Table[] {
       head: ['what', 'measured'],
       rows: [
         ['start to ready, median', `${whole(median(startMs))} ms of ${startMs.map(whole).join(', ')}`],
-        ['resident memory, idle', `${whole(memory.idleMiB)} MiB`],
+        ...memory.idle.map(({ sandboxes, residentMiB }) => [
+          `resident memory at rest, ${sandboxes} sandboxes`,
+          `${whole(residentMiB)} MiB`,
+        ]),
         ...memory.after.map(({ allocations, residentMiB }) => [
           `resident memory after ${allocations} answered allocations`,
           `${whole(residentMiB)} MiB`,
         ]),
+        ['resident memory at rest after these', `${whole(memory.restedMiB)} MiB`],
         ['refused, errors meanwhile', `${memory.refused}, ${memory.errors}`],
         [
           'a durable job, its submission',

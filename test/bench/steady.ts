@@ -90,30 +90,65 @@ export async function sustained(
 }
 
 export interface MemoryResult {
-  idleMiB: number;
+  /** At rest after the first sync, by the pool's size. */
+  idle: { sandboxes: number; residentMiB: number }[];
   /** Resident memory after so many answered allocations. */
   after: { allocations: number; residentMiB: number }[];
+  /** At rest after all of them. */
+  restedMiB: number;
   refused: number;
   errors: number;
 }
 
-/** One replica's resident memory over very many allocations: of four, one is new and three are replays. */
+/** What is at rest gives memory back within this time, if it does: the collector looks every 8 s, and may come twice. */
+const REST_MS = 25_000;
+const LOOK_EVERY_MS = 1_000;
+
+const residentMiB = async ({ replicas }: Stage): Promise<number> =>
+  ((await replicas[0]?.snapshot())?.residentBytes ?? 0) / 2 ** 20;
+
+/** Resident memory when it has not become less for a while. */
+async function residentAtRest(stage: Stage): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  let sinceMs = performance.now();
+  while (performance.now() - sinceMs < REST_MS) {
+    const now = await residentMiB(stage);
+    if (now < least - 1) {
+      least = now;
+      sinceMs = performance.now();
+    }
+    await delay(LOOK_EVERY_MS);
+  }
+  return least;
+}
+
+/** One replica's resident memory after the first sync of a large pool. */
+async function idleWith(sandboxes: number): Promise<MemoryResult['idle'][number]> {
+  const measure = async (stage: Stage) => ({ sandboxes, residentMiB: await residentAtRest(stage) });
+  return await withPool({ size: sandboxes }, (pool) => withReplicas(pool, 1, measure));
+}
+
+/** One replica's resident memory at rest, and over very many allocations: of four, one is new and three are replays. */
 export async function memory({
   allocations,
   samples,
   concurrency,
+  large,
 }: {
   allocations: number;
   samples: number;
   concurrency: number;
+  /** Sandboxes in the pool that is only synced. */
+  large: number;
 }): Promise<MemoryResult> {
+  const ofLarge = await idleWith(large);
   return await withPool({ size: POOL_SIZE }, (pool) =>
     withReplicas(
       pool,
       1,
       async (stage) => {
-        const residentMiB = async () => ((await stage.replicas[0]?.snapshot())?.residentBytes ?? 0) / 2 ** 20;
-        const result: MemoryResult = { idleMiB: await residentMiB(), after: [], refused: 0, errors: 0 };
+        const idle = [{ sandboxes: POOL_SIZE, residentMiB: await residentAtRest(stage) }, ofLarge];
+        const result: MemoryResult = { idle, after: [], restedMiB: 0, refused: 0, errors: 0 };
         let answered = 0;
         for (let sample = 1; sample <= samples; sample++) {
           const wanted = Math.ceil((allocations * sample) / samples) - answered;
@@ -124,8 +159,9 @@ export async function memory({
           answered += round.answered;
           result.refused += round.refused;
           result.errors += round.errors;
-          result.after.push({ allocations: answered, residentMiB: await residentMiB() });
+          result.after.push({ allocations: answered, residentMiB: await residentMiB(stage) });
         }
+        result.restedMiB = await residentAtRest(stage);
         return result;
       },
       QUICK_CLEANUP,
