@@ -103,7 +103,7 @@ export function heardOf(lease: Lease, nowMs: number): Lease {
   return { ...lease, heartbeat: { seconds, by: Math.max(by, Math.floor(nowMs / 1000) + seconds) } };
 }
 
-/** The lease with its end `durationSeconds` from now: not beyond the longest that one may last, and never earlier than it was. */
+/** The lease with its end `durationSeconds` from now, whoever asks for it: not beyond the longest that one may last, and never earlier than it was. */
 export function prolonged(lease: Lease, durationSeconds: number, nowMs: number, rules: LeaseRules): Lease {
   const latest = lease.allocatedAt + rules.maxLeaseSeconds;
   const expiresAt = Math.min(Math.floor(nowMs / 1000) + durationSeconds, latest);
@@ -111,7 +111,7 @@ export function prolonged(lease: Lease, durationSeconds: number, nowMs: number, 
   const reclaimAt = expiresAt + rules.bufferSeconds;
   const { keyRememberedUntil: rememberedUntil } = lease;
   return {
-    ...heardOf(lease, nowMs),
+    ...lease,
     expiresAt,
     reclaimAt,
     ...(rememberedUntil !== undefined && { keyRememberedUntil: Math.max(rememberedUntil, reclaimAt) }),

@@ -38,19 +38,19 @@ interface ExtendDeps extends Deps {
 }
 
 /**
- * Moves a lease's end to so long from now, as far as the rules allow it, and never to an earlier moment. Throws `OTHERS_WAIT`
- * where others come first, and somebody else waited for a sandbox like it a moment ago.
+ * Moves a lease's end to so long from now, as far as the rules allow it, and never to an earlier moment; a sign of life, too,
+ * whether it moves anything or not. Throws `OTHERS_WAIT` where others come first, and somebody else waited for a sandbox like
+ * it a moment ago.
  */
 export function extendLease({ store, clock, terms, othersFirst }: ExtendDeps): KeepLease<ExtendInput> {
   return async (input, context) => {
     try {
       const places = (await othersFirst?.whole()) ?? [];
       return await keep({ store, clock }, input, context, (held, nowMs) => {
-        const decided = extension(held, input.durationSeconds, nowMs, terms);
-        if ('next' in decided && places.some((place) => isOthers(place, held, nowMs))) {
-          throw othersWait(held.lease);
-        }
-        return decided;
+        const longer = prolonged(held.lease, input.durationSeconds, nowMs, terms);
+        const isLonger = longer.expiresAt > held.lease.expiresAt;
+        if (isLonger && places.some((place) => isOthers(place, held, nowMs))) throw othersWait(held.lease);
+        return keptWith(heardOf(longer, nowMs), held, nowMs);
       });
     } catch (error) {
       throw error instanceof KeyMovedOnError ? leaseOver() : error;
@@ -67,7 +67,7 @@ export interface OperatorsExtension {
 }
 
 /**
- * {@link extendLease} by an operator, whoever holds it and whoever waits. Throws `SANDBOX_NOT_FOUND`, `LEASE_OVER`, and
+ * {@link extendLease} by an operator, whoever holds it and whoever waits, and no sign of life of the holder. Throws `SANDBOX_NOT_FOUND`, `LEASE_OVER`, and
  * `INVALID_STATE` for what is not leased.
  */
 export function extendForHolder({ store, clock, terms }: Deps & { terms: LeaseRules }) {
@@ -78,7 +78,7 @@ export function extendForHolder({ store, clock, terms }: Deps & { terms: LeaseRu
         if (seen.status !== 'allocated') throw refuseState(seen, 'Only a leased sandbox can be extended.');
         const nowMs = clock.nowMs();
         if (isOver(seen.lease, nowMs)) throw leaseOver();
-        return extension(seen, input.durationSeconds, nowMs, terms);
+        return keptWith(prolonged(seen.lease, input.durationSeconds, nowMs, terms), seen, nowMs);
       });
     } catch (error) {
       throw error instanceof KeyMovedOnError ? leaseOver() : error;
@@ -88,27 +88,23 @@ export function extendForHolder({ store, clock, terms }: Deps & { terms: LeaseRu
 
 export type ExtendForHolder = ReturnType<typeof extendForHolder>;
 
-function extension(
+/** The sandbox with its lease as it is to be from now on. A second counts once, however often somebody speaks in it. */
+function keptWith(
+  lease: Lease,
   held: AllocatedSandbox,
-  durationSeconds: number,
   nowMs: number,
-  terms: LeaseRules,
 ): Decision<AllocatedSandbox, AllocatedSandbox> {
-  const lease = prolonged(held.lease, durationSeconds, nowMs, terms);
-  if (lease === held.lease) return { answer: held };
-  return { next: goOn(held, lease, nowMs), action: 'extend', detail: `until ${lease.expiresAt}` };
+  const next = goOn(held, lease, nowMs);
+  if (lease.expiresAt > held.lease.expiresAt) {
+    return { next, action: 'extend', detail: `until ${lease.expiresAt}` };
+  }
+  return lease.heartbeat?.by === held.lease.heartbeat?.by ? { answer: held } : { next };
 }
 
 /** The holder gives a sign of life. Of a lease without a heartbeat it only says that it is running. */
 export function heartbeat(deps: Deps): KeepLease {
   return (input, context) =>
-    keep(deps, input, context, (held, nowMs) => {
-      const lease = heardOf(held.lease, nowMs);
-      // A second counts once, however often it is beaten in.
-      return lease.heartbeat?.by === held.lease.heartbeat?.by
-        ? { answer: held }
-        : { next: goOn(held, lease, nowMs) };
-    });
+    keep(deps, input, context, (held, nowMs) => keptWith(heardOf(held.lease, nowMs), held, nowMs));
 }
 
 /** Somebody else waits for such a sandbox, and is there. */

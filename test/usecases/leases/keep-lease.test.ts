@@ -211,7 +211,7 @@ describeOnEngines('a lease with a heartbeat', ({ endpoint }) => {
     expect(await refused(beat(core, 'a', sandboxId))).toBe('LEASE_OVER');
   });
 
-  it('a beat within the grace, and an extension, are signs of life', async () => {
+  it('a beat within the grace, and an extension, whatever it moves, are signs of life; an operator gives none', async () => {
     const core = await start(1);
     const { sandboxId } = await lease(core, 'a', asked);
     core.clock.advanceSeconds(SILENCE_S - 1);
@@ -220,7 +220,17 @@ describeOnEngines('a lease with a heartbeat', ({ endpoint }) => {
     await extend(core, 'a', sandboxId, 2 * TERMS.leaseSeconds);
     core.clock.advanceSeconds(SILENCE_S - 1);
     expect(await expire(core)).toMatchObject({ overdue: 0 });
-    expect((await recordOf(core, sandboxId)).status).toBe('allocated');
+    const before = await historyOf(core, sandboxId);
+    await extend(core, 'a', sandboxId, MINUTE);
+    expect(await historyOf(core, sandboxId)).toEqual(before);
+    core.clock.advanceSeconds(SILENCE_S - 1);
+    expect(await expire(core)).toMatchObject({ overdue: 0 });
+    await core.useCases.extendForHolder(
+      { sandboxId, durationSeconds: 3 * TERMS.leaseSeconds },
+      context('admin'),
+    );
+    core.clock.advanceSeconds(1);
+    expect(await expire(core)).toMatchObject({ marked: 1 });
   });
 
   it('a beat that lost to the expiry, or won against it, leaves one story', async () => {
