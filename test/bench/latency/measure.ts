@@ -26,10 +26,19 @@ interface Sizes {
   keys: number;
   /** Of the caller who comes one at a time. */
   calls: number;
+  weathers: readonly (readonly [replicas: number, weathers: readonly Weather[]])[];
 }
 
-const FULL: Sizes = { callers: 1_000, keys: 250, calls: 100 };
-const QUICK: Sizes = { callers: 300, keys: 75, calls: 30 };
+const FULL: Sizes = {
+  callers: 1_000,
+  keys: 250,
+  calls: 100,
+  weathers: [
+    [1, [WELL, LOST, LATE]],
+    [4, [WELL, LOST]],
+  ],
+};
+const QUICK: Sizes = { callers: 300, keys: 75, calls: 30, weathers: [[1, [WELL, LOST]]] };
 
 /**
  * Everybody at once, one key from everywhere and one after the other, on a store that is as far away as DynamoDB: when it is well,
@@ -38,10 +47,7 @@ const QUICK: Sizes = { callers: 300, keys: 75, calls: 30 };
 export async function measureLatency({ quick }: { quick: boolean }): Promise<LatencyResults> {
   const sizes = quick ? QUICK : FULL;
   const results: LatencyResults = { takenAt: new Date().toISOString(), loads: [], doubled: 0, split: 0 };
-  for (const [replicas, weathers] of [
-    [1, [WELL, LOST, LATE]],
-    [4, [WELL, LOST]],
-  ] as const) {
+  for (const [replicas, weathers] of sizes.weathers) {
     for (const weather of weathers) {
       const { loads, doubled, split } = await inWeather(replicas, weather, sizes);
       results.loads.push(...loads);
