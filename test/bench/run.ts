@@ -41,7 +41,7 @@ interface Sizes {
   growthSizes: number[];
   lookUps: { sandboxes: number; times: number };
   starts: number;
-  memory: { allocations: number; samples: number; large: number };
+  memory: { allocations: number; samples: number; large: number; restMs: number };
   safetyCalls: number;
   jobs: number;
 }
@@ -63,7 +63,7 @@ const FULL: Sizes = {
   growthSizes: [1_000, 10_000, 50_000],
   lookUps: { sandboxes: 50_000, times: 400 },
   starts: 5,
-  memory: { allocations: 100_000, samples: 4, large: 10_000 },
+  memory: { allocations: 100_000, samples: 4, large: 10_000, restMs: 60_000 },
   safetyCalls: 20_000,
   jobs: 100,
 };
@@ -83,7 +83,7 @@ const QUICK: Sizes = {
   growthSizes: [300, 3_000],
   lookUps: { sandboxes: 3_000, times: 100 },
   starts: 1,
-  memory: { allocations: 4_000, samples: 4, large: 3_000 },
+  memory: { allocations: 4_000, samples: 4, large: 3_000, restMs: 0 },
   safetyCalls: 5_000,
   jobs: 10,
 };

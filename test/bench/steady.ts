@@ -90,6 +90,7 @@ export async function sustained(
 }
 
 export interface MemoryResult {
+  restMs: number;
   /** At rest after the first sync, by the pool's size. */
   idle: { sandboxes: number; residentMiB: number }[];
   /** Resident memory after so many answered allocations. */
@@ -100,31 +101,18 @@ export interface MemoryResult {
   errors: number;
 }
 
-/** What is at rest gives memory back within this time, if it does: the collector looks every 8 s, and may come twice. */
-const REST_MS = 25_000;
-const LOOK_EVERY_MS = 1_000;
-
 const residentMiB = async ({ replicas }: Stage): Promise<number> =>
   ((await replicas[0]?.snapshot())?.residentBytes ?? 0) / 2 ** 20;
 
-/** Resident memory when it has not become less for a while. */
-async function residentAtRest(stage: Stage): Promise<number> {
-  let least = Number.POSITIVE_INFINITY;
-  let sinceMs = performance.now();
-  while (performance.now() - sinceMs < REST_MS) {
-    const now = await residentMiB(stage);
-    if (now < least - 1) {
-      least = now;
-      sinceMs = performance.now();
-    }
-    await delay(LOOK_EVERY_MS);
-  }
-  return least;
+/** Resident memory after so long without a call: each would show the collector that there is something to do. */
+async function residentAtRest(stage: Stage, restMs: number): Promise<number> {
+  await delay(restMs);
+  return await residentMiB(stage);
 }
 
 /** One replica's resident memory after the first sync of a large pool. */
-async function idleWith(sandboxes: number): Promise<MemoryResult['idle'][number]> {
-  const measure = async (stage: Stage) => ({ sandboxes, residentMiB: await residentAtRest(stage) });
+async function idleWith(sandboxes: number, restMs: number): Promise<MemoryResult['idle'][number]> {
+  const measure = async (stage: Stage) => ({ sandboxes, residentMiB: await residentAtRest(stage, restMs) });
   return await withPool({ size: sandboxes }, (pool) => withReplicas(pool, 1, measure));
 }
 
@@ -134,21 +122,24 @@ export async function memory({
   samples,
   concurrency,
   large,
+  restMs,
 }: {
   allocations: number;
   samples: number;
   concurrency: number;
   /** Sandboxes in the pool that is only synced. */
   large: number;
+  /** How long a replica is left alone before it is measured at rest; at least half a minute tells what it can give back. */
+  restMs: number;
 }): Promise<MemoryResult> {
-  const ofLarge = await idleWith(large);
+  const ofLarge = await idleWith(large, restMs);
   return await withPool({ size: POOL_SIZE }, (pool) =>
     withReplicas(
       pool,
       1,
       async (stage) => {
-        const idle = [{ sandboxes: POOL_SIZE, residentMiB: await residentAtRest(stage) }, ofLarge];
-        const result: MemoryResult = { idle, after: [], restedMiB: 0, refused: 0, errors: 0 };
+        const idle = [{ sandboxes: POOL_SIZE, residentMiB: await residentAtRest(stage, restMs) }, ofLarge];
+        const result: MemoryResult = { restMs, idle, after: [], restedMiB: 0, refused: 0, errors: 0 };
         let answered = 0;
         for (let sample = 1; sample <= samples; sample++) {
           const wanted = Math.ceil((allocations * sample) / samples) - answered;
@@ -161,7 +152,7 @@ export async function memory({
           result.errors += round.errors;
           result.after.push({ allocations: answered, residentMiB: await residentMiB(stage) });
         }
-        result.restedMiB = await residentAtRest(stage);
+        result.restedMiB = await residentAtRest(stage, restMs);
         return result;
       },
       QUICK_CLEANUP,
