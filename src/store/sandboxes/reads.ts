@@ -68,7 +68,7 @@ export interface SandboxReads {
     signal?: AbortSignal,
   ): Promise<Page>;
   /** The same, as far as it is held against a listing. Not consistent: it may be a second old. */
-  survey(query: { limit: number } & Place, signal?: AbortSignal): Promise<Page<Surveyed>>;
+  survey(query: { limit?: number | undefined } & Place, signal?: AbortSignal): Promise<Page<Surveyed>>;
   /** One page of a bucket's sandboxes in use, in one status, by id, however often their ends change meanwhile. */
   inUse(
     query: { status: InUseStatus; limit?: number | undefined; filter?: SandboxFilter | undefined } & Place,

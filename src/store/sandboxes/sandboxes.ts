@@ -54,8 +54,8 @@ export interface SandboxStore {
 
 export type Changes = Iterable<Change> | AsyncIterable<Change>;
 
-/** A transaction has at most 100 items; a change has up to three, and there may be one for all of them. */
-const CHANGES_PER_TRANSACTION = 33;
+/** A transaction has at most 100 items, of which one may be for all the changes in it. */
+const ITEMS_PER_TRANSACTION = 99;
 const UNINTERRUPTED = new AbortController().signal;
 
 /**
@@ -141,7 +141,7 @@ export function createSandboxStore(
    * be written, or the answer to our own commit was lost: each is to be tried on its own then.
    */
   async function* inChunks(changes: Changes, { signal = UNINTERRUPTED, assertHeld, guard }: WriteAllOptions) {
-    for await (const chunk of chunksOf(changes)) {
+    for await (const chunk of chunksOf(changes, (change) => items.all(change, '').length)) {
       const writeId = newId();
       assertHeld?.();
       const isDone = await writeChunk(chunk, writeId, signal, guard);
@@ -184,13 +184,22 @@ export function createSandboxStore(
   };
 }
 
-async function* chunksOf(changes: Changes): AsyncGenerator<Change[]> {
+/** As many of the changes together as a transaction takes. */
+async function* chunksOf(
+  changes: Changes,
+  itemsOf: (change: Change) => number,
+): AsyncGenerator<Change[], void, void> {
   let chunk: Change[] = [];
+  let size = 0;
   for await (const change of changes) {
+    const more = itemsOf(change);
+    if (size + more > ITEMS_PER_TRANSACTION) {
+      yield chunk;
+      chunk = [];
+      size = 0;
+    }
     chunk.push(change);
-    if (chunk.length < CHANGES_PER_TRANSACTION) continue;
-    yield chunk;
-    chunk = [];
+    size += more;
   }
   if (chunk.length > 0) yield chunk;
 }

@@ -46,9 +46,6 @@ export interface PlanDeps extends ListingDeps {
   survey?: (() => Survey) | undefined;
 }
 
-/** Records that are read at once: others wait no longer than it takes to look at so many. */
-const PAGE = 250;
-
 /**
  * Holds every record against the listing, and against another one where anything is to be concluded from what the first
  * lacks. What is listed and has no record is new. What the listing says of a record that stays as it is is forgotten.
@@ -85,7 +82,7 @@ export async function planSync(
   const counts = noneCounted();
   // Each decision is held against the record as it is when it is written: what was read may be a second old.
   const records = everywhere(reads.buckets, async (place) => {
-    const page = await reads.survey({ ...place, limit: PAGE }, context.signal);
+    const page = await reads.survey(place, context.signal);
     onProgress?.();
     return page;
   });

@@ -84,7 +84,7 @@ export function createForecast(deps: ForecastDeps): SandboxForecast {
     const nowMs = clock.nowMs();
     const found = new Map<string, Sandbox>();
     const due = everywhere(reads.buckets, async (place) => ({
-      ...(await reads.due({ nowMs: nowMs + HORIZON_MS, limit: PER_BUCKET, ...place })),
+      ...(await reads.due({ ...place, nowMs: nowMs + HORIZON_MS, limit: PER_BUCKET })),
       // The rest of a bucket comes later than these.
       after: undefined,
     }));
