@@ -12,17 +12,20 @@ import { lineTables } from './line/report.ts';
 import { lookUps } from './look-ups.ts';
 import { tablesToText, takenToMarkdown, toMarkdown, toText } from './report.ts';
 import { type Results, targetsOf } from './results.ts';
+import { measureScale } from './scale/measure.ts';
+import { scaleTables } from './scale/report.ts';
 import { shortOfRoom } from './short-of-room.ts';
 import { startTimes } from './start.ts';
 import { memory, sustained } from './steady.ts';
 import { growth, oneByOne, sameKey, storm } from './storms.ts';
 
 /*
- * npm run bench -- [--cost | --cycles | --line | --latency] [--quick] [--markdown] [--docs]
+ * npm run bench -- [--cost | --cycles | --line | --latency | --scale] [--quick] [--markdown] [--docs]
  * --cost      what it costs to run, in the units that DynamoDB charges, and nothing else
  * --cycles    leases that come and go, 10,000 a minute out of a pool of 3,000, and nothing else
  * --line      what waiting in line takes and costs, and nothing else
  * --latency   leases on a store as far away as DynamoDB, also when answers are lost, and nothing else
+ * --scale     what syncs of up to 200,000 sandboxes take, and what others feel of them, and nothing else
  * --quick     a small run of less than a minute: does everything work, roughly as fast as ever?
  * --markdown  prints the tables as Markdown
  * --docs      puts them into docs/benchmarks.md
@@ -97,6 +100,7 @@ const { values: options } = parseArgs({
     cycles: { type: 'boolean', default: false },
     line: { type: 'boolean', default: false },
     latency: { type: 'boolean', default: false },
+    scale: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
     docs: { type: 'boolean', default: false },
@@ -208,6 +212,13 @@ if (options.cost) {
     text: tablesToText(latencyTables(latency)),
     markdown: takenToMarkdown(latency, latencyTables(latency)),
     mark: 'latency',
+  });
+} else if (options.scale) {
+  const scale = await step('scale', () => measureScale(options));
+  await tell(`scale-${scale.takenAt}`, scale, {
+    text: tablesToText(scaleTables(scale)),
+    markdown: takenToMarkdown(scale, scaleTables(scale)),
+    mark: 'scale',
   });
 } else {
   const results = await runAll(options.quick ? QUICK : FULL);
