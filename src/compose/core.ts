@@ -45,7 +45,7 @@ export interface CoreOptions {
   /** The number the table was laid out with. */
   buckets: number;
   provider: Provider;
-  safety: Pick<Safety, 'guard' | 'providerDelete' | 'effects'>;
+  safety: Pick<Safety, 'guard' | 'providerDelete' | 'effects' | 'firstEffects'>;
   clock: Clock;
   newId: NewId;
   replicaId: string;
@@ -238,6 +238,7 @@ export function composeCore(options: CoreOptions) {
         deleteOnce: deleteOnce({
           provider,
           effects: options.safety.effects,
+          firstEffects: options.safety.firstEffects,
           deleteTimeoutMs: options.deleteTimeoutMs,
         }),
         lookForLeaving: lookForLeaving({ ...deps, provider, alert, onFailure: onFailure('cleanup') }),

@@ -8,7 +8,7 @@ import {
   type Resource,
   scopedQuotas,
 } from '../domain/resilience/action.ts';
-import type { EffectOutcome } from '../domain/resilience/effect.ts';
+import type { EffectOutcome, EffectRecords } from '../domain/resilience/effect.ts';
 import {
   createDryRunLock,
   createGovernor,
@@ -23,6 +23,7 @@ import { createEffectReads } from '../store/shared/effect-reads.ts';
 import { createEffectRecords } from '../store/shared/effects.ts';
 import { createQuotaStore, readLimitsChange } from '../store/shared/quotas.ts';
 import type { RaiseAlert } from '../usecases/alert.ts';
+import { CLAIM_IS_RECORD } from '../usecases/deletion/delete-once.ts';
 import { getEffect, listEffects } from '../usecases/list-effects.ts';
 
 export interface SafetyOptions extends SafetyConfig {
@@ -62,11 +63,12 @@ export function composeSafety({ client, clock, newId, alert, metrics, ...options
     alert,
     onDenied: (resource) => metrics?.governorDenied(resource),
   });
-  const effects = createSideEffects<Action>({
-    types: IRREVERSIBLE_ACTIONS,
-    records: createEffectRecords(client, trusted, newId),
-    onOutcome: (type, outcome) => metrics?.effect(type, outcome),
-  });
+  const effectsIn = (records: EffectRecords) =>
+    createSideEffects<Action>({
+      types: IRREVERSIBLE_ACTIONS,
+      records,
+      onOutcome: (type, outcome) => metrics?.effect(type, outcome),
+    });
   /** For work that has its effect records, breakers and retries further inside, or takes longer than an effect may. */
   const guard = createGuard<Action, Resource>({ governor, dryRun, resourceOf: RESOURCE_OF });
   const effectReads = createEffectReads(client, trusted);
@@ -87,7 +89,9 @@ export function composeSafety({ client, clock, newId, alert, metrics, ...options
     },
     dryRun,
     governor,
-    effects,
+    effects: effectsIn(createEffectRecords(client, trusted, newId)),
+    /** Of what a claim has been granted for, to the first who sets out. */
+    firstEffects: effectsIn(CLAIM_IS_RECORD),
     guard,
     /** Puts a delete at the provider behind the guard. */
     providerDelete: irreversibleAdapter(guard, 'csp_delete'),

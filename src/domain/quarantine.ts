@@ -3,6 +3,7 @@ import { assertNever } from './errors.ts';
 import {
   type AllocatedSandbox,
   type AvailableSandbox,
+  type Cleanup,
   type CoolingSandbox,
   type FailedSandbox,
   next,
@@ -11,7 +12,7 @@ import {
   type QuarantinedSandbox,
   type StaleSandbox,
 } from './sandbox.ts';
-import { dueAtOnce, goOn, makeFree, requestDeletion, settled } from './transitions.ts';
+import { askedFor, dueAtOnce, goOn, makeFree, requestDeletion, settled } from './transitions.ts';
 
 /*
  * Out of the pool without being deleted, until an operator restores it:
@@ -53,7 +54,7 @@ export function quarantine(seen: Quarantinable, quarantine: Quarantine, nowMs: n
     case 'allocated': {
       // Whoever was never told of its lease has not used it.
       if (seen.lease.collectBy !== undefined) return next<QuarantinedSandbox>(seen, nowMs, fields);
-      const cleanup = settled(dueAtOnce(Math.floor(nowMs / 1000), nowMs));
+      const cleanup = atRest(askedFor(nowMs));
       return next<QuarantinedSandbox>(seen, nowMs, { ...fields, lease: seen.lease, cleanup });
     }
     case 'pending_deletion':
@@ -61,12 +62,16 @@ export function quarantine(seen: Quarantinable, quarantine: Quarantine, nowMs: n
       return next<QuarantinedSandbox>(seen, nowMs, {
         ...fields,
         lease: seen.lease,
-        cleanup: settled(seen.cleanup),
+        cleanup: atRest(seen.cleanup),
       });
     default:
       return assertNever(seen);
   }
 }
+
+/** Kept as it is: whether anybody has set out to delete it, too. */
+const atRest = (cleanup: Cleanup): Cleanup => ({ ...settled(cleanup), ...untriedOf(cleanup) });
+const untriedOf = ({ untried }: Cleanup) => untried && { untried };
 
 /** Its lease goes on, and is its last before an operator has looked at it. */
 export const quarantineAfterLease = (
@@ -102,7 +107,10 @@ export function restoreToPool(
     return next<PendingSandbox>(seen, nowMs, {
       status: 'pending_deletion',
       lease,
-      cleanup: dueAtOnce(cleanup.requestedAt, Math.max(nowMs, cleanup.mayRunUntilMs ?? 0)),
+      cleanup: {
+        ...dueAtOnce(cleanup.requestedAt, Math.max(nowMs, cleanup.mayRunUntilMs ?? 0)),
+        ...untriedOf(cleanup),
+      },
     });
   }
   if (missingSinceMs === undefined) return freeAfter(seen, coolUntilMs, nowMs);

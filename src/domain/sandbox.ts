@@ -62,6 +62,11 @@ interface Base extends Description {
 export interface Cleanup {
   /** Epoch seconds of the mark or the expiry. */
   requestedAt: number;
+  /**
+   * Nobody has set out to delete it: the claim of the first who does is all the record that takes. Whatever writes the
+   * cleanup anew leaves it out, an earlier version too; then a record of the effect is kept, and in doubt the provider asked.
+   */
+  untried?: true | undefined;
   /** How often a cleaner has set out to delete it, crashes included. */
   attempts: number;
   /** How often the provider refused. */

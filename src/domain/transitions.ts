@@ -78,7 +78,7 @@ export const requestDeletion = (seen: AllocatedSandbox, nowMs: number): PendingS
   next<PendingSandbox>(seen, nowMs, {
     status: 'pending_deletion',
     lease: seen.lease,
-    cleanup: dueAtOnce(Math.floor(nowMs / 1000), nowMs),
+    cleanup: askedFor(nowMs),
   });
 
 /** A cleaner sets out. Until `claimEndMs` no other may take it. */
@@ -92,16 +92,29 @@ export const claim = <T extends PendingSandbox | FailedSandbox>(
     ...seen,
     generation: seen.generation + 1,
     updatedAtMs: nowMs,
-    cleanup: { ...seen.cleanup, attempts: seen.cleanup.attempts + 1, claimId, dueMs: claimEndMs },
+    cleanup: tried({ ...seen.cleanup, attempts: seen.cleanup.attempts + 1, claimId, dueMs: claimEndMs }),
   }) as T;
 
-/** The cleaner gives its claim back without having tried: due again at `dueMs`, no retry used up. */
-export const unclaim = <T extends PendingSandbox | FailedSandbox>(seen: T, dueMs: number, nowMs: number): T =>
+/**
+ * The cleaner gives its claim back without having tried: due again at `dueMs`, no retry used up. `untried`: nor has
+ * anybody before it.
+ */
+export const unclaim = <T extends PendingSandbox | FailedSandbox>(
+  seen: T,
+  { dueMs, untried }: Pick<Cleanup, 'untried'> & { dueMs: number },
+  nowMs: number,
+): T =>
   ({
     ...seen,
     generation: seen.generation + 1,
     updatedAtMs: nowMs,
-    cleanup: { ...seen.cleanup, attempts: seen.cleanup.attempts - 1, claimId: undefined, dueMs },
+    cleanup: {
+      ...seen.cleanup,
+      ...(untried && { untried }),
+      attempts: seen.cleanup.attempts - 1,
+      claimId: undefined,
+      dueMs,
+    },
   }) as T;
 
 /** The first look for one that is leaving, and the longest time between two, milliseconds. */
@@ -151,7 +164,7 @@ export const deleteAgain = (
       status: 'pending_deletion',
       lease: seen.lease,
       // Asked for anew: what is known of the last delete says nothing of the next one.
-      cleanup: { ...dueAtOnce(Math.floor(nowMs / 1000), nowMs), attempts: seen.cleanup.attempts },
+      cleanup: { ...askedFor(nowMs), attempts: seen.cleanup.attempts },
     }),
     listed,
   );
@@ -248,7 +261,7 @@ export function revive(
         next<PendingSandbox>(seen, nowMs, {
           status: 'pending_deletion',
           lease,
-          cleanup: dueAtOnce(Math.floor(nowMs / 1000), nowMs),
+          cleanup: askedFor(nowMs),
         }),
         listed,
       );
@@ -269,6 +282,14 @@ const withDescription = <T extends Sandbox>(sandbox: T, { name, externalId, meta
   metadata,
 });
 
+/** A delete that nobody has asked for before, from `nowMs` on, epoch milliseconds. */
+export const askedFor = (nowMs: number): Cleanup => ({
+  ...dueAtOnce(Math.floor(nowMs / 1000), nowMs),
+  untried: true,
+});
+
+const tried = ({ untried: _untried, ...rest }: Cleanup): Cleanup => rest;
+
 /** To be deleted from `nowMs` on, epoch milliseconds; asked for at `requestedAt`, epoch seconds. */
 export const dueAtOnce = (requestedAt: number, nowMs: number): Cleanup => ({
   requestedAt,
@@ -279,6 +300,7 @@ export const dueAtOnce = (requestedAt: number, nowMs: number): Cleanup => ({
 
 /** Nobody is at it, and nothing is due. */
 export const settled = ({
+  untried: _untried,
   claimId: _claimId,
   dueMs: _dueMs,
   farewell: _farewell,

@@ -37,7 +37,7 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
       status: 'quarantined',
       quarantine: WHY,
       lease: LEASE,
-      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), attempts: 0, retries: 0 },
+      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), untried: true, attempts: 0, retries: 0 },
     },
   ],
   [
@@ -67,7 +67,7 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
       status: 'quarantined',
       quarantine: WHY,
       lease: LEASE,
-      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), attempts: 0, retries: 0 },
+      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), untried: true, attempts: 0, retries: 0 },
     },
   ],
   [
@@ -101,7 +101,7 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
     {
       status: 'pending_deletion',
       lease: LEASE,
-      cleanup: { requestedAt: MADE_AT_MS / 1000, attempts: 0, retries: 0, dueMs: LATER_MS },
+      cleanup: { requestedAt: MADE_AT_MS / 1000, untried: true, attempts: 0, retries: 0, dueMs: LATER_MS },
     },
   ],
 ];

@@ -32,7 +32,10 @@ const REQUESTED_AT = MADE_AT_MS / 1000;
 const purgedFailed = purge(failed, MADE_AT_MS);
 const purgedStale = purge(stale, MADE_AT_MS);
 
+const fresh = requestDeletion(allocated, MADE_AT_MS);
 const leaving = seeOff(claim(pending, 'claim-1', LATER_MS, MADE_AT_MS), 'destroyed', MADE_AT_MS);
+const NOTHING_TRIED = { untried: true, attempts: 0, retries: 0 };
+const ASKED_LATER = { ...NOTHING_TRIED, requestedAt: Math.floor(LATER_MS / 1000), dueMs: LATER_MS };
 const LONG_AGO = { sinceMs: LATER_MS - 7_200_000, reason: 'destroyed' } as const;
 
 /** What a transition adds to the sandbox's identity; everything of an earlier status that is not named is gone. */
@@ -45,7 +48,7 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
     {
       status: 'pending_deletion',
       lease: LEASE,
-      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), attempts: 0, retries: 0, dueMs: LATER_MS },
+      cleanup: ASKED_LATER,
     },
   ],
   [
@@ -67,7 +70,11 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
   [
     'give a claim back: as if it had not been taken, but due later',
     failed,
-    unclaim(claim(failed, 'claim-1', LATER_MS, LATER_MS), LATER_MS + 2, LATER_MS),
+    unclaim(
+      claim(failed, 'claim-1', LATER_MS, LATER_MS),
+      { dueMs: LATER_MS + 2, untried: undefined },
+      LATER_MS,
+    ),
     {
       status: 'deletion_failed',
       lease: LEASE,
@@ -79,6 +86,12 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
         lastError: 'server_error',
       },
     },
+  ],
+  [
+    'give a claim back that was the first: nobody has set out, as before',
+    fresh,
+    unclaim(claim(fresh, 'claim-1', LATER_MS, LATER_MS), { dueMs: LATER_MS + 2, untried: true }, LATER_MS),
+    { status: 'pending_deletion', lease: LEASE, cleanup: { ...fresh.cleanup, dueMs: LATER_MS + 2 } },
   ],
   [
     'recycle: free again, and its last holder is still told that it is done',
@@ -220,7 +233,7 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
       status: 'pending_deletion',
       ...LISTED,
       lease: LEASE,
-      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), attempts: 1, retries: 0, dueMs: LATER_MS },
+      cleanup: { ...ASKED_LATER, attempts: 1 },
     },
   ],
   ['mark stale', available, markStale(available, LATER_MS), { status: 'stale', staleSinceMs: LATER_MS }],
@@ -269,7 +282,7 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
       status: 'pending_deletion',
       ...LISTED,
       lease: LEASE,
-      cleanup: { requestedAt: Math.floor(LATER_MS / 1000), attempts: 0, retries: 0, dueMs: LATER_MS },
+      cleanup: ASKED_LATER,
     },
   ],
   [

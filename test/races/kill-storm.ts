@@ -66,8 +66,9 @@ const CSP_TOKEN = 'csp-token';
 const CLOCK_RATE = 10;
 const LEASE_SECONDS = 15;
 const BUFFER_SECONDS = 5;
-/** An effect's record is held for its 45 s and a margin of 15 s. */
-const TAKEOVER_MS = 60_000;
+/** A claim outlasts the last moment at which its delete may be sent by this, `DELETE_MAY_RUN_SEC`. */
+const MAY_RUN_SECONDS = 30;
+const TAKEOVER_MS = MAY_RUN_SECONDS * 1_000;
 /** On a busy machine brokers take their time to start, and there is less to kill. */
 const LEAST_KILLS_WITHIN_MS = 40_000;
 const LISTED_WITHIN_MS = 30_000;
@@ -253,7 +254,7 @@ const QUICK = {
   DELETION_RETRY_MAX_ATTEMPTS: '100',
   RETRY_BASE_DELAY_SEC: '0.05',
   BREAKER_OPEN_SEC: '5',
-  DELETE_MAY_RUN_SEC: '30',
+  DELETE_MAY_RUN_SEC: String(MAY_RUN_SECONDS),
   SANDBOX_CSP_DELETE_LIMIT: '1000000',
   SANDBOX_API_LIMIT: '1000000',
 };

@@ -29,6 +29,8 @@ export interface OnceOptions<T> {
   runLimitMs?: number;
   /** Asks the far side whether it has happened already: its result, or undefined if it has not. */
   ask?: (signal: AbortSignal) => Promise<T | undefined>;
+  /** Whether it may have happened though no record tells of it: then who finds none asks the far side, too. */
+  mayBeUnrecorded?: boolean;
   /** After such an error nobody knows: the next one waits for the end of the right to run, and asks. */
   mayHaveHappened?: (error: unknown) => boolean;
 }
@@ -56,6 +58,8 @@ const WAIT_MS = 5_000;
 const TTL_MS = 72 * 3_600_000;
 const POLL_MS = 100;
 const STORE_TRIES = 3;
+/** Of a record that was not there before. */
+const FIRST_FENCE = 1;
 
 const UNINTERRUPTED = new AbortController().signal;
 
@@ -125,11 +129,12 @@ export function createSideEffects<T extends string>(options: SideEffectsOptions<
     type: T,
     hold: EffectHold,
     run: (signal: AbortSignal, assertInTime: () => void) => Promise<Result>,
-    { ask, mayHaveHappened }: OnceOptions<Result>,
+    { ask, mayBeUnrecorded = false, mayHaveHappened }: OnceOptions<Result>,
     signal: AbortSignal,
   ) {
     // While the far side cannot be asked, nothing is known and nothing is written: the next one has to ask as well.
-    const known = hold.isTakenOver && ask ? await ask(signal) : undefined;
+    const isInDoubt = hold.isTakenOver || (mayBeUnrecorded && hold.fence === FIRST_FENCE);
+    const known = isInDoubt && ask ? await ask(signal) : undefined;
     if (known !== undefined) {
       await store(type, hold, known, 'confirmed');
       return { result: known, replayed: true };

@@ -79,9 +79,6 @@ export function createFree(
       const left = [...error.reasons];
       const [ofState] = left.splice(0, state.length);
       const reasons = groups.map(({ length }) => left.splice(0, length));
-      // The answer to our own transaction was lost, and it was sent again.
-      if (pieces.some((piece, index) => isOurs(piece, reasons[index]?.[0])))
-        return all({ result: 'written' });
       if (isConflict(error.reasons)) notBeforeMs = performance.now() + 5 + Math.random() * 20;
       const keys = pieces.map((piece) => piece.keys);
       const verdicts = pieces.map((piece, index): [Piece, Verdict<Freed>] => [
@@ -125,6 +122,8 @@ function judge(
   reasons: CancellationReason[],
   ofState: CancellationReason | undefined,
 ): Verdict<Freed> {
+  // The answer to an earlier transaction was lost: it has come true for those who were in it, and for nobody else.
+  if (isOurs(piece, reasons[0])) return { result: 'written' };
   if (reasons[0]?.code === CONDITION_FAILED) return { result: 'lost' };
   if (ofState?.code === CONDITION_FAILED) return { result: 'line_moved' };
   if (reasons.some(({ code }) => code === CONDITION_FAILED)) {

@@ -76,12 +76,12 @@ export const JOB_IS_CLAIMABLE = 'generation = :seen AND (#status = :pending OR l
 export const JOB_IS_MINE = 'claim_id = :claim AND #status = :running';
 
 /**
- * The counters are of the slot at hand, so that all they hold counts; and there is room for one more.
+ * The counters are of the slot at hand, so that all they hold counts; and there is room for what is added to `:before`.
  *
  *     ┆ slot ┆ … ┆ newest_slot ┆     in_window: the sum over these slots
  */
 export const QUOTA_IS_OF_SLOT = 'slot_ms = :slotMs AND newest_slot = :slot';
-export const QUOTA_HAS_ROOM = `${QUOTA_IS_OF_SLOT} AND in_window < :max`;
+export const QUOTA_HAS_ROOM = `${QUOTA_IS_OF_SLOT} AND in_window <= :before`;
 export const QUOTA_IS_UNCHANGED = 'revision_no = :seen';
 
 /** No later word on a limit has been spoken. Epoch milliseconds. */

@@ -23,6 +23,7 @@ export const leaseFields = {
 
 export const cleanupFields = {
   deletion_requested_at: z.int(),
+  deletion_untried: z.literal(true).optional(),
   deletion_attempts: z.int(),
   deletion_retry_count: z.int(),
   due_key: z
@@ -93,6 +94,7 @@ export const leaseColumns = (lease: Lease): LeaseRow => ({
 
 export const cleanupOf = (row: CleanupRow): Cleanup => ({
   requestedAt: row.deletion_requested_at,
+  ...(row.deletion_untried && { untried: row.deletion_untried }),
   attempts: row.deletion_attempts,
   retries: row.deletion_retry_count,
   ...(row.due_key !== undefined && { dueMs: Number(row.due_key.slice(0, row.due_key.indexOf('#'))) }),
@@ -107,6 +109,7 @@ export const cleanupOf = (row: CleanupRow): Cleanup => ({
 
 export const cleanupColumns = (cleanup: Cleanup): CleanupRow => ({
   deletion_requested_at: cleanup.requestedAt,
+  ...(cleanup.untried && { deletion_untried: cleanup.untried }),
   deletion_attempts: cleanup.attempts,
   deletion_retry_count: cleanup.retries,
   ...(cleanup.claimId !== undefined && { claim_id: cleanup.claimId }),

@@ -11,6 +11,7 @@ import {
   isConflict,
   TransactionCancelledError,
 } from '../dynamo/errors.ts';
+import { createSharedWrites } from '../dynamo/shared-writes.ts';
 import { type Change, createChangeItems } from './changes.ts';
 import { putEvent } from './events.ts';
 import { type BucketPace, createGrants, type Grant, type GrantOutcome } from './grants.ts';
@@ -40,7 +41,7 @@ export interface SandboxStore {
   grant(grant: Grant, signal?: AbortSignal): Promise<GrantOutcome>;
   /** Leases several sandboxes to a key, all or none. */
   grantSeveral: ReturnType<typeof createGroupGrants>;
-  /** Writes a change if nobody was faster; false: read again and decide again. A lease that ends frees its key, or tells it; one that goes on longer takes it along, or throws {@link KeyMovedOnError}. */
+  /** Writes a change if nobody was faster, with others' of the same moment where it is recorded; false: read again and decide again. A lease that ends frees its key, or tells it; one that goes on longer takes it along, or throws {@link KeyMovedOnError}. */
   write(change: Change, signal?: AbortSignal): Promise<boolean>;
   /**
    * Writes many changes, several to a transaction, in their order, and asks for them as they are due; returns how many were
@@ -103,8 +104,15 @@ export function createSandboxStore(
     }
   }
 
+  const writeShared = createSharedWrites(client);
+
   async function write(change: Change, signal?: AbortSignal): Promise<boolean> {
     const writeId = newId();
+    // What needs no transaction is cheaper without one.
+    if (change.event) {
+      const shared = await writeShared({ items: items.all(change, writeId), writeId }, signal);
+      if (shared !== 'alone') return shared === 'written';
+    }
     let keyItems = items.changeKey(change);
     const attempt = async (): Promise<'written' | 'lost' | 'conflict'> => {
       const outcome = await tryWrite(change, keyItems, writeId, signal);

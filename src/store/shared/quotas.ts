@@ -15,6 +15,7 @@ import {
 import type { StoreClient } from '../dynamo/client.ts';
 import type { Item } from '../dynamo/documents.ts';
 import { ConditionFailedError } from '../dynamo/errors.ts';
+import { createGroupCommit } from '../dynamo/group-commit.ts';
 import {
   IS_NEW,
   IS_THERE,
@@ -28,6 +29,12 @@ import { GOVERNOR_PK, LAYOUT_KEY, quotaLimitKey, quotaUseKey } from '../sandboxe
 /** A failed try means that another replica's has succeeded: so many in a row are no race any more. */
 const MAX_TRIES = 50;
 const TTL_MARGIN_SECONDS = 3_600;
+/** More than there are deletes under way. */
+const USES_AT_ONCE = 100;
+const UNINTERRUPTED = new AbortController().signal;
+
+type Taken = Awaited<ReturnType<QuotaStore['take']>>;
+type Attempt = Taken | { error: unknown };
 
 const useItem = z.object({
   slot_ms: z.number(),
@@ -44,22 +51,28 @@ const limitItem = z.object({
 /** The shared quotas in `client`'s table: one item of counters and at most one limit for each resource. */
 export function createQuotaStore(client: StoreClient, clock: Clock): QuotaStore {
   /** The cheap way, for all uses of a slot but the first: one conditional addition, with nothing to be read before. */
-  async function addInSlot(resource: string, quota: Quota, nowMs: number, signal?: AbortSignal) {
+  async function addInSlot(
+    resource: string,
+    quota: Quota,
+    { uses, nowMs }: { uses: number; nowMs: number },
+    signal?: AbortSignal,
+  ) {
     const slotMs = slotMsOf(quota.windowSeconds);
     const slot = Math.floor(nowMs / slotMs);
     const item = await client.update(
       {
         Key: quotaUseKey(resource),
         UpdateExpression:
-          'SET use_by_slot.#slot = use_by_slot.#slot + :one, in_window = in_window + :one, #ttl = :ttl ADD revision_no :one',
+          'SET use_by_slot.#slot = use_by_slot.#slot + :uses, in_window = in_window + :uses, #ttl = :ttl ADD revision_no :one',
         ConditionExpression: quota.maxActions === null ? QUOTA_IS_OF_SLOT : QUOTA_HAS_ROOM,
         ExpressionAttributeNames: { '#slot': String(slot), '#ttl': 'ttl' },
         ExpressionAttributeValues: {
           ':one': 1,
+          ':uses': uses,
           ':slot': slot,
           ':slotMs': slotMs,
           ':ttl': ttlOf(quota, nowMs),
-          ...(quota.maxActions !== null && { ':max': quota.maxActions }),
+          ...(quota.maxActions !== null && { ':before': quota.maxActions - uses }),
         },
         ReturnValues: 'ALL_NEW',
         ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
@@ -116,31 +129,71 @@ export function createQuotaStore(client: StoreClient, clock: Clock): QuotaStore 
     }
   }
 
-  return {
-    async take(resource, quota, signal) {
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
-        const nowMs = clock.nowMs();
-        let seen: z.infer<typeof useItem> | undefined;
-        try {
-          return { taken: true, window: await addInSlot(resource, quota, nowMs, signal) };
-        } catch (error) {
-          if (!(error instanceof ConditionFailedError)) throw error;
-          seen = error.item && useItem.parse(error.item);
-        }
-        const slotMs = slotMsOf(quota.windowSeconds);
-        const window = asOf(seen ? toWindow(seen) : unusedWindow(slotMs), slotMs, nowMs);
-        if (!hasRoom(window, quota)) return { taken: false, window };
-        const next = addUse(window, nowMs);
-        try {
-          await moveOn(resource, quota, seen, next, nowMs, signal);
-          return { taken: true, window: next };
-        } catch (error) {
-          if (!(error instanceof ConditionFailedError)) throw error;
-        }
+  async function takeOne(resource: string, quota: Quota, signal?: AbortSignal): Promise<Taken> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const nowMs = clock.nowMs();
+      let seen: z.infer<typeof useItem> | undefined;
+      try {
+        return { taken: true, window: await addInSlot(resource, quota, { uses: 1, nowMs }, signal) };
+      } catch (error) {
+        if (!(error instanceof ConditionFailedError)) throw error;
+        seen = error.item && useItem.parse(error.item);
       }
-      throw new BrokerError('BUSY', `The quota of ${resource} is asked for too often at this moment.`, {
-        retryAfterSeconds: 1,
-      });
+      const slotMs = slotMsOf(quota.windowSeconds);
+      const window = asOf(seen ? toWindow(seen) : unusedWindow(slotMs), slotMs, nowMs);
+      if (!hasRoom(window, quota)) return { taken: false, window };
+      const next = addUse(window, nowMs);
+      try {
+        await moveOn(resource, quota, seen, next, nowMs, signal);
+        return { taken: true, window: next };
+      } catch (error) {
+        if (!(error instanceof ConditionFailedError)) throw error;
+      }
+    }
+    throw new BrokerError('BUSY', `The quota of ${resource} is asked for too often at this moment.`, {
+      retryAfterSeconds: 1,
+    });
+  }
+
+  /** All of them, or none: there is no room for so many, or they are the first of a slot. */
+  async function takeTogether(resource: string, quota: Quota, uses: number, signal: AbortSignal) {
+    try {
+      return await addInSlot(resource, quota, { uses, nowMs: clock.nowMs() }, signal);
+    } catch (error) {
+      if (error instanceof ConditionFailedError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Uses that come at the same moment are one addition; where that cannot be, each finds out for itself. */
+  const createTake = (resource: string) =>
+    createGroupCommit<Quota, Attempt>({
+      calls: 1,
+      size: USES_AT_ONCE,
+      touches: () => [],
+      readiness: () => ({ waitMs: 0 }),
+      async send(quotas, signal) {
+        const [quota] = quotas.slice(-1);
+        const window =
+          quota && quotas.length > 1 ? await takeTogether(resource, quota, quotas.length, signal) : undefined;
+        if (window) return quotas.map(() => ({ result: { taken: true, window } }));
+        return await Promise.all(
+          quotas.map(async (each) => ({
+            result: await takeOne(resource, each, signal).catch((error: unknown) => ({ error })),
+          })),
+        );
+      },
+      concernsAll: () => true,
+    });
+  const takes = new Map<string, ReturnType<typeof createTake>>();
+
+  return {
+    async take(resource, quota, signal = UNINTERRUPTED) {
+      const take = takes.get(resource) ?? createTake(resource);
+      takes.set(resource, take);
+      const attempt = await take(quota, signal);
+      if ('error' in attempt) throw attempt.error;
+      return attempt;
     },
 
     async read(signal) {

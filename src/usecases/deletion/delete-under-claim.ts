@@ -39,6 +39,8 @@ export type Ending = 'deleted' | 'accepted' | 'recycled' | 'skipped' | 'breaker_
 export interface Failure {
   claimed: Used;
   claimId: string;
+  /** Nobody had set out before. */
+  untried: true | undefined;
   error: ProviderError;
   /** Epoch milliseconds. */
   atMs: number;
@@ -53,6 +55,9 @@ export interface Failure {
 const CLAIM_MARGIN_MS = 30_000;
 /** A description that changes, or another transaction on the sandbox, is in the way once or twice, not for ever. */
 const MAX_TRIES = 10;
+
+/** Each of them with the store's own retries. */
+const END_TRIES = 3;
 
 /** The wait before a cleaner comes again: after failures that count against the sandbox, and after others. */
 const BACKOFF = { baseMs: 60_000, maxMs: 3_600_000, multiplier: 2 };
@@ -77,6 +82,7 @@ export async function deleteUnderClaim(
   // Not given up when the run is told to stop: a claim whose answer nobody awaits may have been granted.
   if (!(await deps.store.write({ seen, next: claimed }))) return 'skipped';
 
+  const { untried } = seen.cleanup;
   let outcome: Awaited<ReturnType<DeleteOnce>>;
   // A delete that was sent is seen through even when the run is told to stop: its outcome belongs in the record.
   const time = limitTime(deps.deleteTimeoutMs);
@@ -85,7 +91,7 @@ export async function deleteUnderClaim(
     if (deps.clock.nowMs() >= sendBeforeMs) throw tooLate();
   };
   try {
-    outcome = await deps.deleteOnce(claimed, assertInTime, time.signal, onProgress);
+    outcome = await deps.deleteOnce(seen, assertInTime, time.signal, onProgress);
   } catch (error) {
     if (error instanceof BreakerOpenError) {
       // It opened between the look at it and the call: nothing was sent, and the sandbox is due as it was.
@@ -93,7 +99,7 @@ export async function deleteUnderClaim(
       await settle(deps, claimed, claimId, context, {
         action: 'cleanup_postponed',
         detail: 'breaker_open',
-        end: (sandbox, at) => unclaim(sandbox, dueMs, at),
+        end: (sandbox, at) => unclaim(sandbox, { dueMs, untried }, at),
       });
       return 'breaker_open';
     }
@@ -102,32 +108,48 @@ export async function deleteUnderClaim(
       await settle(deps, claimed, claimId, context, {
         action: 'cleanup_postponed',
         detail: 'shutting_down',
-        end: (sandbox, at) => unclaim(sandbox, seen.cleanup.dueMs ?? nowMs, at),
+        end: (sandbox, at) => unclaim(sandbox, { dueMs: seen.cleanup.dueMs ?? nowMs, untried }, at),
       });
       return 'skipped';
     }
     if (hasCode(error, 'EFFECT_IN_PROGRESS')) {
       // A cleaner that was thought dead is still at it by its own clock.
-      const laterMs = deps.clock.nowMs() + (error.retryAfterSeconds ?? 0) * 1000;
+      const dueMs = deps.clock.nowMs() + (error.retryAfterSeconds ?? 0) * 1000;
       await settle(deps, claimed, claimId, context, {
         action: 'cleanup_postponed',
         detail: 'in_progress',
-        end: (sandbox, at) => unclaim(sandbox, laterMs, at),
+        end: (sandbox, at) => unclaim(sandbox, { dueMs, untried }, at),
       });
       return 'skipped';
     }
     if (!(error instanceof ProviderError)) throw error;
-    return { claimed, claimId, error, atMs: deps.clock.nowMs() };
+    return { claimed, claimId, untried, error, atMs: deps.clock.nowMs() };
   } finally {
     time.clear();
   }
   const { ending, end } = endOf(outcome, deps.cooldownMs);
-  const done = await settle(deps, claimed, claimId, context, {
-    action: `cleanup_${ending}`,
-    detail: outcome,
-    end,
-  });
-  return done ? ending : 'skipped';
+  const writeEnd = () =>
+    settle(deps, claimed, claimId, context, { action: `cleanup_${ending}`, detail: outcome, end });
+  return (await untilWritten(writeEnd)) ? ending : 'skipped';
+}
+
+/**
+ * It happened, and the end is what says so: a store that does not take it at once is asked again. Where all is in vain, the
+ * claim that is left behind tells the next cleaner to ask the provider.
+ */
+async function untilWritten(write: () => Promise<boolean>): Promise<boolean> {
+  let failure: unknown;
+  for (let tries = 0; tries < END_TRIES; tries++) {
+    try {
+      if (await write()) return true;
+      if (failure === undefined) return false;
+      // One that got no answer may have come true.
+      break;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 function endOf(
@@ -163,16 +185,16 @@ const tooLate = () =>
  */
 export async function settleFailure(
   deps: DeleteUnderClaimDeps,
-  { claimed, claimId, error, atMs }: Failure,
+  { claimed, claimId, untried, error, atMs }: Failure,
   fault: 'its_own' | { restMs: number | undefined },
   context: CallContext,
 ): Promise<'failed' | 'parked' | 'skipped'> {
   if (error.kind === 'rate_limited') {
     // It was not even looked at: as if nobody had set out.
-    const untilMs = atMs + (error.retryAfterMs ?? BACKOFF.baseMs);
+    const dueMs = atMs + (error.retryAfterMs ?? BACKOFF.baseMs);
     await settle(deps, claimed, claimId, context, {
       action: 'cleanup_postponed',
-      end: (sandbox, at) => unclaim(sandbox, untilMs, at),
+      end: (sandbox, at) => unclaim(sandbox, { dueMs, untried }, at),
     });
     return 'skipped';
   }
@@ -231,6 +253,6 @@ async function settle(
     if (!current || !isUsed(current) || current.cleanup.claimId !== claimId) return false;
     seen = current;
   }
-  // Whoever claims it when this claim is over finds the effect done, and writes its end.
+  // Whoever claims it when this claim is over asks the provider first, and writes its end.
   return false;
 }

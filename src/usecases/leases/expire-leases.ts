@@ -41,8 +41,8 @@ export const expiryOf = (lease: Lease, nowMs: number): { action: string; detail?
   ...(isSilent(lease, nowMs) && { detail: 'silent' }),
 });
 
-/** Leases that are ended at once: after an outage thousands may be due. */
-const AT_ONCE = 8;
+/** Leases that are ended at once, and share transactions: after an outage thousands may be due. */
+const AT_ONCE = 32;
 
 /**
  * Takes back what was forgotten: a lease whose buffer is over, or whose holder is silent, is marked for deletion, and its key is free again. One that

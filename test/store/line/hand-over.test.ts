@@ -11,7 +11,14 @@ import { context, startCore } from '../../support/broker/core.ts';
 import { allocate } from '../../support/broker/csp-core.ts';
 import { CLOUD_LATENCY, startDynamoProxy } from '../../support/dynamo-proxy.ts';
 import { describeOnEngines, describeOnFastEngine } from '../../support/store/engines.ts';
-import { cancelled, failWith, injectFaults, loseAnswer } from '../../support/store/injected-faults.ts';
+import {
+  cancelled,
+  failWith,
+  holdAnswers,
+  injectFaults,
+  loseAnswer,
+} from '../../support/store/injected-faults.ts';
+import { until } from '../../support/until.ts';
 
 const SANDBOXES = 16;
 
@@ -89,6 +96,24 @@ describeOnEngines('sandboxes that become free at once', ({ endpoint }) => {
       { times: 3 },
     );
     expect(await free(toFree('alone'), state)).toBe('written');
+  });
+
+  test('are not taken for free with one whose earlier answer was lost', async () => {
+    const { core, state, free } = await start();
+    const [early, late] = [toFree('early'), toFree('late')];
+    const faults = injectFaults(core.client);
+    const held = holdAnswers();
+    faults.next('TransactWriteItems', (send) => loseAnswer(() => held.fault(send)));
+    faults.next(
+      'TransactWriteItems',
+      failWith(() => cancelled('TransactionConflict', 'None', 'None')),
+    );
+    const first = free(early, state);
+    await until(() => held.waiting === 1, { what: 'it has come true' });
+    const second = free(late, state);
+    held.release();
+    expect(await Promise.all([first, second])).toEqual(['written', 'written']);
+    expect((await core.store.get('late'))?.status).toBe('available');
   });
 
   test('take the key of a lease that ends along, unless it is a later one’s', async () => {

@@ -177,6 +177,8 @@ describeOnEngines('the sandboxes of a table', ({ endpoint }) => {
     faults.next(
       'TransactWriteItems',
       failWith(() => cancelled('None', 'None', 'ItemCollectionSizeLimitExceeded')),
+      // In company, and alone.
+      { times: 2 },
     );
     await expect(core.store.write({ seen, next, event: eventTo(seen, next) })).rejects.toThrow();
     expect(await hasKey('I#released')).toBe(true);

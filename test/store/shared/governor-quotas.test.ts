@@ -91,6 +91,24 @@ describeOnEngines('a quota that replicas share', ({ endpoint }) => {
     expect([one.calls.count('UpdateItem'), one.calls.count('PutItem')]).toEqual([1, 1]);
   });
 
+  test('takes uses of the same moment with one write, and of too many as many as there is room for', async () => {
+    const one = await table();
+    const quota = { maxActions: 12, windowSeconds: 3_600 };
+    const together = async (uses: number) => {
+      const taken = await Promise.all(
+        Array.from({ length: uses }, () => one.quotas.take('csp_delete', quota)),
+      );
+      return taken.filter((each) => each.taken).length;
+    };
+    await takes(one, 1, quota);
+    one.calls.clear();
+    expect(await together(8)).toBe(8);
+    // The first alone, the others together.
+    expect(one.calls.count()).toBe(2);
+    expect(await together(8)).toBe(3);
+    expect((await one.quotas.read()).windows.get('csp_delete')?.total).toBe(12);
+  });
+
   test('keeps one item that does not grow, and that TTL takes after the window', async () => {
     const one = await table();
     const quota = { maxActions: null, windowSeconds: 50 };

@@ -11,7 +11,7 @@ import {
 import { setUp } from '../../support/provider/csp-provider.ts';
 import type { FakeFault } from '../../support/provider/fake-csp-faults.ts';
 import { describeOnEngines } from '../../support/store/engines.ts';
-import { holdCalls, injectFaults } from '../../support/store/injected-faults.ts';
+import { holdAnswers, injectFaults } from '../../support/store/injected-faults.ts';
 import { until } from '../../support/until.ts';
 import { NOTHING, startWithUsed } from './cleanup-steps.ts';
 import { OUTAGE, startGuarded } from './guarded-cleanup.ts';
@@ -70,12 +70,12 @@ describeOnEngines('a cleaner that wakes up late', ({ endpoint }) => {
     ['its time to send is over', SEND_WITHIN_SECONDS],
   ])('between its claim and its delete sends nothing when %s', async (_name, seconds) => {
     const { core, csp, ids } = await startWithUsed(endpoint, 1);
-    const held = holdCalls();
-    injectFaults(core.client).next('UpdateItem', held.fault, {
-      matching: ({ json }) => json.includes('"effect:'),
+    const held = holdAnswers();
+    injectFaults(core.client).next('PutItem', held.fault, {
+      matching: ({ json }) => json.includes('"claim_id"'),
     });
     const run = cleanUp(core);
-    await until(() => held.waiting === 1, { what: 'it has its claim, and no effect record' });
+    await until(() => held.waiting === 1, { what: 'it has its claim' });
     core.clock.advanceSeconds(seconds);
     held.release();
     expect(await run).toEqual({ ...NOTHING, due: 1, skipped: 1 });
@@ -90,9 +90,9 @@ describeOnEngines('a cleaner that wakes up late', ({ endpoint }) => {
 
   it('a moment before that still sends', async () => {
     const { core } = await startWithUsed(endpoint, 1);
-    const held = holdCalls();
-    injectFaults(core.client).next('UpdateItem', held.fault, {
-      matching: ({ json }) => json.includes('"effect:'),
+    const held = holdAnswers();
+    injectFaults(core.client).next('PutItem', held.fault, {
+      matching: ({ json }) => json.includes('"claim_id"'),
     });
     const run = cleanUp(core);
     await until(() => held.waiting === 1, { what: 'it has its claim' });

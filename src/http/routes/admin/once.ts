@@ -59,7 +59,9 @@ export function onceRoutes({
         ...ADMIN_OPERATION,
         operationId: 'listEffects',
         summary: 'List what must happen once',
-        description: 'The side effects of the last 72 hours, of all replicas. Reads through the whole table.',
+        description:
+          'The side effects of the last 72 hours that have a record of their own, of all replicas: deletes that needed more than ' +
+          'one attempt. Reads through the whole table.',
         querystring: listEffectsQuery,
         response: { 200: effectListSchema },
       },

@@ -1,6 +1,12 @@
-import { expect, test } from 'vitest';
+import { randomUUID } from 'node:crypto';
+import { expect, onTestFinished, test } from 'vitest';
+import { systemClock } from '../../../../src/clock.ts';
+import { effectKey } from '../../../../src/safety/effects/effect-key.ts';
+import { createStoreClient } from '../../../../src/store/dynamo/client.ts';
+import { createEffectRecords } from '../../../../src/store/shared/effects.ts';
 import { cliJson } from '../../../cli/run-cli.ts';
-import { type BrokerHere, startBrokerHere } from '../../../support/broker/broker-here.ts';
+import { startBrokerHere } from '../../../support/broker/broker-here.ts';
+import { LOCAL_CREDENTIALS } from '../../../support/broker/core.ts';
 import { describeOnEngines } from '../../../support/store/engines.ts';
 
 const VIEWER = 'a-token-that-only-looks';
@@ -10,22 +16,24 @@ type Row = Record<string, unknown>;
 const entities = (effects: Row[]): string[] =>
   effects.map(({ entity }) => String((entity as string[])[0])).sort();
 
-/** Two sandboxes that were given back and deleted: two effects. */
-async function deleteTwo(here: BrokerHere): Promise<string[]> {
-  const ids: string[] = [];
-  for (const holder of ['holder-1', 'holder-2']) {
-    const { json } = await here.asTrack('POST', '/v1/allocate', holder);
-    await here.asTrack('POST', `/v1/sandboxes/${json['sandbox_id']}/mark-for-deletion`, holder);
-    ids.push(String(json['sandbox_id']));
+/** Two deletes that needed a second attempt, and their records. */
+async function deleteTwo(endpoint: string, table: string): Promise<string[]> {
+  const client = createStoreClient({ endpoint, table, region: 'local', credentials: LOCAL_CREDENTIALS });
+  onTestFinished(() => client.close());
+  const records = createEffectRecords(client, systemClock, randomUUID);
+  const ids = ['sim-0001', 'sim-0002'];
+  for (const id of ids) {
+    const pk = effectKey({ type: 'csp_delete', entity: [id, 'a-lease'], generation: 1 });
+    const taken = await records.take(pk, { leaseMs: 1_000, ttlMs: 3_600_000 });
+    if (taken.type === 'taken') await records.complete(taken.hold, 'recycled');
   }
-  await here.asAdmin('POST', '/v1/admin/cleanup');
-  return ids.sort();
+  return ids;
 }
 
 describeOnEngines('what must happen once', ({ endpoint }) => {
   test('is listed by state and type, page by page, and looked at one by one', async () => {
     const here = await startBrokerHere(endpoint, { BROKER_VIEWER_TOKEN: VIEWER });
-    const deleted = await deleteTwo(here);
+    const deleted = await deleteTwo(endpoint, here.table);
     const list = async (query: string) => (await here.asAdmin('GET', `/v1/admin/effects?${query}`)).json;
     const all = (await list('type=csp_delete'))['effects'] as Row[];
     expect(entities(all)).toEqual(deleted);
