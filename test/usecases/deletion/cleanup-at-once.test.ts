@@ -25,7 +25,10 @@ describeOnEngines('cleaners at once', ({ endpoint }) => {
     // Both have read what is due, and neither has claimed any of it yet.
     const claims = holdCalls();
     for (const replica of [core, other]) {
-      injectFaults(replica.client).next('PutItem', claims.fault, { times: ids.length });
+      injectFaults(replica.client).next('PutItem', claims.fault, {
+        times: ids.length,
+        matching: ({ json }) => json.includes('"claim_id"'),
+      });
     }
     const runs = [cleanUp(core), cleanUp(other)];
     await until(() => claims.waiting === 2 * ids.length, { what: 'both set out' });

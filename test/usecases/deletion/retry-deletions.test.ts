@@ -53,6 +53,8 @@ describeOnEngines('trying all failed deletions again', ({ endpoint }) => {
     const [bad = ''] = ids;
     const refusal = failWith(() => refused('ValidationException'));
     injectFaults(core.client).next('TransactWriteItems', refusal, {
+      // In company, and alone.
+      times: 2,
       matching: ({ json }) => json.includes(`"S#${bad}"`),
     });
     expect(await retryAll(core)).toMatchObject({

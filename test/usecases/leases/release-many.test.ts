@@ -61,6 +61,8 @@ describeOnFastEngine('taking back all that a filter means', ({ endpoint }) => {
     const [gone = '', bad = ''] = await leased(core, ['gone', 'bad']);
     const faults = injectFaults(core.client);
     faults.next('TransactWriteItems', failWith(refusedForGood), {
+      // In company, and alone.
+      times: 2,
       matching: ({ json }) => json.includes(`"S#${bad}"`),
     });
     const leaseMeanwhile: Fault = async (send) => {
