@@ -52,6 +52,7 @@ const ADMIN_ROUTES = [
   ['POST', '/v1/admin/sandboxes/sbx-1/release'],
   ['POST', '/v1/admin/sandboxes/sbx-1/retry-deletion'],
   ['POST', '/v1/admin/sandboxes/sbx-1/quarantine'],
+  ['POST', '/v1/admin/sandboxes/sbx-1/extend'],
   ['POST', '/v1/admin/sandboxes/sbx-1/restore'],
   ['POST', '/v1/admin/retry-deletions'],
   ['POST', '/v1/admin/release?all=true'],
@@ -64,6 +65,7 @@ const BODIES: Readonly<Record<string, string>> = {
   '/v1/sandboxes/sbx-1/extend': '{"duration_seconds":60}',
   '/v1/admin/jobs': '{"type":"sync"}',
   '/v1/admin/sandboxes/sbx-1/quarantine': '{"reason":"disk errors"}',
+  '/v1/admin/sandboxes/sbx-1/extend': '{"duration_seconds":3600}',
   '/v1/admin/governor/api_call': '{"max_actions":5}',
   '/v1/admin/breakers/webhook/override': '{"state":"open","duration_seconds":5}',
 };
