@@ -52,7 +52,8 @@ describeOnFastEngine('a replica that nobody calls', ({ endpoint }) => {
       const { PutItem = 0, Query = 0, BatchGetItem = 0, ...others } = await callsOfBeats(broker);
       expect(others).toEqual({});
       for (const calls of [PutItem, Query, BatchGetItem]) {
-        expect(calls).toBeGreaterThanOrEqual(BEATS);
+        // What a beat does at once may be counted one look later.
+        expect(calls).toBeGreaterThanOrEqual(BEATS - 1);
         expect(calls).toBeLessThanOrEqual(BEATS + 3);
       }
     }
