@@ -1,3 +1,4 @@
+import { askedFor, dueAtOnce, settled } from './cleanup.ts';
 import { freeAfter } from './cooldown.ts';
 import { assertNever } from './errors.ts';
 import {
@@ -12,7 +13,7 @@ import {
   type QuarantinedSandbox,
   type StaleSandbox,
 } from './sandbox.ts';
-import { askedFor, dueAtOnce, goOn, makeFree, requestDeletion, settled } from './transitions.ts';
+import { goOn, makeFree, requestDeletion } from './transitions.ts';
 
 /*
  * Out of the pool without being deleted, until an operator restores it:

@@ -1,3 +1,4 @@
+import { askedFor, dueAtOnce, settled } from './cleanup.ts';
 import { freeAfter } from './cooldown.ts';
 import { heardOf, type Lease } from './lease.ts';
 import {
@@ -80,42 +81,6 @@ export const requestDeletion = (seen: AllocatedSandbox, nowMs: number): PendingS
     lease: seen.lease,
     cleanup: askedFor(nowMs),
   });
-
-/** A cleaner sets out. Until `claimEndMs` no other may take it. */
-export const claim = <T extends PendingSandbox | FailedSandbox>(
-  seen: T,
-  claimId: string,
-  claimEndMs: number,
-  nowMs: number,
-): T =>
-  ({
-    ...seen,
-    generation: seen.generation + 1,
-    updatedAtMs: nowMs,
-    cleanup: tried({ ...seen.cleanup, attempts: seen.cleanup.attempts + 1, claimId, dueMs: claimEndMs }),
-  }) as T;
-
-/**
- * The cleaner gives its claim back without having tried: due again at `dueMs`, no retry used up. `untried`: nor has
- * anybody before it.
- */
-export const unclaim = <T extends PendingSandbox | FailedSandbox>(
-  seen: T,
-  { dueMs, untried }: Pick<Cleanup, 'untried'> & { dueMs: number },
-  nowMs: number,
-): T =>
-  ({
-    ...seen,
-    generation: seen.generation + 1,
-    updatedAtMs: nowMs,
-    cleanup: {
-      ...seen.cleanup,
-      ...(untried && { untried }),
-      attempts: seen.cleanup.attempts - 1,
-      claimId: undefined,
-      dueMs,
-    },
-  }) as T;
 
 /** The first look for one that is leaving, and the longest time between two, milliseconds. */
 const FIRST_LOOK_MS = 30_000;
@@ -209,13 +174,21 @@ export const failDeletion = (
     },
   });
 
-/** An operator gives a failed deletion a fresh set of attempts, due as soon as the last one is surely over. */
-export const retryDeletion = (seen: FailedSandbox, nowMs: number): PendingSandbox =>
-  next<PendingSandbox>(seen, nowMs, {
+/**
+ * An operator gives a failed deletion a fresh set of attempts, due as soon as the last one is surely over. That it is known to
+ * have failed stays known: then nobody need ask the provider whether it was done.
+ */
+export function retryDeletion(seen: FailedSandbox, nowMs: number): PendingSandbox {
+  const { requestedAt, mayRunUntilMs, lastError } = seen.cleanup;
+  return next<PendingSandbox>(seen, nowMs, {
     status: 'pending_deletion',
     lease: seen.lease,
-    cleanup: dueAtOnce(seen.cleanup.requestedAt, Math.max(nowMs, seen.cleanup.mayRunUntilMs ?? 0)),
+    cleanup: {
+      ...dueAtOnce(requestedAt, Math.max(nowMs, mayRunUntilMs ?? 0)),
+      ...(mayRunUntilMs === undefined && { lastError }),
+    },
   });
+}
 
 export const markStale = (seen: AvailableSandbox | CoolingSandbox, nowMs: number): StaleSandbox =>
   next<StaleSandbox>(seen, nowMs, {
@@ -281,28 +254,3 @@ const withDescription = <T extends Sandbox>(sandbox: T, { name, externalId, meta
   externalId,
   metadata,
 });
-
-/** A delete that nobody has asked for before, from `nowMs` on, epoch milliseconds. */
-export const askedFor = (nowMs: number): Cleanup => ({
-  ...dueAtOnce(Math.floor(nowMs / 1000), nowMs),
-  untried: true,
-});
-
-const tried = ({ untried: _untried, ...rest }: Cleanup): Cleanup => rest;
-
-/** To be deleted from `nowMs` on, epoch milliseconds; asked for at `requestedAt`, epoch seconds. */
-export const dueAtOnce = (requestedAt: number, nowMs: number): Cleanup => ({
-  requestedAt,
-  attempts: 0,
-  retries: 0,
-  dueMs: nowMs,
-});
-
-/** Nobody is at it, and nothing is due. */
-export const settled = ({
-  untried: _untried,
-  claimId: _claimId,
-  dueMs: _dueMs,
-  farewell: _farewell,
-  ...rest
-}: Cleanup): Cleanup => rest;

@@ -196,14 +196,18 @@ async function recovered({ first }: Setting, used: readonly string[], failed: nu
   return [
     drained,
     finding(
-      'what was parked can be tried again',
-      retried.every(({ status }) => status === 200),
+      'what was parked can be tried again, where it was not deleted meanwhile',
+      retried.every(({ status, json }) => status === 200 || isDeleted(json)),
       `${countsOf(retried.map(kindOf))} after ${failed} calls of the storm`,
     ),
     closed,
     finding('every sandbox that was given back ends deleted', gone, countsOf(statuses)),
   ];
 }
+
+/** A refusal by a sandbox that the brokers have deleted by themselves since it was looked at. */
+const isDeleted = ({ error }: AnswerBody): boolean =>
+  error?.code === 'INVALID_STATE' && error.message.includes('deleted');
 
 function deletedOnce({ csp, uuids }: Setting, used: readonly string[], taken: readonly string[]): Finding[] {
   const effective = (id: string) => csp.deletes.get(uuids.get(id) ?? '')?.effective ?? 0;

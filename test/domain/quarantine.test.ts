@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { claim } from '../../src/domain/cleanup.ts';
 import {
   callOffQuarantine,
   endLease,
@@ -11,7 +12,7 @@ import {
   restoreToPool,
 } from '../../src/domain/quarantine.ts';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
-import { claim, seeOff } from '../../src/domain/transitions.ts';
+import { seeOff } from '../../src/domain/transitions.ts';
 import { LEASE, MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
 
 const LATER_MS = MADE_AT_MS + 90_500;

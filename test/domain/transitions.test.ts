@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { claim, unclaim } from '../../src/domain/cleanup.ts';
 import { endCooldown, recycle } from '../../src/domain/cooldown.ts';
 import type { Sandbox } from '../../src/domain/sandbox.ts';
 import {
   allocate,
   bury,
-  claim,
   create,
   deleteAgain,
   describe as describeAs,
@@ -18,7 +18,6 @@ import {
   revive,
   seeGone,
   seeOff,
-  unclaim,
 } from '../../src/domain/transitions.ts';
 import { LEASE, MADE_AT_MS, RECORDS } from '../support/broker/records.ts';
 
@@ -183,7 +182,14 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
     {
       status: 'pending_deletion',
       lease: LEASE,
-      cleanup: { requestedAt: REQUESTED_AT, attempts: 0, retries: 0, dueMs: LATER_MS },
+      cleanup: {
+        requestedAt: REQUESTED_AT,
+        attempts: 0,
+        retries: 0,
+        dueMs: LATER_MS,
+        // Nobody need ask whether it was done.
+        lastError: 'server_error',
+      },
     },
   ],
   [

@@ -1,10 +1,11 @@
 import type { Clock, NewId } from '../../clock.ts';
+import { claim, unclaim } from '../../domain/cleanup.ts';
 import { recycle } from '../../domain/cooldown.ts';
 import { assertNever, BrokerError, hasCode } from '../../domain/errors.ts';
 import { eventOf } from '../../domain/event.ts';
 import { backoffDelayMs } from '../../domain/resilience/backoff.ts';
 import type { FailedSandbox, PendingSandbox, Sandbox } from '../../domain/sandbox.ts';
-import { bury, claim, failDeletion, seeOff, unclaim } from '../../domain/transitions.ts';
+import { bury, failDeletion, seeOff } from '../../domain/transitions.ts';
 import { ProviderError } from '../../provider/provider.ts';
 import { BreakerOpenError } from '../../safety/index.ts';
 import type { SandboxStore } from '../../store/sandboxes/sandboxes.ts';

@@ -84,6 +84,17 @@ describeOnEngines('the first delete of a sandbox', ({ endpoint }) => {
     expect(await statusCounts(core)).toEqual({ deleted: 2 });
   });
 
+  it('that failed for sure, and that an operator has tried again, is not asked after either', async () => {
+    const { core, csp, ids } = await startWithUsed(endpoint, 1);
+    csp.faults.add('delete', { kind: 'respond', status: 500, afterEffect: true });
+    expect(await cleanUp(core)).toMatchObject({ due: 1, failed: 1 });
+    await core.useCases.retryDeletion(ids[0] ?? '', context('admin'));
+    const listed = listsOf(csp);
+    expect(await cleanUp(core)).toMatchObject({ due: 1, deleted: 1 });
+    expect(listsOf(csp)).toBe(listed);
+    expect(await statusCounts(core)).toEqual({ deleted: 1 });
+  });
+
   it('beside a replica of an earlier version, which leaves the mark out, has a record as it had there', async () => {
     const { core, csp, ids } = await startWithUsed(endpoint, 1);
     const { pk, sk } = sandboxKey(ids[0] ?? '', core.reads.buckets);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { claim } from '../../../src/domain/transitions.ts';
+import { claim } from '../../../src/domain/cleanup.ts';
 import { context, HOUR_SECONDS, type TestCore } from '../../support/broker/core.ts';
 import {
   cleanUp,
