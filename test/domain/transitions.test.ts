@@ -28,6 +28,7 @@ const { available, allocated, pending_deletion: pending, deletion_failed: failed
 const { cooling } = RECORDS;
 const COOL_UNTIL_MS = cooling.coolUntilMs;
 const REQUESTED_AT = MADE_AT_MS / 1000;
+const REQUESTED = { requestedAt: REQUESTED_AT, attempts: 0, retries: 0 };
 const purgedFailed = purge(failed, MADE_AT_MS);
 const purgedStale = purge(stale, MADE_AT_MS);
 
@@ -182,14 +183,7 @@ const CHANGES: [string, Sandbox, Sandbox, Record<string, unknown>][] = [
     {
       status: 'pending_deletion',
       lease: LEASE,
-      cleanup: {
-        requestedAt: REQUESTED_AT,
-        attempts: 0,
-        retries: 0,
-        dueMs: LATER_MS,
-        // Nobody need ask whether it was done.
-        lastError: 'server_error',
-      },
+      cleanup: { ...REQUESTED, dueMs: LATER_MS, lastError: 'server_error' },
     },
   ],
   [
