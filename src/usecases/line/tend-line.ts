@@ -46,8 +46,8 @@ export interface LineKeeper {
   tend(context: CallContext): Promise<void>;
 }
 
-/** Every so many looks the pool is looked through, too; every time where a replica frees beside the line. */
-const SWEEP_EVERY = 40;
+/** At the first look and every so many, two minutes, the pool is looked through, too; always where a replica frees beside the line. */
+const SWEEP_EVERY = 200;
 
 /**
  * Removes places whose callers call no more, passes on leases that nobody collects, and gives away what is free beside
