@@ -23,7 +23,7 @@ const SERVED_PART = 0.9;
 
 /**
  * Does work while this replica has the loop's turn. `freeInMs`: the turn was not to be had. Throws `ALREADY_RUNNING` where
- * it was lost on the way. A run that failed or was aborted serves no interval: any replica may run at its next tick.
+ * it was lost on the way. A run that failed or was aborted serves no interval, and whichever replica comes next may run.
  */
 export function createUnderTurn(deps: UnderTurnDeps, loop: string) {
   const { turns, clock, turnTtlMs } = deps;

@@ -18,7 +18,7 @@ const LONGEST_GAP_MS = 1_000;
 const SHORTEST_GAP_MS = 8;
 const WIDEN = 2;
 const NARROW = 0.85;
-/** A place that nobody tried for so long is as good as any other. */
+/** A place that nobody tried for so long is like every other. */
 const FORGOTTEN_AFTER_MS = 3_000;
 
 interface Gap {
