@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type Answer,
@@ -24,18 +23,21 @@ const QUICK_LOOPS = {
   AUTO_EXPIRY_INTERVAL_SEC: '0.2',
 };
 const RECOVERED_WITHIN_MS = 20_000;
+/** At the most. */
+const WATCHED_FOR_MS = 120_000;
 
 /** Asks for signs of life over and over until told to end, and gives the worst that it saw. */
 function watch(broker: BrokerProcess) {
   const seen = { healthz: new Set<number>(), metrics: new Set<number>(), slowestMs: 0 };
   let watching = true;
-  const ask = async (path: '/healthz' | '/metrics', statuses: Set<number>) => {
-    while (watching) {
+  const ask = (path: '/healthz' | '/metrics', statuses: Set<number>) => {
+    const look = async () => {
       const startedMs = performance.now();
       statuses.add((await broker.call('GET', path)).status);
       seen.slowestMs = Math.max(seen.slowestMs, performance.now() - startedMs);
-      await delay(50);
-    }
+      return !watching;
+    };
+    return until(look, { timeoutMs: WATCHED_FOR_MS, what: 'the end of the watch' });
   };
   const done = Promise.all([ask('/healthz', seen.healthz), ask('/metrics', seen.metrics)]);
   // Where the test fails earlier, the broker is killed under it, and nobody asks for the result.

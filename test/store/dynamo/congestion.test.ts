@@ -1,12 +1,19 @@
 import { createServer } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createStoreClient } from '../../../src/store/dynamo/client.ts';
 import { createCongestionLimit } from '../../../src/store/dynamo/congestion.ts';
 import { LOCAL_CREDENTIALS } from '../../support/broker/core.ts';
 import { listenForTest } from '../../support/listen.ts';
+import { settled } from './far-side.ts';
 
 const SLOW_MS = 40;
+
+/** From here on time passes only when it is told to. */
+function standStill(): void {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+}
 
 /** Calls that last until they are let go, all at once. */
 function holdCalls() {
@@ -30,11 +37,13 @@ test('widens with every quick answer that others wait for, up to the most it may
 });
 
 test('halves for all slow calls that were under way together, again for the next ones, and keeps a few', async () => {
+  standStill();
   const limit = createCongestionLimit({ max: 64, slowMs: SLOW_MS });
   for (const width of [8, 4, 4]) {
     const held = holdCalls();
     const calls = Array.from({ length: limit.width }, () => limit.run('any', held.call));
-    await delay(SLOW_MS + 5);
+    await settled();
+    vi.advanceTimersByTime(SLOW_MS);
     held.release();
     await Promise.all(calls);
     expect(limit.width).toBe(width);
@@ -44,6 +53,7 @@ test('halves for all slow calls that were under way together, again for the next
 });
 
 test('learns nothing from a slow call that was overtaken by a later one of its kind', async () => {
+  standStill();
   const limit = createCongestionLimit({ max: 64, slowMs: SLOW_MS });
   for (const [kind, width] of [
     ['write', 16],
@@ -51,9 +61,10 @@ test('learns nothing from a slow call that was overtaken by a later one of its k
   ] as const) {
     const held = holdCalls();
     const slow = limit.run('write', held.call);
-    await delay(SLOW_MS / 2);
+    await settled();
+    vi.advanceTimersByTime(SLOW_MS / 2);
     await limit.run(kind, async () => 'quick');
-    await delay(SLOW_MS);
+    vi.advanceTimersByTime(SLOW_MS);
     held.release();
     await slow;
     expect(limit.width).toBe(width);
